@@ -1,0 +1,49 @@
+# Two commands for a newcomer: `make demo` and `make test`. `make help` lists the rest.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+
+.PHONY: help demo test check browser timescale lock clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+$(VENV)/.demo: requirements/demo.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("Hearthwatch needs Python 3.11 or newer; set PYTHON=/path/to/it" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.demo requirements/dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	touch $@
+
+demo: $(VENV)/.demo ## the whole service on this machine, with a street of virtual homes
+	$(BIN)/hearthwatch demo
+
+test: $(VENV)/.dev ## the whole suite
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## lint, types, and who may import whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+browser: $(VENV)/.dev ## the portals in headless Chromium
+	$(BIN)/python -m pytest -m browser tests/browser
+
+timescale: ## a real TimescaleDB in .timescale/, nothing installed (Debian and its kin)
+	deploy/timescale-here.sh .timescale
+
+lock: ## resolve the dependencies anew (needs uv)
+	@for pair in gateway:"--extra gateway" server:"--extra server" demo:"--extra gateway --extra server --extra virtual" dev:"--extra dev"; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    pyproject.toml $${pair#*:} -o requirements/$${pair%%:*}.lock || exit 1; done
+	echo "setuptools>=80" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	    - -o requirements/build.lock
+
+clean: ## remove what was installed and the demo's data
+	rm -rf $(VENV) .hearthwatch .timescale build *.egg-info

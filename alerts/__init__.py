@@ -1,0 +1,1 @@
+"""The watch: rule language, vectorised rules core, alert life cycle, escalation, messages."""

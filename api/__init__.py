@@ -1,0 +1,1 @@
+"""The door and the wiring: the only package that may import every other."""

@@ -1,0 +1,1 @@
+"""The faces: portals for doctors, care workers, families and residents."""

@@ -1,0 +1,1 @@
+"""The record's shape: numbered SQL files, applied in order, forward only."""

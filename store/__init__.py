@@ -1,0 +1,1 @@
+"""The record: PostgreSQL with TimescaleDB where it is there. All SQL lives here, one module per aggregate."""
