@@ -419,3 +419,4 @@ REVOKE UPDATE, DELETE ON audit, alert_event FROM hearthwatch_service;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO hearthwatch_service;
 GRANT SELECT ON centre, resident, person, relation, device, alert, alert_event, message, prompt, note,
     latest_reading, reading_quarantine, duty, resident_reading, resident_event_detail TO hearthwatch_reader;
+REVOKE INSERT, UPDATE, DELETE ON migration FROM hearthwatch_service;

@@ -1,0 +1,253 @@
+"""Alerts, their trail, and what the resident is being asked meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from store.postgres import Connection, one, rows, value
+
+_ALERT: Final[LiteralString] = (
+    "id, resident_id, rule, protocol, priority, kind, state, happened_at, raised_at, evidence, reply_code, step, climb_at, rounds, "
+    "acknowledged_at, acknowledged_by, shelved_until, cleared_at, resolved_at, resolved_by, outcome"
+)
+_WORST_FIRST: Final[LiteralString] = " ORDER BY array_position(ARRAY['high', 'medium', 'low'], priority), raised_at"
+
+
+@dataclass(frozen=True, slots=True)
+class AlertRow:
+    """An alert as it stands. ``evidence`` holds the values that raised it."""
+
+    id: int
+    resident_id: int
+    rule: str
+    protocol: str
+    priority: str
+    kind: str
+    state: str
+    happened_at: datetime
+    raised_at: datetime
+    evidence: dict[str, Any]
+    reply_code: int | None
+    step: int
+    climb_at: datetime | None
+    rounds: int
+    acknowledged_at: datetime | None
+    acknowledged_by: UUID | None
+    shelved_until: datetime | None
+    cleared_at: datetime | None
+    resolved_at: datetime | None
+    resolved_by: UUID | None
+    outcome: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TrailRow:
+    """One thing that happened to an alert: who did what, when, by which channel."""
+
+    alert_id: int
+    at: datetime
+    kind: str
+    person_id: UUID | None
+    name_zh: str | None
+    name_en: str | None
+    channel: str | None
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What a resident is asked on her own page before anybody is called."""
+
+    id: int
+    resident_id: int
+    rule: str
+    kind: str
+    asked_at: datetime
+    until: datetime
+
+
+async def insert(
+    c: Connection,
+    *,
+    resident_id: int,
+    rule: str,
+    protocol: str,
+    priority: str,
+    kind: str,
+    happened_at: datetime,
+    raised_at: datetime,
+    evidence: Mapping[str, Any],
+) -> int | None:
+    """A new alert, or ``None`` when this rule already has one open for this resident, or had one of this moment."""
+    number = await value(
+        c,
+        "INSERT INTO alert (resident_id, rule, protocol, priority, kind, state, happened_at, raised_at, evidence) "
+        "VALUES (%s, %s, %s, %s, %s, 'raised', %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id",
+        [resident_id, rule, protocol, priority, kind, happened_at, raised_at, Jsonb(dict(evidence))],
+    )
+    return None if number is None else int(number)
+
+
+async def alert(c: Connection, alert_id: int) -> AlertRow | None:
+    """One alert, or ``None`` when there is none or the connection may not see it."""
+    return await one(c, AlertRow, "SELECT " + _ALERT + " FROM alert WHERE id = %s", [alert_id])
+
+
+async def for_update(c: Connection, alert_id: int) -> AlertRow | None:
+    """One alert, held until the transaction ends: nobody else changes it meanwhile."""
+    return await one(c, AlertRow, "SELECT " + _ALERT + " FROM alert WHERE id = %s FOR UPDATE", [alert_id])
+
+
+async def open_of(c: Connection, resident_id: int, rule: str) -> AlertRow | None:
+    """The open alert of one rule, held until the transaction ends."""
+    return await one(
+        c,
+        AlertRow,
+        "SELECT " + _ALERT + " FROM alert WHERE resident_id = %s AND rule = %s AND state <> 'resolved' FOR UPDATE",
+        [resident_id, rule],
+    )
+
+
+async def open_alerts(c: Connection, resident_id: int | None = None) -> list[AlertRow]:
+    """Every open alert the connection may see, or one resident's, worst first."""
+    return await rows(
+        c,
+        AlertRow,
+        "SELECT "
+        + _ALERT
+        + " FROM alert WHERE state <> 'resolved' AND (%(r)s::int IS NULL OR resident_id = %(r)s)"
+        + _WORST_FIRST,
+        {"r": resident_id},
+    )
+
+
+async def of_resident(c: Connection, resident_id: int, limit: int) -> list[AlertRow]:
+    """A resident's alerts, newest first."""
+    return await rows(
+        c,
+        AlertRow,
+        "SELECT " + _ALERT + " FROM alert WHERE resident_id = %s ORDER BY raised_at DESC LIMIT %s",
+        [resident_id, limit],
+    )
+
+
+async def due_to_climb(c: Connection, now: datetime, limit: int) -> list[AlertRow]:
+    """Alerts whose next step is due, held for this transaction; another process's are passed over."""
+    return await rows(
+        c,
+        AlertRow,
+        "SELECT " + _ALERT + " FROM alert WHERE climb_at <= %s ORDER BY climb_at LIMIT %s FOR UPDATE SKIP LOCKED",
+        [now, limit],
+    )
+
+
+async def waiting_for(c: Connection, person_id: UUID) -> list[AlertRow]:
+    """Open alerts about which this person has been sent a message and which nobody has taken, newest first."""
+    return await rows(
+        c,
+        AlertRow,
+        "SELECT " + _ALERT + " FROM alert WHERE state IN ('raised', 'notified') AND EXISTS (SELECT 1 FROM message m "
+        "WHERE m.alert_id = alert.id AND m.person_id = %s AND m.purpose = 'alert' AND m.state <> 'cancelled') ORDER BY raised_at DESC",
+        [person_id],
+    )
+
+
+async def by_reply_code(c: Connection, person_id: UUID, code: int) -> AlertRow | None:
+    """The newest open alert of this code about which this person has been sent a message."""
+    return await one(
+        c,
+        AlertRow,
+        "SELECT "
+        + _ALERT
+        + " FROM alert WHERE reply_code = %s AND state <> 'resolved' AND EXISTS (SELECT 1 FROM message m "
+        "WHERE m.alert_id = alert.id AND m.person_id = %s AND m.purpose = 'alert') ORDER BY raised_at DESC LIMIT 1",
+        [code, person_id],
+    )
+
+
+async def free_reply_code(c: Connection) -> int:
+    """The smallest number from 11 to 99 that no open alert bears, so that a reply says which alert is meant."""
+    return int(
+        await value(
+            c,
+            "SELECT coalesce(min(n), 99) FROM generate_series(11, 99) n "
+            "WHERE NOT EXISTS (SELECT 1 FROM alert WHERE state <> 'resolved' AND reply_code = n)",
+        )
+    )
+
+
+async def update(c: Connection, alert_id: int, changes: Mapping[str, Any]) -> None:
+    """Set columns of one alert."""
+    assignments = sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(k), sql.Placeholder(k)) for k in changes)
+    await c.execute(
+        sql.SQL("UPDATE alert SET {} WHERE id = {}").format(assignments, sql.Placeholder("alert_id")),
+        {**changes, "alert_id": alert_id},
+    )
+
+
+async def add_event(
+    c: Connection,
+    alert_id: int,
+    resident_id: int,
+    kind: str,
+    *,
+    at: datetime,
+    person_id: UUID | None = None,
+    channel: str | None = None,
+    detail: Mapping[str, Any] | None = None,
+) -> None:
+    """Add to an alert's trail, from which nothing is ever taken away."""
+    await c.execute(
+        "INSERT INTO alert_event (alert_id, resident_id, at, kind, person_id, channel, detail) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [alert_id, resident_id, at, kind, person_id, channel, Jsonb(dict(detail or {}))],
+    )
+
+
+async def trail(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[TrailRow]]:
+    """What happened to each of these alerts, in order."""
+    found = await rows(
+        c,
+        TrailRow,
+        "SELECT e.alert_id, e.at, e.kind, e.person_id, p.name_zh, p.name_en, e.channel, e.detail FROM alert_event e "
+        "LEFT JOIN person p ON p.id = e.person_id WHERE e.alert_id = ANY(%s) ORDER BY e.id",
+        [list(alert_ids)],
+    )
+    by_alert: dict[int, list[TrailRow]] = {}
+    for row in found:
+        by_alert.setdefault(row.alert_id, []).append(row)
+    return by_alert
+
+
+async def ask(c: Connection, resident_id: int, rule: str, kind: str, asked_at: datetime, until: datetime) -> None:
+    """Ask the resident something on her page until it is answered or the time is over."""
+    await c.execute(
+        "INSERT INTO prompt (resident_id, rule, kind, asked_at, until) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+        [resident_id, rule, kind, asked_at, until],
+    )
+
+
+async def open_prompts(c: Connection, resident_id: int, now: datetime) -> list[Prompt]:
+    """What the resident is being asked now, newest first."""
+    return await rows(
+        c,
+        Prompt,
+        "SELECT id, resident_id, rule, kind, asked_at, until FROM prompt "
+        "WHERE resident_id = %s AND answered_at IS NULL AND until > %s ORDER BY asked_at DESC",
+        [resident_id, now],
+    )
+
+
+async def answer_prompts(c: Connection, resident_id: int, kind: str, answer: str, now: datetime) -> int:
+    """Close what is being asked of this kind; returns how many questions that answered."""
+    done = await c.execute(
+        "UPDATE prompt SET answered_at = %s, answer = %s WHERE resident_id = %s AND kind = %s AND answered_at IS NULL AND until > %s",
+        [now, answer, resident_id, kind, now],
+    )
+    return done.rowcount

@@ -1,0 +1,146 @@
+"""The feed of accepted readings, and where each watch stands in it.
+
+The watch follows ``(tx, seq)`` and never passes the oldest transaction still running: a plain sequence is not
+safe to follow, for a later number may be committed before an earlier one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from store.columns import use_columns
+from store.postgres import Connection, one, value
+
+_WATCH_LOCK: Final = 0x7761746368
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a watch has read."""
+
+    tx: int = 0
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FeedBatch:
+    """What came after a position, in order of acceptance: columns of shape ``(n,)`` and the new position."""
+
+    position: Position
+    received_at: datetime
+    resident_id: NDArray[np.int32]
+    metric: NDArray[np.int16]
+    at: NDArray[np.datetime64]
+    measured_at: NDArray[np.datetime64]
+    value: NDArray[np.float64]
+    quality: NDArray[np.int32]
+    device_id: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """A watch's place: position, digest of the protocol, saved columns, and the moment they speak of."""
+
+    tx: int
+    seq: int
+    protocol: str
+    state: bytes | None
+    clock: datetime | None
+
+
+async def lock_watch(c: Connection) -> bool:
+    """Whether this transaction is now the only one that watches; held until it ends."""
+    return bool(await value(c, "SELECT pg_try_advisory_xact_lock(%s)", [_WATCH_LOCK]))
+
+
+async def load_state(c: Connection, name: str) -> WatchState | None:
+    """The place the watch ``name`` last committed, or ``None`` before its first round."""
+    return await one(
+        c,
+        WatchState,
+        "SELECT tx::text::bigint AS tx, seq, protocol, state, clock FROM watch_state WHERE name = %s",
+        [name],
+    )
+
+
+async def save_state(
+    c: Connection, name: str, position: Position, protocol: str, state: bytes, clock: datetime
+) -> None:
+    """Commit a place together with whatever else this transaction decided."""
+    await c.execute(
+        """
+        INSERT INTO watch_state (name, tx, seq, protocol, state, clock, worked_at)
+        VALUES (%(name)s, %(tx)s::text::xid8, %(seq)s, %(protocol)s, %(state)s, %(clock)s, now())
+        ON CONFLICT (name) DO UPDATE SET tx = excluded.tx, seq = excluded.seq, protocol = excluded.protocol,
+            state = excluded.state, clock = excluded.clock, worked_at = excluded.worked_at
+        """,
+        {
+            "name": name,
+            "tx": str(position.tx),
+            "seq": position.seq,
+            "protocol": protocol,
+            "state": state,
+            "clock": clock,
+        },
+    )
+
+
+async def next_batch(c: Connection, after: Position, limit: int) -> FeedBatch | None:
+    """Up to ``limit`` accepted batches after a position, joined; ``None`` when there is nothing yet."""
+    async with c.cursor(binary=True) as cursor:
+        use_columns(cursor)
+        await cursor.execute(
+            """
+            SELECT tx::text::bigint, seq, received_at, resident_id, metric, at, measured_at, value, quality, device_id
+            FROM feed
+            WHERE (tx, seq) > (%s::text::xid8, %s) AND tx < pg_snapshot_xmin(pg_current_snapshot())
+            ORDER BY tx, seq LIMIT %s
+            """,
+            [str(after.tx), after.seq, limit],
+        )
+        found = await cursor.fetchall()
+    if not found:
+        return None
+    columns: list[Any] = [np.concatenate([row[i] for row in found]) for i in range(3, 10)]
+    return FeedBatch(Position(found[-1][0], found[-1][1]), found[0][2], *columns)
+
+
+async def end(c: Connection) -> Position:
+    """The last position that is safe to stand on: a new watch that starts here sees only what comes later."""
+    row = await (
+        await c.execute(
+            "SELECT tx::text::bigint, seq FROM feed WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, seq DESC LIMIT 1"
+        )
+    ).fetchone()
+    return Position(*row) if row else Position()
+
+
+async def prune(c: Connection, before: datetime) -> int:
+    """Drop what every watch has passed and was received before ``before``; the readings themselves stay."""
+    done = await c.execute(
+        "DELETE FROM feed WHERE received_at < %s AND NOT EXISTS "
+        "(SELECT 1 FROM watch_state w WHERE (w.tx, w.seq) < (feed.tx, feed.seq))",
+        [before],
+    )
+    return done.rowcount
+
+
+async def lag_s(c: Connection, name: str) -> float:
+    """Age in seconds of the oldest accepted batch the watch has not judged; 0 when it has judged all."""
+    found = await value(
+        c,
+        """
+        SELECT extract(epoch FROM now() - min(f.received_at))::float8 FROM feed f
+        WHERE NOT EXISTS (SELECT 1 FROM watch_state w WHERE w.name = %s AND (w.tx, w.seq) >= (f.tx, f.seq))
+        """,
+        [name],
+    )
+    return max(float(found or 0.0), 0.0)

@@ -1,0 +1,149 @@
+"""Messages to people: due, sending, sent, delivered; and replies, each once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, LiteralString
+from uuid import UUID
+
+from psycopg import sql
+
+from store.postgres import Connection, one, rows, value
+
+_MESSAGE: Final[LiteralString] = (
+    "id, alert_id, resident_id, step, purpose, person_id, channel, phone, language, body, state, due_at, expires_at, attempts, "
+    "provider_sid, error, sending_at, sent_at, delivered_at, created_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message to one person. ``phone`` is E.164."""
+
+    id: int
+    alert_id: int | None
+    resident_id: int | None
+    step: int
+    purpose: str
+    person_id: UUID
+    channel: str
+    phone: str
+    language: str
+    body: str
+    state: str
+    due_at: datetime
+    expires_at: datetime
+    attempts: int
+    provider_sid: str | None
+    error: str | None
+    sending_at: datetime | None
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    created_at: datetime
+
+
+async def add(
+    c: Connection,
+    *,
+    alert_id: int,
+    resident_id: int,
+    step: int,
+    purpose: str,
+    person_id: UUID,
+    channel: str,
+    phone: str,
+    language: str,
+    body: str,
+    due_at: datetime,
+    expires_at: datetime,
+) -> int | None:
+    """A message that is due, or ``None`` when the same (alert, step, person, channel, purpose) is there already."""
+    number = await value(
+        c,
+        "INSERT INTO message (alert_id, resident_id, step, purpose, person_id, channel, phone, language, body, due_at, expires_at) "
+        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id",
+        [alert_id, resident_id, step, purpose, person_id, channel, phone, language, body, due_at, expires_at],
+    )
+    return None if number is None else int(number)
+
+
+async def claim_due(c: Connection, now: datetime, limit: int) -> list[MessageRow]:
+    """Take what is due, mark it as being sent, and return it; another process's are passed over."""
+    return await rows(
+        c,
+        MessageRow,
+        "UPDATE message SET state = 'sending', sending_at = %(now)s, attempts = attempts + 1 WHERE id IN ("
+        "SELECT id FROM message WHERE state = 'due' AND due_at <= %(now)s ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED"
+        ") RETURNING " + _MESSAGE,
+        {"now": now, "limit": limit},
+    )
+
+
+async def claim_uncertain(c: Connection, now: datetime, stuck_before: datetime, limit: int) -> list[MessageRow]:
+    """Take messages of which nobody knows whether they were sent: an answer never came, or the sender died."""
+    return await rows(
+        c,
+        MessageRow,
+        "UPDATE message SET state = 'uncertain', due_at = %(now)s + interval '10 s' WHERE id IN ("
+        "SELECT id FROM message WHERE (state = 'uncertain' AND due_at <= %(now)s) OR (state = 'sending' AND sending_at < %(stuck)s) "
+        "ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) RETURNING " + _MESSAGE,
+        {"now": now, "stuck": stuck_before, "limit": limit},
+    )
+
+
+async def update(c: Connection, message_id: int, changes: dict[str, Any], *, only_from: tuple[str, ...] = ()) -> bool:
+    """Set columns of one message; with ``only_from`` only while it is in one of those states. Says whether it did."""
+    assignments = sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(k), sql.Placeholder(k)) for k in changes)
+    query = sql.SQL(
+        "UPDATE message SET {} WHERE id = %(message_id)s AND (%(any)s OR state = ANY(%(only_from)s))"
+    ).format(assignments)
+    done = await c.execute(
+        query, {**changes, "message_id": message_id, "any": not only_from, "only_from": list(only_from)}
+    )
+    return done.rowcount == 1
+
+
+async def message(c: Connection, message_id: int) -> MessageRow | None:
+    """One message, held until the transaction ends."""
+    return await one(c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE id = %s FOR UPDATE", [message_id])
+
+
+async def by_sid(c: Connection, provider_sid: str) -> MessageRow | None:
+    """The message the provider knows by this identifier, held until the transaction ends."""
+    return await one(
+        c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE provider_sid = %s FOR UPDATE", [provider_sid]
+    )
+
+
+async def of_alert(c: Connection, alert_id: int) -> list[MessageRow]:
+    """Every message about an alert, in order."""
+    return await rows(c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE alert_id = %s ORDER BY id", [alert_id])
+
+
+async def cancel_unsent(c: Connection, alert_id: int) -> int:
+    """Withdraw calls about an alert that have not gone out; returns how many."""
+    done = await c.execute(
+        "UPDATE message SET state = 'cancelled' WHERE alert_id = %s AND purpose = 'alert' AND state = 'due'", [alert_id]
+    )
+    return done.rowcount
+
+
+async def oldest_due(c: Connection) -> datetime | None:
+    """Since when the longest waiting message has been due; ``None`` when none waits."""
+    found: datetime | None = await value(
+        c, "SELECT min(due_at) FROM message WHERE state IN ('due', 'sending') AND due_at <= now()"
+    )
+    return found
+
+
+async def note_inbound(
+    c: Connection, provider_sid: str, phone: str, body: str, person_id: UUID | None, now: datetime, outcome: str
+) -> bool:
+    """Remember a reply; ``False`` when the provider has delivered this one before."""
+    done = await c.execute(
+        "INSERT INTO inbound (provider_sid, phone, body, person_id, received_at, outcome) VALUES (%s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT DO NOTHING",
+        [provider_sid, phone, body, person_id, now, outcome],
+    )
+    return done.rowcount == 1

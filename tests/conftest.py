@@ -1,0 +1,93 @@
+"""What every test may ask for: a real PostgreSQL, a migrated database of one's own, the reference data."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from store.embedded import EmbeddedPostgres
+from store.migrate import migrate
+from store.postgres import Database
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def unavailable(reason: str) -> None:
+    """This machine lacks what a test needs: said plainly, and a failure in CI, where nothing may be lacking."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must have it: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference data that lies beside the project in CI."""
+    folder = Path(os.environ.get("HEARTHWATCH_SHARED", PROJECT.parent / "shared"))
+    if not folder.is_dir():
+        unavailable("the reference data are not beside the project; set HEARTHWATCH_SHARED to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A folder that another user may enter too: PostgreSQL does not run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="hearthwatch-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server_dsn(scratch: Path) -> Iterator[str]:
+    """A server's superuser: the embedded one, or the one named by HEARTHWATCH_TEST_DATABASE (TimescaleDB in CI)."""
+    if dsn := os.environ.get("HEARTHWATCH_TEST_DATABASE"):
+        yield dsn
+        return
+    with EmbeddedPostgres(scratch / "pg", settings=("-c", "fsync=off", "-c", "max_connections=200")) as server:
+        yield server.dsn
+
+
+@pytest.fixture(scope="session")
+def template(server_dsn: str) -> str:
+    """The name of a migrated database from which each test's own is copied."""
+    name = f"template_{uuid4().hex[:8]}"
+    with psycopg.connect(server_dsn, autocommit=True) as c:
+        c.execute(f'CREATE DATABASE "{name}"'.encode())
+    migrate(with_database(server_dsn, name))
+    return name
+
+
+@pytest.fixture
+def database_url(server_dsn: str, template: str) -> Iterator[str]:
+    """A fresh, migrated database."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(server_dsn, autocommit=True) as c:
+        c.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [template])
+        c.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+        try:
+            yield with_database(server_dsn, name)
+        finally:
+            c.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database(database_url, max_size=6) as db:
+        yield db
+
+
+def with_database(dsn: str, name: str) -> str:
+    """The same server, another database."""
+    return psycopg.conninfo.make_conninfo(dsn, dbname=name)

@@ -1,0 +1,119 @@
+"""Nobody sees a resident's data without a care relation; the database holds this, not the pages."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from store import alerts, notes, readings, residents
+from store.postgres import Database, session_options, value
+from tests.household import NOW, Household, batch, furnish
+
+pytestmark = pytest.mark.anyio
+
+EVERYTHING = (
+    "resident", "relation", "device", "alert", "alert_event", "message", "prompt", "note",
+    "latest_reading", "reading_quarantine", "resident_reading", "resident_event_detail", "person",
+)  # fmt: skip
+
+
+async def fill(database: Database) -> Household:
+    async with database.service() as c:
+        home = await furnish(c)
+        for resident, cuff in ((home.wang, home.cuff), (home.zhao, home.zhao_cuff)):
+            await readings.insert(c, batch(home, (resident, cuff, "systolic", 130.0, NOW)))
+            alert = await alerts.insert(
+                c,
+                resident_id=resident,
+                rule="r",
+                protocol="p",
+                priority="high",
+                kind="event",
+                happened_at=NOW,
+                raised_at=NOW,
+                evidence={},
+            )
+            assert alert is not None
+            await alerts.add_event(c, alert, resident, "raised", at=NOW)
+            await alerts.ask(c, resident, "r", "are_you_well", NOW, NOW)
+            await notes.add(c, resident, home.doctor.id, "seen", NOW)
+    return home
+
+
+async def count(database: Database, person: object, table: str) -> int:
+    async with database.reader(person) as c:  # type: ignore[arg-type]
+        return int(await value(c, f"SELECT count(*) FROM {table}".encode()))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("table", EVERYTHING)
+async def test_a_connection_without_identity_sees_no_row(database: Database, table: str) -> None:
+    await fill(database)
+    assert await count(database, None, table) == 0
+
+
+async def test_a_daughter_sees_her_mother_and_nobody_else(database: Database) -> None:
+    home = await fill(database)
+    async with database.reader(home.daughter.id) as c:
+        assert [r.id for r in await residents.residents(c)] == [home.wang]
+        assert {a.resident_id for a in await alerts.open_alerts(c)} == {home.wang}
+        assert await readings.recent(c, home.zhao, 10) == []
+        assert len(await readings.recent(c, home.wang, 10)) == 1
+
+
+@pytest.mark.parametrize("table", ["note", "message", "alert_event", "reading_quarantine"])
+async def test_what_staff_write_among_themselves_is_not_the_family_s(database: Database, table: str) -> None:
+    home = await fill(database)
+    assert await count(database, home.daughter.id, table) == 0
+
+
+async def test_a_relation_that_has_ended_shows_nothing(database: Database) -> None:
+    home = await fill(database)
+    async with database.service() as c:
+        await residents.end_relation(c, home.daughter.id, home.wang, "family")
+    assert await count(database, home.daughter.id, "resident_reading") == 0
+    assert await count(database, home.daughter.id, "resident") == 0
+
+
+@pytest.mark.parametrize("table", ["reading", "event_detail", "feed", "account", "session", "gateway", "audit"])
+async def test_a_reader_cannot_reach_past_the_guard(database: Database, table: str) -> None:
+    home = await fill(database)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await count(database, home.doctor.id, table)
+
+
+async def test_a_reader_cannot_reach_a_chunk_of_the_readings(database: Database) -> None:
+    home = await fill(database)
+    async with database.service() as c:
+        chunks = await (
+            await c.execute("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'reading'::regclass")
+        ).fetchall()
+    for (chunk,) in chunks:
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await count(database, home.doctor.id, chunk)
+
+
+async def write_as_reader(database: Database, person: object, first: bytes) -> None:
+    async with database.reader(person) as c:  # type: ignore[arg-type]
+        await c.execute(first)
+        await c.execute(b"UPDATE resident SET address_en = 'elsewhere'")
+
+
+async def test_a_reader_cannot_write(database: Database) -> None:
+    home = await fill(database)
+    with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+        await write_as_reader(database, home.doctor.id, b"SELECT 1")
+    with pytest.raises(psycopg.errors.ActiveSqlTransaction):
+        await write_as_reader(database, home.doctor.id, b"SET LOCAL transaction_read_only = off")
+
+
+async def test_the_trail_and_the_audit_are_only_added_to(database: Database) -> None:
+    await fill(database)
+    for statement in (b"DELETE FROM alert_event", b"UPDATE audit SET action = 'other'"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            async with database.service() as c:
+                await c.execute(statement)
+
+
+async def test_a_reader_s_session_cannot_become_the_service_by_its_options(database_url: str) -> None:
+    async with await psycopg.AsyncConnection.connect(database_url, options=session_options("hearthwatch_reader")) as c:
+        assert await value(c, "SELECT current_user") == "hearthwatch_reader"
