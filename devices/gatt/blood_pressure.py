@@ -1,0 +1,149 @@
+"""Blood Pressure Service (0x1810, BLS 1.1): Measurement (0x2A35) and Feature (0x2A49).
+
+Also reads Intermediate Cuff Pressure (0x2A36), which has the same layout with diastolic and mean NaN.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntFlag
+from typing import Final
+
+from devices.gatt import date_time
+from devices.gatt.errors import DecodeError
+from devices.gatt.sfloat import decode_sfloat, encode_sfloat
+
+SERVICE: Final = "00001810-0000-1000-8000-00805f9b34fb"
+MEASUREMENT: Final = "00002a35-0000-1000-8000-00805f9b34fb"
+INTERMEDIATE_CUFF_PRESSURE: Final = "00002a36-0000-1000-8000-00805f9b34fb"
+FEATURE: Final = "00002a49-0000-1000-8000-00805f9b34fb"
+
+MMHG_PER_KPA: Final = 7.50062
+UNKNOWN_USER: Final = 255
+_KPA, _TIME, _PULSE, _USER, _STATUS = (1 << i for i in range(5))
+
+
+class Status(IntFlag):
+    """Measurement Status. The two bits of the pulse range are kept apart as the values they hold."""
+
+    BODY_MOVEMENT = 1 << 0
+    CUFF_TOO_LOOSE = 1 << 1
+    IRREGULAR_PULSE = 1 << 2
+    PULSE_ABOVE_RANGE = 1 << 3
+    PULSE_BELOW_RANGE = 1 << 4
+    IMPROPER_POSITION = 1 << 5
+
+
+class Feature(IntFlag):
+    """What a cuff can do."""
+
+    MOVEMENT_DETECTION = 1 << 0
+    CUFF_FIT = 1 << 1
+    IRREGULAR_PULSE = 1 << 2
+    PULSE_RANGE = 1 << 3
+    POSITION = 1 << 4
+    MULTIPLE_BONDS = 1 << 5
+    E2E_CRC = 1 << 6
+    USER_DATA = 1 << 7
+    USER_FACING_TIME = 1 << 8
+
+
+_NO_STATUS: Final = Status(0)
+
+
+@dataclass(frozen=True, slots=True)
+class BloodPressure:
+    """One measurement. Pressures are in mm[Hg] whatever the cuff sent; ``unit_kpa`` says which unit it used.
+
+    ``diastolic`` and ``mean_arterial_pressure`` are ``None`` where the cuff gave none. ``timestamp`` is the
+    device's naive local time. ``pulse`` is in beats a minute.
+    """
+
+    systolic: float
+    diastolic: float | None
+    mean_arterial_pressure: float | None
+    pulse: float | None = None
+    timestamp: datetime | None = None
+    user: int | None = None
+    status: Status = _NO_STATUS
+    unit_kpa: bool = False
+
+
+class _Reader:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def take(self, size: int, what: str) -> bytes:
+        piece = self._data[self._at : self._at + size]
+        if len(piece) < size:
+            raise DecodeError("truncated", f"the packet ends before its {what}")
+        self._at += size
+        return piece
+
+    def u16(self, what: str) -> int:
+        return int.from_bytes(self.take(2, what), "little")
+
+    def end(self) -> None:
+        if self._at != len(self._data):
+            raise DecodeError("oversized", f"{len(self._data) - self._at} bytes more than the flags promise")
+
+
+def decode(data: bytes) -> BloodPressure:
+    """A measurement, complete or refused.
+
+    Reserved flag bits are ignored, as the specification asks. Raises :class:`DecodeError` for a packet shorter
+    or longer than its flags promise, for a systolic pressure that is no number, and for the reserved pulse range.
+    """
+    reader = _Reader(data)
+    flags = reader.take(1, "flags")[0]
+    pressures = [decode_sfloat(reader.u16(what)) for what in ("systolic", "diastolic", "mean arterial pressure")]
+    timestamp = date_time.decode(reader.take(date_time.SIZE, "time stamp")) if flags & _TIME else None
+    pulse = decode_sfloat(reader.u16("pulse rate")) if flags & _PULSE else None
+    user = reader.take(1, "user")[0] if flags & _USER else None
+    status = _status(reader.u16("measurement status")) if flags & _STATUS else Status(0)
+    reader.end()
+    systolic, diastolic, mean = (_mmhg(p, kpa=bool(flags & _KPA)) for p in pressures)
+    if systolic is None:
+        raise DecodeError("no_value", "the cuff could not measure: it sent no systolic pressure")
+    known_user = None if user == UNKNOWN_USER else user
+    return BloodPressure(systolic, diastolic, mean, _finite(pulse), timestamp, known_user, status, bool(flags & _KPA))
+
+
+def encode(m: BloodPressure) -> bytes:
+    """The packet a cuff would send."""
+    scale = MMHG_PER_KPA if m.unit_kpa else 1.0
+    flags = m.unit_kpa * _KPA | (m.timestamp is not None) * _TIME | (m.pulse is not None) * _PULSE
+    flags |= (m.user is not None) * _USER | bool(m.status) * _STATUS
+    packet = bytes((flags,))
+    for pressure in (m.systolic, m.diastolic, m.mean_arterial_pressure):
+        packet += struct.pack("<H", encode_sfloat(None if pressure is None else round(pressure / scale, 1)))
+    packet += b"" if m.timestamp is None else date_time.encode(m.timestamp)
+    packet += b"" if m.pulse is None else struct.pack("<H", encode_sfloat(m.pulse))
+    packet += b"" if m.user is None else bytes((m.user,))
+    return packet + (struct.pack("<H", m.status) if m.status else b"")
+
+
+def decode_feature(data: bytes) -> Feature:
+    """What the cuff can do; reserved bits are ignored. A longer value belongs to a later version and is read as far as known."""
+    if len(data) < 2:
+        raise DecodeError("truncated", f"a blood pressure feature has 2 bytes, not {len(data)}")
+    return Feature(int.from_bytes(data[:2], "little") & 0x01FF)
+
+
+def _status(raw: int) -> Status:
+    if raw >> 3 & 0b11 == 0b11:
+        raise DecodeError("reserved_value", "the pulse is said to be above and below its range at once")
+    return Status(raw & 0x3F)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _mmhg(value: float | None, *, kpa: bool) -> float | None:
+    value = _finite(value)
+    return value * MMHG_PER_KPA if value is not None and kpa else value
