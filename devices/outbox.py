@@ -165,7 +165,7 @@ class Outbox:
                 "SELECT id, device, characteristic, raw, reason, at_us FROM refused WHERE told = 0 OR NOT ? ORDER BY id LIMIT ?",
                 [untold, limit],
             ).fetchall()
-        return [Refused(*row[:5], _moment(row[5])) for row in rows]
+        return [Refused(number, device, what, raw, reason, _moment(us)) for number, device, what, raw, reason, us in rows]
 
     def told(self, ids: Sequence[int]) -> None:
         """Note that the service knows of these refusals. They stay here."""

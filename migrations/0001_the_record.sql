@@ -142,8 +142,10 @@ CREATE TABLE device (
     clock_error_s double precision,
     last_seen_at  timestamptz,
     trouble       text,
+    bindkey       text CHECK (bindkey ~ '^[0-9a-f]{32}$'),
     removed_at    timestamptz
 );
+COMMENT ON COLUMN device.bindkey IS 'key of an encrypting broadcaster (BTHome v2): for its gateway alone, no page may read it';
 COMMENT ON COLUMN device.trouble IS 'a short code from the gateway: pairing_lost, unreachable, bad_packets; null when well';
 CREATE INDEX device_resident ON device (resident_id);
 
@@ -237,11 +239,18 @@ CREATE TABLE watch_state (
     tx         xid8 NOT NULL DEFAULT '0',
     seq        bigint NOT NULL DEFAULT 0,
     protocol   text NOT NULL DEFAULT '',
-    state      bytea,
     clock      timestamptz,
     worked_at  timestamptz
 );
-COMMENT ON TABLE watch_state IS 'where each watch stands: its position in the feed and its columns, committed with what it decided';
+COMMENT ON TABLE watch_state IS 'where each watch stands in the feed, committed with what it decided';
+
+CREATE TABLE watch_row (
+    name        text NOT NULL REFERENCES watch_state ON DELETE CASCADE,
+    resident_id int NOT NULL REFERENCES resident,
+    state       bytea NOT NULL,
+    PRIMARY KEY (name, resident_id)
+);
+COMMENT ON TABLE watch_row IS 'the rules core''s columns, one row per resident, written only when they change';
 
 CREATE TABLE duty (
     id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -417,6 +426,8 @@ GRANT USAGE ON SCHEMA public TO hearthwatch_service, hearthwatch_reader;
 GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO hearthwatch_service;
 REVOKE UPDATE, DELETE ON audit, alert_event FROM hearthwatch_service;
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO hearthwatch_service;
-GRANT SELECT ON centre, resident, person, relation, device, alert, alert_event, message, prompt, note,
+GRANT SELECT (id, address, resident_id, gateway_id, kind, manufacturer, model, serial, firmware, battery_pct, battery_at,
+    rssi_dbm, clock_error_s, last_seen_at, trouble, removed_at) ON device TO hearthwatch_reader;
+GRANT SELECT ON centre, resident, person, relation, alert, alert_event, message, prompt, note,
     latest_reading, reading_quarantine, duty, resident_reading, resident_event_detail TO hearthwatch_reader;
 REVOKE INSERT, UPDATE, DELETE ON migration FROM hearthwatch_service;

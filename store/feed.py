@@ -6,6 +6,7 @@ safe to follow, for a later number may be committed before an earlier one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -47,12 +48,11 @@ class FeedBatch:
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """A watch's place: position, digest of the protocol, saved columns, and the moment they speak of."""
+    """A watch's place: position, digest of the protocol, and the moment it last judged."""
 
     tx: int
     seq: int
     protocol: str
-    state: bytes | None
     clock: datetime | None
 
 
@@ -66,31 +66,36 @@ async def load_state(c: Connection, name: str) -> WatchState | None:
     return await one(
         c,
         WatchState,
-        "SELECT tx::text::bigint AS tx, seq, protocol, state, clock FROM watch_state WHERE name = %s",
+        "SELECT tx::text::bigint AS tx, seq, protocol, clock FROM watch_state WHERE name = %s",
         [name],
     )
 
 
+async def load_rows(c: Connection, name: str) -> dict[int, bytes]:
+    """The rules core's saved row of each resident."""
+    cursor = await c.execute("SELECT resident_id, state FROM watch_row WHERE name = %s", [name])
+    return dict(await cursor.fetchall())
+
+
 async def save_state(
-    c: Connection, name: str, position: Position, protocol: str, state: bytes, clock: datetime
+    c: Connection, name: str, position: Position, protocol: str, clock: datetime, changed: Mapping[int, bytes]
 ) -> None:
-    """Commit a place together with whatever else this transaction decided."""
+    """Commit a place, and the rows that changed, together with whatever else this transaction decided."""
     await c.execute(
         """
-        INSERT INTO watch_state (name, tx, seq, protocol, state, clock, worked_at)
-        VALUES (%(name)s, %(tx)s::text::xid8, %(seq)s, %(protocol)s, %(state)s, %(clock)s, now())
+        INSERT INTO watch_state (name, tx, seq, protocol, clock, worked_at)
+        VALUES (%(name)s, %(tx)s::text::xid8, %(seq)s, %(protocol)s, %(clock)s, now())
         ON CONFLICT (name) DO UPDATE SET tx = excluded.tx, seq = excluded.seq, protocol = excluded.protocol,
-            state = excluded.state, clock = excluded.clock, worked_at = excluded.worked_at
+            clock = excluded.clock, worked_at = excluded.worked_at
         """,
-        {
-            "name": name,
-            "tx": str(position.tx),
-            "seq": position.seq,
-            "protocol": protocol,
-            "state": state,
-            "clock": clock,
-        },
+        {"name": name, "tx": str(position.tx), "seq": position.seq, "protocol": protocol, "clock": clock},
     )
+    if changed:
+        await c.execute(
+            "INSERT INTO watch_row (name, resident_id, state) SELECT %s, * FROM unnest(%s::int[], %s::bytea[]) "
+            "ON CONFLICT (name, resident_id) DO UPDATE SET state = excluded.state",
+            [name, list(changed), list(changed.values())],
+        )
 
 
 async def next_batch(c: Connection, after: Position, limit: int) -> FeedBatch | None:

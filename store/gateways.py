@@ -56,11 +56,12 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRef:
-    """What ingest needs to know of a device."""
+    """What ingest and the gateway itself need to know of a device. ``bindkey`` is 32 hexadecimal digits."""
 
     id: int
     resident_id: int
     kind: str
+    bindkey: str | None
 
 
 async def issue_pairing_code(c: Connection, centre_id: int, name: str, code_hash: bytes, expires_at: datetime) -> None:
@@ -99,14 +100,17 @@ async def revoke(c: Connection, name: str, now: datetime) -> bool:
     return done.rowcount == 1
 
 
-async def add_device(c: Connection, address: str, resident_id: int, kind: str, gateway_id: int | None) -> int:
+async def add_device(
+    c: Connection, address: str, resident_id: int, kind: str, gateway_id: int | None, *, bindkey: str | None = None
+) -> int:
     """Say whose device this is; returns its number. A known device may change hands."""
     return int(
         await value(
             c,
-            "INSERT INTO device (address, resident_id, kind, gateway_id) VALUES (%s, %s, %s, %s) ON CONFLICT (address) DO UPDATE "
-            "SET resident_id = excluded.resident_id, kind = excluded.kind, gateway_id = excluded.gateway_id, removed_at = NULL RETURNING id",
-            [address.upper(), resident_id, kind, gateway_id],
+            "INSERT INTO device (address, resident_id, kind, gateway_id, bindkey) VALUES (%s, %s, %s, %s, %s) "
+            "ON CONFLICT (address) DO UPDATE SET resident_id = excluded.resident_id, kind = excluded.kind, "
+            "gateway_id = excluded.gateway_id, bindkey = excluded.bindkey, removed_at = NULL RETURNING id",
+            [address.upper(), resident_id, kind, gateway_id, bindkey],
         )
     )
 
@@ -114,7 +118,7 @@ async def add_device(c: Connection, address: str, resident_id: int, kind: str, g
 async def devices_of(c: Connection, gateway_id: int) -> dict[str, DeviceRef]:
     """The devices a gateway may speak for, by address."""
     cursor = await c.execute(
-        "SELECT address, id, resident_id, kind FROM device WHERE gateway_id = %s AND removed_at IS NULL",
+        "SELECT address, id, resident_id, kind, bindkey FROM device WHERE gateway_id = %s AND removed_at IS NULL",
         [gateway_id],
     )
     return {address: DeviceRef(*rest) for address, *rest in await cursor.fetchall()}

@@ -52,7 +52,7 @@ class Cuff(Twin):
         self._measurement.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
         feature = Characteristic(UUID(blood_pressure.FEATURE), Props.READ, Perms.READABLE, _FEATURES)
         clock = Characteristic(
-            UUID(current_time.CURRENT_TIME),
+            UUID(current_time.UUID),
             Props.READ | Props.WRITE,
             Perms.READABLE | Perms.WRITEABLE | encrypted,
             CharacteristicValue(read=self._read_clock, write=self._write_clock),

@@ -44,9 +44,7 @@ class Twin:
         self.air = air
         self.plate = plate
         self.battery = plate.battery
-        self.device: Device = new_device(
-            air, plate.address, plate.name, advertise_every_ms=advertise_every_ms
-        )
+        self.device: Device = new_device(air, plate.address, plate.name, advertise_every_ms=advertise_every_ms)
         air.rssi[plate.address] = plate.rssi_dbm
         self._tasks: set[asyncio.Task[None]] = set()
         self._battery_level = Characteristic(
@@ -95,9 +93,7 @@ class Twin:
         name = self.plate.name.encode()[:12]
         parts.append(struct.pack("<BB", len(name) + 1, AdvertisingData.COMPLETE_LOCAL_NAME) + name)
         self.device.advertising_data = b"".join(parts)
-        await self.device.start_advertising(
-            AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE, auto_restart=auto_restart
-        )
+        await self.device.start_advertising(AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE, auto_restart=auto_restart)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside; it ends with the device."""

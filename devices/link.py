@@ -1,0 +1,122 @@
+"""One connection to one device, in which nothing waits for ever.
+
+A GATT operation on a real adapter may never return (a write to an encrypted characteristic without an agent
+hung for minutes), so every await here has a limit. Values that a device does not have are None, not errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from bleak import BleakClient
+from bleak.backends.characteristic import BleakGATTCharacteristic
+from bleak.exc import BleakError, BleakGATTProtocolError
+
+log = logging.getLogger(__name__)
+
+OPERATION_S: Final = 10.0
+PAIRING_S: Final = 30.0
+_INSUFFICIENT: Final = (0x05, 0x08, 0x0C, 0x0F)  # ATT errors: authentication, authorization, key size, encryption
+
+
+class Link:
+    """A connection. ``ended`` is set when it has ended, whoever ended it."""
+
+    def __init__(self, address: str, *, on_life: Callable[[], None] = lambda: None) -> None:
+        self.address = address
+        self.ended = asyncio.Event()
+        self._client: BleakClient | None = None
+        self._on_life = on_life
+
+    def take(self, client: BleakClient) -> None:
+        """Work with this connected client from now on."""
+        self._client = client
+        if not client.is_connected:
+            self.ended.set()
+
+    def on_disconnected(self, _client: BleakClient) -> None:
+        """What bleak calls when the connection ends."""
+        self.ended.set()
+
+    async def read(self, uuid: str) -> bytes | None:
+        """The value of a characteristic, or None when the device does not have it or does not let it be read."""
+        characteristic = self._characteristic(uuid, "read")
+        if characteristic is None:
+            return None
+        async with asyncio.timeout(OPERATION_S):
+            return bytes(await self.client.read_gatt_char(characteristic))
+
+    async def write(self, uuid: str, value: bytes) -> bool:
+        """Write a characteristic; False when the device does not have it."""
+        characteristic = self._characteristic(uuid, "write")
+        if characteristic is None:
+            return False
+        async with asyncio.timeout(OPERATION_S):
+            await self.client.write_gatt_char(characteristic, value, response=True)
+        return True
+
+    async def subscribe(self, uuid: str, callback: Callable[[bytes], None]) -> bool:
+        """Subscribe to indications or notifications; False when the device does not have them.
+
+        The callback must have kept what it was given when it returns. Pairs when the device asks for it.
+        """
+        characteristic = self._characteristic(uuid, "indicate", "notify")
+        if characteristic is None:
+            return False
+
+        def deliver(_characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
+            self._on_life()
+            callback(bytes(data))
+
+        try:
+            await self._start_notify(characteristic, deliver)
+        except BleakGATTProtocolError as error:
+            if error.code not in _INSUFFICIENT:
+                raise
+            await self.pair()
+            await self._start_notify(characteristic, deliver)
+        return True
+
+    async def pair(self) -> None:
+        """Pair with the device; a device already paired stays so."""
+        log.info("pairing with %s", self.address)
+        async with asyncio.timeout(PAIRING_S):
+            await self.client.pair()
+
+    async def end(self) -> None:
+        """Disconnect. Subscriptions are left as they are: writing them off has cost devices their bond."""
+        if self._client is not None:
+            with contextlib.suppress(BleakError, TimeoutError, OSError, EOFError):
+                async with asyncio.timeout(OPERATION_S):
+                    await self._client.disconnect()
+        self.ended.set()
+
+    async def ended_within(self, seconds: float) -> bool:
+        """Wait for the end of the link at most so long; whether it came."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.ended.wait()
+        return self.ended.is_set()
+
+    @property
+    def client(self) -> BleakClient:
+        """bleak's client; ``BleakError`` when the link has ended."""
+        if self._client is None or self.ended.is_set():
+            raise BleakError(f"{self.address} disconnected")
+        return self._client
+
+    async def _start_notify(
+        self,
+        characteristic: BleakGATTCharacteristic,
+        deliver: Callable[[BleakGATTCharacteristic, bytearray], None],
+    ) -> None:
+        async with asyncio.timeout(PAIRING_S):  # BlueZ pairs inside this call when the device asks for it
+            await self.client.start_notify(characteristic, deliver)
+
+    def _characteristic(self, uuid: str, *properties: str) -> BleakGATTCharacteristic | None:
+        found = self.client.services.get_characteristic(uuid)
+        return found if found and set(properties) & set(found.properties) else None

@@ -1,0 +1,74 @@
+"""A virtual wearable: streams acceleration while someone listens, and has a button "I am fine".
+
+Fifty samples a second go out in packets of half a second, which is what keeps a real device's radio (and one
+gateway for many homes) asleep most of the time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from typing import Final
+
+from bumble.core import UUID
+from bumble.device import Connection, Device
+from bumble.gatt import Characteristic, Service
+
+from devices.gatt import motion
+from devices.virtual.body import Body
+from devices.virtual.radio import Air
+from devices.virtual.twin import Perms, Plate, Props, Twin
+
+_PACKET: Final = 25  # samples: half a second, 156 bytes
+_SERVICE: Final = bytes([17, 0x07]) + bytes(UUID(motion.SERVICE))  # advertising structure
+
+
+class Wearable(Twin):
+    """A wearable on ``body``."""
+
+    def __init__(self, air: Air, plate: Plate) -> None:
+        super().__init__(air, plate, advertise_every_ms=1000)
+        self.body = Body(zlib.crc32(plate.address.encode()))
+        self._presses = 0
+        self._sequence = 0
+        self._switched_on = time.monotonic()
+        self._acceleration = Characteristic(UUID(motion.ACCELERATION), Props.NOTIFY, Perms.READABLE)
+        self._acceleration.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
+        self._fine = Characteristic(UUID(motion.I_AM_FINE), Props.NOTIFY, Perms.READABLE)
+        self.device.add_services(
+            [Service(UUID(motion.SERVICE), [self._acceleration, self._fine]), *self.standard_services()]
+        )
+        self.device.on(Device.EVENT_CONNECTION, self._on_connection)
+
+    async def start(self) -> None:
+        """Switch on and wait for the gateway."""
+        await super().start()
+        await self.advertise(_SERVICE)
+
+    async def i_am_fine(self) -> None:
+        """Press the button."""
+        self._presses += 1
+        count = (self._presses & 0xFFFF).to_bytes(2, "little")
+        await self.device.gatt_server.notify_subscribers(self._fine, count)
+
+    def _on_connection(self, connection: Connection) -> None:
+        connection.on(Connection.EVENT_DISCONNECTION, lambda _reason: self.spawn(self.advertise(_SERVICE)))
+
+    def _on_subscription(self, connection: Connection, notify: bool, _indicate: bool) -> None:
+        if notify:
+            self.spawn(self._stream(connection))
+
+    async def _stream(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        while connection in self.connections:
+            await self.device.gatt_server.notify_subscriber(connection, self._acceleration, self._packet())
+            due = max(due + _PACKET / motion.RATE_HZ, loop.time() - 1)
+            await asyncio.sleep(due - loop.time())
+
+    def _packet(self) -> bytes:
+        uptime_ms = int((time.monotonic() - self._switched_on) * 1000)
+        packet = motion.Motion(self._sequence, uptime_ms, self.body.take(_PACKET))
+        self._sequence += 1
+        return motion.encode(packet)
