@@ -228,6 +228,17 @@ async def series(
         }
 
 
+async def span(c: Connection, resident_id: int, metric: int) -> tuple[datetime, datetime] | None:
+    """When a metric was first and last measured, whole record; ``None`` when it never was."""
+    row = await (
+        await c.execute(
+            "SELECT min(measured_at), max(measured_at) FROM reading WHERE resident_id = %s AND metric = %s",
+            [resident_id, metric],
+        )
+    ).fetchone()
+    return None if row is None or row[0] is None else (row[0], row[1])
+
+
 async def recent(c: Connection, resident_id: int, limit: int) -> list[ReadingRow]:
     """The newest readings by measured time, and those of unknown time by when they were received."""
     async with c.cursor() as cursor:
