@@ -244,6 +244,16 @@ async def open_prompts(c: Connection, resident_id: int, now: datetime) -> list[P
     )
 
 
+async def asking(c: Connection, now: datetime) -> list[Prompt]:
+    """What any resident is being asked now, oldest first."""
+    return await rows(
+        c,
+        Prompt,
+        "SELECT id, resident_id, rule, kind, asked_at, until FROM prompt WHERE answered_at IS NULL AND until > %s ORDER BY id",
+        [now],
+    )
+
+
 async def answer_prompts(c: Connection, resident_id: int, kind: str, answer: str, now: datetime) -> int:
     """Close what is being asked of this kind; returns how many questions that answered."""
     done = await c.execute(

@@ -121,6 +121,16 @@ async def of_alert(c: Connection, alert_id: int) -> list[MessageRow]:
     return await rows(c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE alert_id = %s ORDER BY id", [alert_id])
 
 
+async def gone_out(c: Connection, since: datetime) -> list[MessageRow]:
+    """Messages made since then that the network has taken, in order."""
+    return await rows(
+        c,
+        MessageRow,
+        "SELECT " + _MESSAGE + " FROM message WHERE created_at >= %s AND state IN ('sent', 'delivered') ORDER BY id",
+        [since],
+    )
+
+
 async def cancel_unsent(c: Connection, alert_id: int) -> int:
     """Withdraw calls about an alert that have not gone out; returns how many."""
     done = await c.execute(
