@@ -52,6 +52,11 @@ class EmbeddedPostgres:
         return self._process.pid if self._process else None
 
     @property
+    def running(self) -> bool:
+        """Whether the server it started is still there."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def dsn(self) -> str:
         """libpq connection string for the server's superuser and its first database."""
         return f"host={self._socket_folder()} user=postgres dbname=postgres"

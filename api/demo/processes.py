@@ -38,20 +38,16 @@ class Child:
     """One process that is started again when it ends unasked, with a growing pause; its words go to a log file.
 
     It stands in a session of its own, so that Ctrl-C reaches the demo alone, which then ends its children in order;
-    where the kernel can, it also ends when the demo is killed.
+    where the kernel can, it also ends when the demo is killed. The number of the process stands beside its log.
     """
 
     def __init__(self, program: Program, logs: Path, *, on_restart: Callable[[str, int], None]) -> None:
         self.program = program
         self.log = logs / f"{program.name}.log"
+        self.pid_file = logs / f"{program.name}.pid"
         self._on_restart = on_restart
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The number of the running process."""
-        return self._process.pid if self._process and self._process.returncode is None else None
 
     async def start(self) -> None:
         """Start it, and from now on keep it running."""
@@ -85,6 +81,7 @@ class Child:
                 start_new_session=True,
                 preexec_fn=_end_with_parent,
             )
+        self.pid_file.write_text(str(self._process.pid))
 
     async def _keep(self) -> None:
         pause = _PAUSE_S
