@@ -19,6 +19,11 @@ from store.postgres import Database
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick ones first: a browser and whole processes come when the rest is known to be well."""
+    items.sort(key=lambda item: ("browser" in item.keywords) + 2 * ("story" in item.keywords))
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
