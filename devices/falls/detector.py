@@ -17,7 +17,6 @@ from devices.falls.features import AFTER_S, BEFORE_S, SETTLED_S, Features, Sampl
 _TICK_S: Final = 0.5
 _ALONE_S: Final = 1.0
 _JUDGED_FROM_S: Final = 3.0
-_STILL_AT_LEAST_S: Final = 1.0
 _AGAIN_S: Final = 20.0
 _UP_S: Final = 4
 _UP_DEG: Final = 35.0
@@ -114,7 +113,7 @@ class Detector:
             if self._now - impact >= self._samples(_JUDGED_FROM_S) and not self._too_soon(impact):
                 seen = self._seen(impact)
                 probability = model.probability(seen)
-                if probability >= model.THRESHOLD and seen.stillness_s >= _STILL_AT_LEAST_S:
+                if probability >= model.THRESHOLD and seen.stillness_s >= model.STILL_AT_LEAST_S:
                     return self._fallen(impact, probability, seen)
         return None
 
