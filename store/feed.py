@@ -149,3 +149,13 @@ async def lag_s(c: Connection, name: str) -> float:
         [name],
     )
     return max(float(found or 0.0), 0.0)
+
+
+async def oldest_transaction_s(c: Connection) -> float:
+    """Age in seconds of the oldest transaction that writes, in any database of the server: the watch waits for it."""
+    found = await value(
+        c,
+        "SELECT extract(epoch FROM clock_timestamp() - min(xact_start))::float8 FROM pg_stat_activity "
+        "WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()",
+    )
+    return max(float(found or 0.0), 0.0)

@@ -65,10 +65,14 @@ class DeviceRef:
 
 
 async def issue_pairing_code(c: Connection, centre_id: int, name: str, code_hash: bytes, expires_at: datetime) -> None:
-    """Expect a gateway of this name to present a one-time code; a known name gets a new code and keeps its key till then."""
+    """Expect a gateway of this name to present a one-time code; a known name gets a new code and keeps its key till then.
+
+    The key of a revoked gateway is forgotten: whoever holds it does not come in again with the new one's permission.
+    """
     await c.execute(
         "INSERT INTO gateway (centre_id, name, pairing_hash, pairing_expires) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT (name) DO UPDATE SET pairing_hash = excluded.pairing_hash, pairing_expires = excluded.pairing_expires, revoked_at = NULL",
+        "ON CONFLICT (name) DO UPDATE SET pairing_hash = excluded.pairing_hash, pairing_expires = excluded.pairing_expires, "
+        "key_hash = CASE WHEN gateway.revoked_at IS NULL THEN gateway.key_hash END, revoked_at = NULL",
         [centre_id, name, code_hash, expires_at],
     )
 
@@ -122,6 +126,15 @@ async def devices_of(c: Connection, gateway_id: int) -> dict[str, DeviceRef]:
         [gateway_id],
     )
     return {address: DeviceRef(*rest) for address, *rest in await cursor.fetchall()}
+
+
+async def time_zone(c: Connection, gateway_id: int) -> str:
+    """The IANA time zone of the homes behind a gateway."""
+    return str(
+        await value(
+            c, "SELECT c.time_zone FROM gateway g JOIN centre c ON c.id = g.centre_id WHERE g.id = %s", [gateway_id]
+        )
+    )
 
 
 async def devices(c: Connection, resident_id: int) -> list[Device]:

@@ -14,6 +14,8 @@ from typing import Any, Final
 import psycopg
 from psycopg import sql
 
+from store.postgres import Connection, value
+
 ROLES: Final = ("hearthwatch_owner", "hearthwatch_service", "hearthwatch_reader")
 _LOCK: Final = 0x48656172746877
 _CHUNK_DAYS: Final = 7
@@ -62,6 +64,14 @@ def pending(dsn: str) -> list[str]:
     """The names of files this database still lacks; empty when its shape is right."""
     with psycopg.connect(dsn, autocommit=True) as c:
         return [m.name for m in migrations() if m.name not in _applied(c)]
+
+
+async def lacking(c: Connection) -> list[str]:
+    """The same, asked by the running service over a connection it holds."""
+    if await value(c, "SELECT to_regclass('migration')") is None:
+        return [m.name for m in migrations()]
+    done = {name for (name,) in await (await c.execute("SELECT name FROM migration")).fetchall()}
+    return [m.name for m in migrations() if m.name not in done]
 
 
 def _create_roles(c: psycopg.Connection[tuple[Any, ...]]) -> None:

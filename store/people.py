@@ -191,6 +191,13 @@ async def note_failed_sign_in(c: Connection, username: str, address: str, now: d
     )
 
 
+async def forget_failed_sign_ins(c: Connection, username: str, address: str) -> None:
+    """The right password after all: what was typed wrong before counts no longer for this name and address."""
+    await c.execute(
+        "DELETE FROM sign_in_attempt WHERE username = %s AND address = %s", [username.strip().lower(), address]
+    )
+
+
 async def failed_sign_ins(c: Connection, username: str, address: str, since: datetime) -> tuple[int, int]:
     """How many wrong passwords since then, for this name and from this address."""
     cursor = await c.execute(

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
+from uuid import UUID
 
-from devices.readings import METRICS
-from store.postgres import Connection, rows
+import numpy as np
+from numpy.typing import NDArray
+
+from devices.readings import METRICS, METRICS_BY_CODE, Quality
+from store.columns import use_columns
+from store.people import Centre
+from store.postgres import Connection, one, rows, value
+from store.readings import UNKNOWN_USER, Incoming, ReadingRow, insert
+
+_DAY_S: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,3 +64,112 @@ async def pressure_summaries(c: Connection, now: datetime) -> dict[int, Pressure
         {"now": now, "systolic": METRICS["systolic"].code, "diastolic": METRICS["diastolic"].code},
     )
     return {row.resident_id: row for row in found}
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """Daily means of systolic pressure in mm[Hg], columns of shape ``(n,)``: ``day`` counts from 0, the oldest."""
+
+    day: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+
+async def daily_systolic(c: Connection, now: datetime, days: int) -> dict[int, Daily]:
+    """The last ``days`` times 24 hours of every resident the connection may see, one mean for each that has any."""
+    async with c.cursor(binary=True) as cursor:
+        use_columns(cursor)
+        await cursor.execute(
+            """
+            SELECT r.id, array_agg(d.day ORDER BY d.day), array_agg(d.mean ORDER BY d.day)
+            FROM resident r CROSS JOIN LATERAL (
+                SELECT %(days)s - 1 - floor(extract(epoch FROM %(now)s - q.at) / %(day_s)s)::int AS day, avg(q.value) AS mean
+                FROM resident_reading q
+                WHERE q.resident_id = r.id AND q.metric = %(systolic)s AND q.measured_at <= %(now)s AND q.at <= %(now)s
+                  AND q.measured_at > %(now)s - make_interval(days => %(days)s) AND q.at > %(now)s - make_interval(days => %(days)s)
+                GROUP BY 1
+            ) d
+            WHERE r.left_at IS NULL GROUP BY r.id
+            """,
+            {"now": now, "days": days, "day_s": _DAY_S, "systolic": METRICS["systolic"].code},
+        )
+        return {resident: Daily(day.astype(np.int64), mean) for resident, day, mean in await cursor.fetchall()}
+
+
+async def centre_of(c: Connection, person_id: UUID) -> Centre | None:
+    """The health centre to which a person belongs."""
+    return await one(
+        c,
+        Centre,
+        "SELECT c.id, c.name_zh, c.name_en, c.phone, c.time_zone FROM person p JOIN centre c ON c.id = p.centre_id WHERE p.id = %s",
+        [person_id],
+    )
+
+
+async def of_unknown_time(c: Connection, resident_id: int, since: datetime, limit: int) -> list[ReadingRow]:
+    """Readings received since then whose time cannot be believed, newest arrival first: shown, never counted."""
+    async with c.cursor() as cursor:
+        await cursor.execute(
+            """
+            SELECT metric, value, at, measured_at, received_at, quality, device_id, user_slot FROM resident_reading
+            WHERE resident_id = %s AND at IS NULL AND received_at >= %s ORDER BY received_at DESC, metric LIMIT %s
+            """,
+            [resident_id, since, limit],
+        )
+        return [ReadingRow(METRICS_BY_CODE[row[0]].name, *row[1:]) for row in await cursor.fetchall()]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One message to one member of staff about an alert, and how far it came."""
+
+    alert_id: int
+    person_id: UUID
+    name_zh: str
+    name_en: str
+    channel: str
+    state: str
+    created_at: datetime
+    sent_at: datetime | None
+    delivered_at: datetime | None
+
+    def name(self, language: str) -> str:
+        """Who was called, as it is written in ``language``."""
+        return self.name_zh if language == "zh_Hans" else self.name_en
+
+
+async def calls(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[Call]]:
+    """Who was called about each of these alerts, in order."""
+    found = await rows(
+        c,
+        Call,
+        "SELECT m.alert_id, m.person_id, p.name_zh, p.name_en, m.channel, m.state, m.created_at, m.sent_at, m.delivered_at "
+        "FROM message m JOIN person p ON p.id = m.person_id WHERE m.alert_id = ANY(%s) AND m.purpose = 'alert' ORDER BY m.id",
+        [list(alert_ids)],
+    )
+    by_alert: dict[int, list[Call]] = {}
+    for row in found:
+        by_alert.setdefault(row.alert_id, []).append(row)
+    return by_alert
+
+
+async def say(c: Connection, resident_id: int, device_id: int, metric: str, now: datetime) -> None:
+    """Keep what a resident said on her own page as an event of her device, so that the watch hears it like any other."""
+    gateway_id = await value(
+        c, "SELECT gateway_id FROM device WHERE id = %s AND resident_id = %s", [device_id, resident_id]
+    )
+    moment = np.array([now.astimezone(UTC).replace(tzinfo=None)], dtype="datetime64[us]")
+    await insert(
+        c,
+        Incoming(
+            gateway_id=int(gateway_id or 0),
+            received_at=now,
+            resident_id=np.array([resident_id], np.int32),
+            metric=np.array([METRICS[metric].code], np.int16),
+            device_id=np.array([device_id], np.int32),
+            measured_at=moment,
+            collected_at=moment,
+            value=np.ones(1, np.float64),
+            quality=np.array([Quality.NO_DEVICE_TIME], np.int32),
+            user_slot=np.array([UNKNOWN_USER], np.int16),
+        ),
+    )

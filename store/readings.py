@@ -264,6 +264,11 @@ async def unusable(c: Connection, resident_id: int, limit: int) -> list[Unusable
     )
 
 
+async def quarantine_size(c: Connection) -> int:
+    """How many readings and packets are in quarantine."""
+    return int(await value(c, "SELECT count(*) FROM reading_quarantine"))
+
+
 async def latest(c: Connection, resident_id: int | None = None) -> dict[int, dict[str, Latest]]:
     """The newest value of every metric, by resident and metric name, of one resident or of all one may see."""
     found: dict[int, dict[str, Latest]] = {}

@@ -132,6 +132,25 @@ async def around(c: Connection, resident_id: int) -> list[Related]:
     )
 
 
+async def around_each(c: Connection, resident_ids: Sequence[int]) -> dict[int, list[Related]]:
+    """The people who stand around each of these residents today, in one round trip."""
+    cursor = await c.execute(
+        "SELECT r.resident_id, p.id, p.name_zh, p.name_en, p.phone, r.kind FROM relation r JOIN person p ON p.id = r.person_id "
+        "WHERE r.resident_id = ANY(%s) AND r.kind <> 'self' AND r.valid_from <= now() AND (r.valid_until IS NULL OR r.valid_until > now()) "
+        "ORDER BY array_position(ARRAY['family', 'doctor', 'care_worker', 'supervisor'], r.kind), p.name_en",
+        [list(resident_ids)],
+    )
+    found: dict[int, list[Related]] = {}
+    for resident_id, *columns in await cursor.fetchall():
+        found.setdefault(resident_id, []).append(Related(*columns))
+    return found
+
+
+async def herself(c: Connection, person_id: UUID) -> Resident | None:
+    """The resident who is this person, or ``None`` when nobody of that name is watched over here."""
+    return await one(c, Resident, _RESIDENT + "WHERE r.person_id = %s AND r.left_at IS NULL", [person_id])
+
+
 async def grant(
     c: Connection,
     person_id: UUID,

@@ -1,0 +1,241 @@
+"""What a gateway sends, from bytes to columns: decoded at once when all of it is well formed, else item by item.
+
+Pure: no clock and no database. A good item is never lost for a bad one beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from api.problems import Problem
+from devices.readings import METRICS
+from store.gateways import DeviceRef
+from store.readings import UNKNOWN_USER
+
+MOST_READINGS: Final = 10_000
+MOST_BYTES: Final = 4 * 1024 * 1024
+
+Time = Annotated[datetime, Meta(tz=True)]
+_DetailName = Annotated[str, Meta(pattern="^[a-z][a-z0-9_]{0,40}$")]
+
+
+class WireReading(msgspec.Struct, gc=False):
+    """One reading as a gateway sends it; see :class:`devices.readings.Reading`."""
+
+    device: str
+    metric: str
+    value: float
+    measured_at: Time
+    collected_at: Time
+    quality: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    user: Annotated[int, Meta(ge=0, le=255)] | None = None
+    detail: dict[_DetailName, float] = {}
+
+
+class WireRefused(msgspec.Struct, gc=False):
+    """A packet the gateway could not read: where it came from, its bytes in hexadecimal, and why."""
+
+    device: str
+    characteristic: str
+    raw: Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2})*$")]
+    reason: str
+    at: Time
+
+
+class Batch(msgspec.Struct):
+    """What a gateway hands over at once."""
+
+    readings: Annotated[list[WireReading], Meta(max_length=MOST_READINGS)] = []
+    refused: Annotated[list[WireRefused], Meta(max_length=MOST_READINGS)] = []
+
+
+class _Apart(msgspec.Struct):
+    readings: list[msgspec.Raw] = []
+    refused: list[msgspec.Raw] = []
+
+
+class Rejection(msgspec.Struct, omit_defaults=True):
+    """An item that is not taken: its place in the list, a reason's code, the field and words."""
+
+    index: int
+    reason: str
+    detail: str
+    field: str | None = None
+
+
+_whole: Final = msgspec.json.Decoder(Batch)
+_apart: Final = msgspec.json.Decoder(_Apart)
+_reading: Final = msgspec.json.Decoder(WireReading)
+_refused: Final = msgspec.json.Decoder(WireRefused)
+
+
+@dataclass(slots=True)
+class Received:
+    """A decoded body. ``places`` are the readings' places in the list that was sent, of which there were ``total``."""
+
+    total: int
+    readings: Sequence[WireReading]
+    places: NDArray[np.int64]
+    refused: Sequence[WireRefused]
+    rejected: list[Rejection] = field(default_factory=list)
+    rejected_refusals: list[Rejection] = field(default_factory=list)
+
+
+def decode(body: bytes) -> Received:
+    """Read a body. Raises :class:`Problem`: 400 when it is no batch at all, 413 when it holds too much."""
+    try:
+        whole = _whole.decode(body)
+    except msgspec.ValidationError:
+        return _decode_apart(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(body, error) from error
+    return Received(len(whole.readings), whole.readings, np.arange(len(whole.readings)), whole.refused)
+
+
+def _decode_apart(body: bytes) -> Received:
+    try:
+        apart = _apart.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise malformed(body, error) from error
+    for name, items in (("readings", apart.readings), ("refused", apart.refused)):
+        if len(items) > MOST_READINGS:
+            raise Problem(
+                413,
+                "too_many",
+                f"a batch holds at most {MOST_READINGS} {name}; this one holds {len(items)}",
+                field=name,
+            )
+    readings, places, rejected = _each(_reading, apart.readings)
+    refused, _, rejected_refusals = _each(_refused, apart.refused)
+    return Received(len(apart.readings), readings, np.array(places, np.int64), refused, rejected, rejected_refusals)
+
+
+def _each(
+    decoder: msgspec.json.Decoder[Any], items: Sequence[msgspec.Raw]
+) -> tuple[list[Any], list[int], list[Rejection]]:
+    good: list[Any] = []
+    places: list[int] = []
+    rejected: list[Rejection] = []
+    for place, item in enumerate(items):
+        try:
+            good.append(decoder.decode(item))
+            places.append(place)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            words, where = _words(error)
+            rejected.append(Rejection(place, "malformed", words, where))
+    return good, places, rejected
+
+
+def malformed(body: bytes, error: Exception) -> Problem:
+    """The 400 that says what is wrong with a body, and at which byte or field."""
+    words, where = _words(error)
+    if isinstance(error, msgspec.ValidationError):
+        return Problem(400, "malformed", words, field=where)
+    if isinstance(error, RecursionError):
+        return Problem(400, "malformed", "the JSON is nested too deeply")
+    position = _position(body, error)
+    return Problem(400, "malformed", f"this is not JSON: {words} at byte {position}", position=position)
+
+
+def _words(error: Exception) -> tuple[str, str | None]:
+    text, _, path = str(error).partition(" - at `$")
+    text = re.sub(r"^JSON is malformed: | \(byte \d+\)$", "", text)
+    return text, path.rstrip("`").lstrip(".") or None
+
+
+def _position(body: bytes, error: Exception) -> int:
+    if isinstance(error, UnicodeDecodeError):
+        try:
+            body.decode()
+        except UnicodeDecodeError as whole:
+            return whole.start
+    found = re.search(r"\(byte (\d+)\)$", str(error))
+    return int(found[1]) if found else len(body)
+
+
+@dataclass(slots=True)
+class Columns:
+    """Readings of known devices and metrics as columns of shape ``(n,)``; times are ``datetime64[us]`` in UTC."""
+
+    place: NDArray[np.int64]
+    resident_id: NDArray[np.int32]
+    device_id: NDArray[np.int32]
+    metric: NDArray[np.int16]
+    value: NDArray[np.float64]
+    measured_at: NDArray[np.datetime64]
+    collected_at: NDArray[np.datetime64]
+    quality: NDArray[np.int32]
+    user_slot: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def where(self, rows: NDArray[Any]) -> Columns:
+        """Only these rows: a mask or row numbers."""
+        return Columns(*(getattr(self, name)[rows] for name in self.__slots__))
+
+
+_METRIC_CODES: Final = {name: m.code for name, m in METRICS.items()}
+_EARLIEST: Final = np.datetime64("1900-01-01", "us")
+_LATEST: Final = np.datetime64("9998-01-01", "us")
+"""Beyond these a moment cannot be told in every place that must show it."""
+
+
+def columns(received: Received, devices: Mapping[str, DeviceRef]) -> tuple[Columns, list[Rejection]]:
+    """The readings as columns, and those that name a device or metric nobody knows, or an impossible date."""
+    readings = received.readings
+    slots = {address: slot for slot, address in enumerate(devices)}
+    slot = np.array([slots.get(r.device, -1) for r in readings], np.int32)
+    metric = np.array([_METRIC_CODES.get(r.metric, -1) for r in readings], np.int16)
+    known = list(devices.values()) or [DeviceRef(0, 0, "", None)]
+    all_of_them = Columns(
+        received.places,
+        np.array([d.resident_id for d in known], np.int32)[slot],
+        np.array([d.id for d in known], np.int32)[slot],
+        metric,
+        np.array([r.value for r in readings], np.float64),
+        _times([r.measured_at.timestamp() for r in readings]),
+        _times([r.collected_at.timestamp() for r in readings]),
+        np.array([r.quality for r in readings], np.int32),
+        np.array([UNKNOWN_USER if r.user is None else r.user for r in readings], np.int16),
+    )
+    wrong = {
+        "device": slot < 0,
+        "metric": metric < 0,
+        "measured_at": _out_of_range(all_of_them.measured_at),
+        "collected_at": _out_of_range(all_of_them.collected_at),
+    }
+    bad = np.logical_or.reduce(list(wrong.values()))
+    if not bad.any():
+        return all_of_them, []
+    rejected = [_rejection(received, row, wrong) for row in np.flatnonzero(bad).tolist()]
+    return all_of_them.where(~bad), rejected
+
+
+def _times(seconds: Sequence[float]) -> NDArray[np.datetime64]:
+    # A double holds seconds since 1970 to a quarter of a microsecond until the year 2242, so rounding is exact.
+    return np.rint(np.array(seconds, np.float64) * 1e6).astype(np.int64).view("datetime64[us]")
+
+
+def _out_of_range(moments: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+    return (moments < _EARLIEST) | (moments >= _LATEST)
+
+
+def _rejection(received: Received, row: int, wrong: Mapping[str, NDArray[np.bool_]]) -> Rejection:
+    place, reading = int(received.places[row]), received.readings[row]
+    if wrong["device"][row]:
+        words = f"the device {reading.device[:40]!r} is not one of this gateway's"
+        return Rejection(place, "unknown_device", words, "device")
+    if wrong["metric"][row]:
+        return Rejection(place, "unknown_metric", f"there is no metric {reading.metric[:40]!r}", "metric")
+    name = "measured_at" if wrong["measured_at"][row] else "collected_at"
+    return Rejection(place, "malformed", "this date lies outside the years 1900 to 9997", name)

@@ -1,0 +1,103 @@
+"""What cannot be right: values no person has, pressures that contradict each other, times that cannot be true.
+
+Pure, over columns. Ranges are the catalogue's; the rules for a pair are the engineering bounds of home
+blood-pressure measurement: diastolic below systolic, at least 10 mm[Hg] between them, the mean between the two.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from api.batches import Columns
+from devices.readings import METRICS, METRICS_BY_CODE, Quality
+
+REASONS: Final = (
+    "",
+    "implausible_value",
+    "diastolic_above_systolic",
+    "narrow_pulse_pressure",
+    "mean_outside_pair",
+)
+"""Why a reading is not usable, by the number :func:`unusable` gives it; 0 is a usable one."""
+
+_IMPLAUSIBLE, _CROSSED, _NARROW, _MEAN_OUTSIDE = 1, 2, 3, 4
+_SYSTOLIC, _DIASTOLIC, _MEAN = (METRICS[n].code for n in ("systolic", "diastolic", "mean_arterial_pressure"))
+_PRESSURES: Final = np.array([_SYSTOLIC, _DIASTOLIC, _MEAN], np.int16)
+_LEAST_PULSE_PRESSURE: Final = 10.0
+
+_LOW: Final = np.full(max(METRICS_BY_CODE) + 1, np.inf)
+_HIGH: Final = np.full(max(METRICS_BY_CODE) + 1, -np.inf)
+for _metric in METRICS_BY_CODE.values():
+    _LOW[_metric.code], _HIGH[_metric.code] = _metric.low, _metric.high
+
+_AHEAD: Final = np.timedelta64(5 * 60, "s").astype("timedelta64[us]")
+"""How far a clock may run ahead before it is not believed: a cuff shows minutes, a gateway is set by the network."""
+_FIRST_DEVICES: Final = np.datetime64("2020-01-01", "us")
+"""No device of ours was made before; a clock that lost its battery begins in 1970 or 2000."""
+
+
+def unusable(columns: Columns) -> NDArray[np.int8]:
+    """For each reading the number of its reason in :data:`REASONS`, shape ``(n,)``.
+
+    The pressures of one inflation share their fate: a diastolic value beside an impossible systolic one is as
+    little to be believed.
+    """
+    metric, value = columns.metric, columns.value
+    reason = ((value < _LOW[metric]) | (value > _HIGH[metric])).astype(np.int8) * np.int8(_IMPLAUSIBLE)
+    rows = np.flatnonzero(np.isin(metric, _PRESSURES))
+    if len(rows):
+        group = _inflation(columns.device_id[rows], columns.measured_at[rows])
+        reason[rows] = _of_inflations(group, metric[rows], value[rows], reason[rows])[group]
+    return reason
+
+
+def _inflation(device: NDArray[np.int32], measured_at: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    order = np.lexsort((device, measured_at))
+    d, t = device[order], measured_at[order]
+    begins = np.ones(len(order), np.bool_)
+    begins[1:] = (d[1:] != d[:-1]) | (t[1:] != t[:-1])
+    group = np.empty(len(order), np.int64)
+    group[order] = np.cumsum(begins) - 1
+    return group
+
+
+def _of_inflations(
+    group: NDArray[np.int64], metric: NDArray[np.int16], value: NDArray[np.float64], reason: NDArray[np.int8]
+) -> NDArray[np.int8]:
+    n = int(group.max()) + 1
+    found = np.zeros(n, np.int8)
+    of = np.full((3, n), np.nan)
+    for row, code in enumerate((_SYSTOLIC, _DIASTOLIC, _MEAN)):
+        mine = metric == code
+        of[row, group[mine]] = value[mine]
+    systolic, diastolic, mean = of
+    found[(mean < diastolic) | (mean > systolic)] = _MEAN_OUTSIDE
+    found[systolic - diastolic < _LEAST_PULSE_PRESSURE] = _NARROW
+    found[diastolic >= systolic] = _CROSSED
+    found[group[reason == _IMPLAUSIBLE]] = _IMPLAUSIBLE
+    return found
+
+
+def judge_clocks(columns: Columns, received_at: datetime) -> None:
+    """Flag measured times that cannot be true, in place.
+
+    A gateway whose own clock is wrong held the reading no later than now: its collected time becomes the received
+    time, and a reading which has no other time than the gateway's counts as of then, so that a fall is heard.
+    """
+    now = np.datetime64(received_at.replace(tzinfo=None), "us")
+    suspect = _cannot_be(columns.measured_at, now)
+    gateway_wrong = _cannot_be(columns.collected_at, now)
+    if suspect.any():
+        columns.quality[suspect] |= np.int32(Quality.CLOCK_SUSPECT)
+    if gateway_wrong.any():
+        columns.collected_at[gateway_wrong] = now
+        no_other = gateway_wrong & (columns.quality & int(Quality.NO_DEVICE_TIME) != 0)
+        columns.quality[no_other] |= np.int32(Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET)
+
+
+def _cannot_be(moments: NDArray[np.datetime64], now: np.datetime64) -> NDArray[np.bool_]:
+    return (moments > now + _AHEAD) | (moments < _FIRST_DEVICES)
