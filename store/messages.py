@@ -147,6 +147,11 @@ async def oldest_due(c: Connection) -> datetime | None:
     return found
 
 
+async def waiting(c: Connection) -> int:
+    """How many messages have not gone out yet."""
+    return int(await value(c, "SELECT count(*) FROM message WHERE state IN ('due', 'sending', 'uncertain')"))
+
+
 async def note_inbound(
     c: Connection, provider_sid: str, phone: str, body: str, person_id: UUID | None, now: datetime, outcome: str
 ) -> bool:

@@ -183,6 +183,11 @@ async def close_session(c: Connection, token_hash: bytes) -> None:
     await c.execute("DELETE FROM session WHERE token_hash = %s", [token_hash])
 
 
+async def close_sessions(c: Connection, person_id: UUID) -> None:
+    """End every sign-in of a person."""
+    await c.execute("DELETE FROM session WHERE person_id = %s", [person_id])
+
+
 async def note_failed_sign_in(c: Connection, username: str, address: str, now: datetime) -> None:
     """Remember a wrong password."""
     await c.execute(

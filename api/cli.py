@@ -1,0 +1,243 @@
+"""The command ``hearthwatch``. What a command needs is imported inside it: a gateway has none of the service's libraries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from api.settings import Settings
+    from store.postgres import Connection, Database
+
+T = TypeVar("T")
+
+app: Final = typer.Typer(
+    name="hearthwatch",
+    help="Watches over old people who live alone. Settings come from the environment (HEARTHWATCH_...); see docs/operating.md.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+gateway_app: Final = typer.Typer(help="The small computer in a home: run it, or let one in and shut one out.")
+user_app: Final = typer.Typer(help="People who may sign in.", no_args_is_help=True)
+app.add_typer(gateway_app, name="gateway")
+app.add_typer(user_app, name="user")
+
+_GATEWAY_DATA: Final = Path("gateway-data")
+DataFolder = Annotated[
+    Path, typer.Option("--data", help="Folder in which the gateway keeps its key and waiting readings.")
+]
+
+
+def main() -> None:
+    """The entry point."""
+    app()
+
+
+@app.command()
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. HEARTHWATCH_HOST when not given.")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. HEARTHWATCH_PORT when not given.")] = None,
+) -> None:
+    """Run the service: readings in, rules, messages out, and the pages. Ends cleanly on SIGTERM and Ctrl-C."""
+    from api import logs
+    from api.server import run
+
+    given = {"host": host, "port": port}
+    settings = _settings(**{name: value for name, value in given.items() if value is not None})
+    logs.configure(as_json=settings.log_json)
+    run(settings)
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to the shape this version needs. Safe to run again, and by several at once."""
+    import psycopg
+
+    from store.migrate import MigrationError
+    from store.migrate import migrate as apply
+
+    try:
+        applied = apply(_settings().database_url)
+    except MigrationError as error:
+        _fail(str(error))
+    except psycopg.OperationalError as error:
+        _fail(f"the database cannot be reached: {str(error).strip()}")
+    typer.echo("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
+
+
+@app.command()
+def demo(
+    data: Annotated[Path, typer.Option(help="Folder for the demo's database and logs.")] = Path(".hearthwatch"),
+    port: Annotated[int, typer.Option(help="Port of the service.")] = 8000,
+    phones_port: Annotated[int, typer.Option(help="Port of the page that shows the telephones.")] = 8001,
+    record: Annotated[Path | None, typer.Option(help="Write the story's events with their times to this file.")] = None,
+    once: Annotated[bool, typer.Option("--once", help="End when the story has been told.")] = False,
+) -> None:
+    """Show the whole service on this machine, with a street of virtual homes. Ctrl-C ends it; nothing is lost."""
+    from api.demo.run import main as run
+
+    raise typer.Exit(run(data=data, port=port, phones_port=phones_port, record=record, once=once))
+
+
+@app.command()
+def status() -> None:
+    """How the service is: gateways, the watch, messages that wait, and open alerts. Exit code 1 when something is wrong."""
+    from api.status import show
+
+    raise typer.Exit(_with_database(show))
+
+
+@gateway_app.callback(invoke_without_command=True)
+def gateway(
+    context: typer.Context,
+    server: Annotated[
+        str | None, typer.Option(help="Where the service is, such as https://hearthwatch.example; as paired when not given.")
+    ] = None,
+    data: DataFolder = _GATEWAY_DATA,
+    radio: Annotated[
+        str | None, typer.Option(help="A virtual radio (unix:PATH) in place of this machine's Bluetooth adapter.")
+    ] = None,
+) -> None:
+    """Collect from the home's devices and hand over to the service. Needs no network to start: it keeps what it collects."""
+    if context.invoked_subcommand is not None:
+        return
+    from devices.gateway import GatewayError, GatewaySettings, run
+
+    try:
+        run(GatewaySettings(server=server, data=data, radio=radio))
+    except GatewayError as error:
+        _fail(str(error))
+
+
+@gateway_app.command("pair")
+def gateway_pair(
+    code: Annotated[str, typer.Argument(help="The code that 'hearthwatch gateway code' printed on the service.")],
+    server: Annotated[str, typer.Option(help="Where the service is, such as https://hearthwatch.example.")],
+    data: DataFolder = _GATEWAY_DATA,
+) -> None:
+    """On the gateway: show the one-time code and receive the key with which it speaks to the service from now on."""
+    from devices.gateway import GatewayError, pair
+
+    try:
+        name = pair(server, code, data)
+    except GatewayError as error:
+        _fail(str(error))
+    typer.echo(f"paired as {name}; start it with: hearthwatch gateway --data {data}")
+
+
+@gateway_app.command("code")
+def gateway_code(
+    name: Annotated[str, typer.Argument(help="The gateway's name, such as 'stairway 9'. A known name is paired anew.")],
+    centre: Annotated[str | None, typer.Option(help="Its health centre, when there are several.")] = None,
+) -> None:
+    """On the service: issue a code that lets one gateway in, once, within 24 hours."""
+
+    async def issue(database: Database) -> str:
+        from api.gateways import issue_code
+
+        async with database.service() as c:
+            return await issue_code(c, await _centre(c, centre), name, datetime.now(UTC))
+
+    code = _with_database(issue)
+    typer.echo(f"on the gateway run:  hearthwatch gateway pair {code} --server {_settings().public_url}")
+
+
+@gateway_app.command("revoke")
+def gateway_revoke(name: Annotated[str, typer.Argument(help="The gateway's name.")]) -> None:
+    """On the service: refuse a gateway from now on, for instance when it was stolen. Its readings so far stay."""
+
+    async def revoke(database: Database) -> bool:
+        from store import audit, gateways
+
+        async with database.service() as c:
+            await audit.record(c, "gateway_revoked", gateway=name)
+            return await gateways.revoke(c, name, datetime.now(UTC))
+
+    if not _with_database(revoke):
+        _fail(f"there is no gateway {name!r}; 'hearthwatch status' lists them")
+    typer.echo(f"{name} is refused within two seconds")
+
+
+@user_app.command("add")
+def user_add(
+    username: Annotated[str, typer.Argument(help="The name to sign in with.")],
+    name_zh: Annotated[str, typer.Option(help="The person's name in Chinese.", prompt="Name in Chinese")],
+    name_en: Annotated[str, typer.Option(help="The person's name in Latin letters.", prompt="Name in Latin letters")],
+    face: Annotated[
+        str, typer.Option(help="doctor, care_worker, family, resident or administrator.", prompt="Which pages (face)")
+    ],
+    phone: Annotated[str | None, typer.Option(help="Telephone, with country code or as dialled in --region.")] = None,
+    region: Annotated[str, typer.Option(help="Country of a telephone number written without one.")] = "CN",
+    language: Annotated[str, typer.Option(help="zh_Hans or en: of pages and messages.")] = "zh_Hans",
+    centre: Annotated[
+        str | None, typer.Option(help="Her health centre, when there are several; made when there is none.")
+    ] = None,
+) -> None:
+    """Add a person who may sign in, or give a known sign-in name a new password. Asks for the password."""
+    from api import users
+
+    try:
+        new = users.check(username, name_zh, name_en, face, phone, region, language)
+        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+        users.check_password(password, username)
+    except users.NotUsable as error:
+        _fail(str(error))
+    try:
+        told = _with_database(lambda database: users.add(database, new, password, centre))
+    except users.NotUsable as error:
+        _fail(str(error))
+    typer.echo(told)
+
+
+async def _centre(c: Connection, name: str | None) -> int:
+    from api.users import NotUsable, find_centre
+
+    try:
+        return await find_centre(c, name)
+    except NotUsable as error:
+        _fail(str(error))
+
+
+def _settings(**given: Any) -> Settings:
+    from pydantic import ValidationError
+
+    from api.settings import Settings
+
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        for wrong in error.errors():
+            name = "HEARTHWATCH_" + "_".join(str(part) for part in wrong["loc"]).upper()
+            words = "is not set" if wrong["type"] == "missing" else wrong["msg"].removeprefix("Value error, ")
+            typer.echo(f"{name if wrong['loc'] else 'settings'}: {words}", err=True)
+        _fail("the settings cannot be used; docs/operating.md lists them")
+
+
+def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
+    from store.postgres import Database, Unavailable
+
+    async def run() -> T:
+        async with Database(_settings().database_url, max_size=2) as database:
+            return await work(database)
+
+    try:
+        return asyncio.run(run())
+    except Unavailable as error:
+        _fail(str(error))
+
+
+def _fail(words: str) -> NoReturn:
+    typer.echo(words, err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""``hearthwatch status``: what an administrator looks at first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from api.metrics import SILENT_AFTER, WATCH_NAME
+from store import alerts, feed, gateways, messages, readings
+from store.gateways import Gateway
+from store.migrate import lacking
+from store.postgres import Database
+
+_SLOW_S: Final = 30.0
+"""A watch or a message this late is worth a look."""
+
+
+async def show(database: Database) -> int:
+    """Print how the service is; returns 1 when something needs somebody, else 0."""
+    console, now = Console(), datetime.now(UTC)
+    async with database.service() as c:
+        if missing := await lacking(c):
+            console.print(f"[red]The database lacks {', '.join(missing)}: run 'hearthwatch migrate'.[/]")
+            return 1
+        known = await gateways.gateways(c)
+        lag_s = await feed.lag_s(c, WATCH_NAME)
+        due = await messages.oldest_due(c)
+        waiting = await messages.waiting(c)
+        open_alerts = await alerts.open_alerts(c)
+        unusable = await readings.quarantine_size(c)
+    console.print(_gateways(known, now))
+    late_s = 0.0 if due is None else (now - due).total_seconds()
+    by_priority = Counter(a.priority for a in open_alerts)
+    facts = Table(show_header=False, box=None)
+    facts.add_row("watch", _judged(lag_s, f"{lag_s:.1f} s behind"))
+    facts.add_row("messages waiting", _judged(late_s, f"{waiting}, the oldest for {late_s:.0f} s"))
+    facts.add_row("open alerts", ", ".join(f"{n} {p}" for p, n in sorted(by_priority.items())) or "none")
+    facts.add_row("in quarantine", str(unusable))
+    console.print(facts)
+    return int(lag_s > _SLOW_S or late_s > _SLOW_S or any(_is_silent(g, now) for g in known))
+
+
+def _gateways(known: list[Gateway], now: datetime) -> Table:
+    table = Table("gateway", "state", "last heard of", "waiting", "refused", "clock", "version", title="Gateways")
+    for g in known:
+        table.add_row(
+            g.name,
+            _state(g, now),
+            "never" if g.last_seen_at is None else f"{_age(now - g.last_seen_at)} ago",
+            "" if g.outbox_waiting is None else str(g.outbox_waiting),
+            "" if g.quarantined is None else str(g.quarantined),
+            "" if g.clock_error_s is None else f"{g.clock_error_s:+.1f} s",
+            g.version or "",
+        )
+    return table
+
+
+def _is_silent(g: Gateway, now: datetime) -> bool:
+    paired = g.paired_at is not None and g.revoked_at is None
+    return paired and (g.last_seen_at is None or now - g.last_seen_at > SILENT_AFTER)
+
+
+def _state(g: Gateway, now: datetime) -> str:
+    if g.revoked_at is not None:
+        return "[dim]revoked[/]"
+    if g.paired_at is None:
+        return "[yellow]waits for its code[/]"
+    return "[red]silent[/]" if _is_silent(g, now) else "[green]well[/]"
+
+
+def _judged(seconds: float, words: str) -> str:
+    return f"[red]{words}[/]" if seconds > _SLOW_S else words
+
+
+def _age(age: timedelta) -> str:
+    seconds = age.total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
