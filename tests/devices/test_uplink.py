@@ -1,0 +1,378 @@
+"""What waits in the outbox reaches the service, in order and once, whatever the service does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from devices.outbox import Outbox
+from devices.readings import Quality, Reading
+from devices.service import NotAdmitted, Service, ServiceAway
+from devices.uplink import Uplink, pause_s
+from tests.devices.door import Door, open_door, problem
+
+pytestmark = pytest.mark.anyio
+
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+CUFF = "C0:00:00:00:00:01"
+BUTTON = "C0:00:00:00:00:02"
+
+
+def readings(*numbers: int, device: str = CUFF) -> list[Reading]:
+    """One for each number, which is its value and the second at which it was measured."""
+    return [Reading(device, "systolic", float(n), NOW + timedelta(seconds=n), NOW) for n in numbers]
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Any:
+    with Outbox(tmp_path / "outbox.db") as box:
+        yield box
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    async with open_door() as it:
+        yield it
+
+
+@asynccontextmanager
+async def uplink(outbox: Outbox, door: Door, *, key: str = "hw_right", wait_s: float = 5) -> AsyncIterator[Uplink]:
+    async with Service(door.url, key, wait_s=wait_s) as service:
+        it = Uplink(outbox, service, not_admitted_s=0.05)
+        task = asyncio.create_task(it.run())
+        try:
+            yield it
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            assert task.cancelled(), task.exception()
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110  any condition, not an event
+            await asyncio.sleep(0.005)
+
+
+def answer(response: Response) -> Any:
+    async def temper(_request: Request, _body: dict[str, Any]) -> Response:
+        return response
+
+    return temper
+
+
+async def test_what_waits_is_sent_in_order_and_then_let_go(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(*range(1200)))
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [float(n) for n in range(1200)]
+    assert door.batches == [500, 500, 200]
+
+
+async def test_a_reading_arrives_whole(outbox: Outbox, door: Door) -> None:
+    fall = Reading(
+        CUFF,
+        "fall",
+        0.93,
+        NOW + timedelta(microseconds=1500),
+        NOW + timedelta(seconds=5),
+        Quality.CLOCK_JUST_SET | Quality.FROM_MEMORY,
+        2,
+        {"impact_g": 4.5},
+    )
+    outbox.put([fall])
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 0)
+    assert list(door.stored.values()) == [
+        {
+            "device": CUFF,
+            "metric": "fall",
+            "value": 0.93,
+            "measured_at": "2026-11-24T10:00:00.001500Z",
+            "collected_at": "2026-11-24T10:00:05Z",
+            "quality": 10,
+            "user": 2,
+            "detail": {"impact_g": 4.5},
+        }
+    ]
+
+
+async def test_a_new_reading_leaves_when_nudged_without_waiting_for_the_next_look(
+    outbox: Outbox, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.uplink.LOOK_EVERY_S", 3600)
+    async with uplink(outbox, door) as it:
+        await asyncio.sleep(0.05)
+        for n in range(3):
+            outbox.put(readings(n))
+            it.nudge()
+            await until(lambda n=n: len(door.stored) == n + 1)  # type: ignore[misc]
+
+
+async def test_readings_that_become_due_are_found_unasked(outbox: Outbox, door: Door) -> None:
+    async with uplink(outbox, door):
+        outbox.put(readings(1), held_s=0.3)
+        await until(lambda: door.values == [1.0])
+
+
+async def test_a_service_that_goes_away_mid_batch_gets_everything_when_it_is_back(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(*range(700)))
+    arrived = asyncio.Event()
+
+    async def hang(_request: Request, _body: dict[str, Any]) -> Response:
+        arrived.set()
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    async def serve(_request: Request, _body: dict[str, Any]) -> None:
+        return None
+
+    door.temper(serve, hang)
+    async with uplink(outbox, door) as it:
+        async with asyncio.timeout(10):
+            await arrived.wait()
+        await door.slam()
+        await until(lambda: it.trouble is not None)
+        assert outbox.depth() == 200
+        assert "cannot be reached" in str(it.trouble)
+        assert "200 readings wait here" in str(it.trouble)
+        outbox.put(readings(700))
+        await door.open()
+        await until(lambda: outbox.depth() == 0)
+        await until(lambda: it.trouble is None)
+    assert door.values == [float(n) for n in range(701)]
+    assert set(door.deliveries.values()) == {1}
+
+
+async def test_an_answer_lost_after_storing_makes_it_send_again_and_the_service_stores_once(
+    outbox: Outbox, door: Door
+) -> None:
+    outbox.put(readings(*range(10)))
+
+    async def store_and_die(_request: Request, body: dict[str, Any]) -> Response:
+        door.take(body)
+        asyncio.get_running_loop().create_task(door.slam())
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    door.temper(store_and_die)
+    async with uplink(outbox, door) as it:
+        await until(lambda: it.trouble is not None)
+        assert outbox.depth() == 10
+        await door.open()
+        await until(lambda: outbox.depth() == 0)
+    assert set(door.deliveries.values()) == {2}
+    assert len(door.stored) == 10
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429, 404, 302])
+async def test_a_service_in_trouble_is_tried_again(outbox: Outbox, door: Door, status: int) -> None:
+    outbox.put(readings(1, 2))
+    door.temper(answer(PlainTextResponse("oh", status)), answer(PlainTextResponse("oh", status)))
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [1, 2]
+
+
+async def test_it_waits_as_long_as_the_service_asks(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(1))
+    times: list[float] = []
+    loop = asyncio.get_running_loop()
+
+    async def busy(_request: Request, _body: dict[str, Any]) -> Response:
+        times.append(loop.time())
+        return problem(503, "database_away", "later", {"Retry-After": "1"})
+
+    async def serve(_request: Request, _body: dict[str, Any]) -> None:
+        times.append(loop.time())
+
+    door.temper(busy, serve)
+    async with uplink(outbox, door) as it:
+        await until(lambda: it.trouble is not None)
+        assert "503: later" in str(it.trouble)
+        await until(lambda: outbox.depth() == 0)
+    assert times[1] - times[0] >= 1
+
+
+async def test_whoever_knows_better_can_end_the_wait(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(1))
+    door.temper(answer(problem(503, "database_away", "later", {"Retry-After": "3000"})))
+    async with uplink(outbox, door) as it:
+        await until(lambda: it.trouble is not None)
+        it.hurry()
+        await until(lambda: outbox.depth() == 0)
+
+
+async def test_a_service_that_never_answers_is_given_up_on_and_tried_again(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(1))
+
+    async def sleep(_request: Request, _body: dict[str, Any]) -> Response:
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    door.temper(sleep)
+    async with uplink(outbox, door, wait_s=0.2) as it:
+        await until(lambda: it.trouble is not None)
+        assert "did not answer within 0.2 seconds" in str(it.trouble)
+        await until(lambda: outbox.depth() == 0)
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        "<html>Welcome to the hotel's network</html>",
+        "",
+        "[]",
+        "null",
+        '{"accepted":"three"}',
+        '{"accepted":2,"duplicate":0,"quarantined":0,"rejected":[]}',
+        '{"accepted":4,"duplicate":-1,"quarantined":0,"rejected":[]}',
+        '{"accepted":2,"duplicate":0,"quarantined":0,"rejected":[{"index":7,"reason":"x"}]}',
+        '{"accepted":1,"duplicate":0,"quarantined":0,"rejected":[{"index":0,"reason":"x"},{"index":0,"reason":"x"}]}',
+        "[" * 100_000,
+        "x" * 5_000_000,
+        b"\xff\xfe",
+    ],
+)
+async def test_an_answer_that_makes_no_sense_lets_nothing_go(outbox: Outbox, door: Door, nonsense: str | bytes) -> None:
+    outbox.put(readings(1, 2, 3))
+    door.temper(answer(Response(nonsense)))
+    async with uplink(outbox, door) as it:
+        await until(lambda: it.trouble is not None)
+        assert outbox.depth() == 3
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [1, 2, 3]
+
+
+async def test_a_gateway_that_is_not_admitted_keeps_everything_and_says_so_once(
+    outbox: Outbox, door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox.put(readings(*range(5)))
+    revoked = answer(problem(403, "gateway_revoked", "the gateway 'stairway 3' was revoked; pair it again"))
+    door.temper(revoked, revoked, revoked)
+    with caplog.at_level(logging.WARNING):
+        async with uplink(outbox, door):
+            await until(lambda: not door.tempers)
+            await until(lambda: outbox.depth() == 0)
+    assert len(door.stored) == 5
+    [said] = [r.getMessage() for r in caplog.records if r.name == "devices.uplink"]
+    assert "was revoked; pair it again" in said
+    assert "5 readings wait here" in said
+
+
+async def test_a_wrong_key_is_tried_again_slowly_and_a_new_one_at_once(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(1))
+    async with Service(door.url, "hw_wrong") as service:
+        it = Uplink(outbox, service, not_admitted_s=3600)
+        task = asyncio.create_task(it.run())
+        await until(lambda: it.trouble is not None)
+        service.key = "hw_right"
+        it.hurry()
+        await until(lambda: outbox.depth() == 0)
+        task.cancel()
+
+
+@pytest.mark.parametrize("bad", [0, 3, 9])
+async def test_one_reading_that_breaks_the_batch_is_put_aside_and_holds_up_no_other(
+    outbox: Outbox, door: Door, bad: int
+) -> None:
+    outbox.put(readings(*range(10)))
+    door.poison = float(bad)
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [float(n) for n in range(10) if n != bad]
+    [aside] = outbox.refused(9, untold=False)
+    assert (aside.device, aside.reason) == (CUFF, "unreadable")
+    assert f'"value": {bad}.0'.encode() in aside.raw
+
+
+async def test_a_service_that_takes_less_at_once_gets_less_at_once(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(*range(300)))
+    door.most = 100
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [float(n) for n in range(300)]
+    assert max(door.batches) <= 100
+
+
+async def test_readings_the_service_rejects_are_put_aside_with_its_reason(outbox: Outbox, door: Door) -> None:
+    door.known = {CUFF}
+    outbox.put([*readings(1), *readings(2, device=BUTTON), *readings(3)])
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [1, 3]
+    [aside] = outbox.refused(9, untold=False)
+    assert (aside.device, aside.reason) == (BUTTON, "unknown_device")
+
+
+async def test_a_batch_of_nothing_but_strangers_does_not_block_the_queue(outbox: Outbox, door: Door) -> None:
+    door.known = {CUFF}
+    outbox.put(readings(*range(500), device=BUTTON))
+    outbox.put(readings(7))
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [7]
+    assert {r.reason for r in outbox.refused(999, untold=False)} == {"unknown_device"}
+    assert outbox.quarantined() == 500
+
+
+async def test_packets_that_could_not_be_read_are_told_once(outbox: Outbox, door: Door) -> None:
+    outbox.put_refused(CUFF, "2a35", b"\x16\xff", "no_value", NOW)
+    async with uplink(outbox, door):
+        await until(lambda: outbox.refused(9) == [])
+        outbox.put(readings(1))
+        await until(lambda: outbox.depth() == 0)
+    assert door.refused == [
+        {"device": CUFF, "characteristic": "2a35", "raw": "16ff", "reason": "no_value", "at": "2026-11-24T10:00:00Z"}
+    ]
+    assert outbox.quarantined() == 1
+
+
+async def test_a_report_the_service_cannot_read_is_not_repeated_for_ever(outbox: Outbox, door: Door) -> None:
+    for n in range(3):
+        outbox.put_refused(CUFF, "2a35", bytes([n]), "no_value", NOW)
+    door.temper(*[answer(problem(400, "malformed", "no"))] * 2)
+    async with uplink(outbox, door):
+        await until(lambda: outbox.refused(9) == [])
+    assert [r["raw"] for r in door.refused] == ["01", "02"]
+
+
+async def test_pairing_exchanges_a_code_for_a_key_and_a_wrong_code_is_refused_in_words(door: Door) -> None:
+    async with Service(door.url) as service:
+        assert (await service.pair("ABCD-EFGH")).key == "hw_right"
+        with pytest.raises(NotAdmitted, match="was used already"):
+            await service.pair("XXXX")
+
+
+async def test_a_machine_that_is_not_there_is_said_in_words() -> None:
+    async with Service("http://127.0.0.1:9") as service:
+        with pytest.raises(ServiceAway, match="cannot be reached"):
+            await service.pair("ABCD-EFGH")
+
+
+@pytest.mark.parametrize("address", ["care.example.org", "ftp://care.example.org", "http://", ""])
+def test_what_is_no_address_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="looks like https"):
+        Service(address)
+
+
+@given(st.integers(1, 10_000))
+def test_pauses_grow_and_stay_under_a_quarter_of_a_minute(failures: int) -> None:
+    assert 0.1 < pause_s(failures) <= 15
+    assert pause_s(failures) <= 0.25 * 2.0 ** min(failures, 20)
+
+
+@given(st.integers(1, 10), st.floats(0, 3600))
+def test_what_the_service_asks_for_is_waited_for(failures: int, asked_s: float) -> None:
+    assert asked_s <= pause_s(failures, asked_s) <= asked_s * 1.1
