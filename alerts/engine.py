@@ -252,8 +252,9 @@ class Engine:
     def _over(self, c: _Cells) -> Bools:
         p, s = self._p, self._state
         excess = p.sign[c.rule] * c.values(p.column[c.rule])
-        over = ((excess >= p.over_from[c.rule]) & p.judged[c.rule]).any(1)
-        return np.logical_and(over, s.value_at[c.row, p.unless[c.rule]] < c.at)
+        over: Bools = ((excess >= p.over_from[c.rule]) & p.judged[c.rule]).any(1)
+        taken_back: Bools = s.value_at[c.row, p.unless[c.rule]] >= c.at
+        return over & ~taken_back
 
     def _remember(self, c: _Cells, over: Bools) -> None:
         """Put the measurement into its place among the newest."""

@@ -53,8 +53,8 @@ class Parameters:
     def _set_times(self, rules: tuple[Rule, ...]) -> None:
         self.expires_us = _durations(rule.expires for rule in rules)
         self.within_us = _durations(rule.count.within for rule in rules)
-        self.ask_us = _durations(rule.ask and rule.ask.within for rule in rules)
-        self.silence_us = _durations(rule.missing and rule.missing.within for rule in rules)
+        self.ask_us = _durations(rule.ask.within if rule.ask else None for rule in rules)
+        self.silence_us = _durations(rule.missing.within if rule.missing else None for rule in rules)
         self.silences = np.flatnonzero(self.silence_us)
         self.event = np.array([rule.on_event for rule in rules])
         self.on_device = np.array([any(limit.metric.kind is Kind.DEVICE for limit in rule.when) for rule in rules])

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from store.columns import use_columns
+from store.columns import Float8, Int2, Int4, Time, use_columns
 from store.postgres import Connection, one, value
 
 _WATCH_LOCK: Final = 0x7761746368
@@ -33,7 +33,7 @@ class FeedBatch:
     """What came after a position, in order of acceptance: columns of shape ``(n,)`` and the new position."""
 
     position: Position
-    received_at: datetime
+    received_at: NDArray[np.datetime64]
     resident_id: NDArray[np.int32]
     metric: NDArray[np.int16]
     at: NDArray[np.datetime64]
@@ -115,7 +115,60 @@ async def next_batch(c: Connection, after: Position, limit: int) -> FeedBatch | 
     if not found:
         return None
     columns: list[Any] = [np.concatenate([row[i] for row in found]) for i in range(3, 10)]
-    return FeedBatch(Position(found[-1][0], found[-1][1]), found[0][2], *columns)
+    received = np.array([row[2].replace(tzinfo=None) for row in found], "datetime64[us]")
+    received = np.repeat(received, [len(row[3]) for row in found])
+    return FeedBatch(Position(found[-1][0], found[-1][1]), received, *columns)
+
+
+async def waiting(c: Connection, after: Position) -> bool:
+    """Whether something was accepted after a position that is not safe to read yet: a transaction is still running."""
+    return bool(
+        await value(
+            c, "SELECT EXISTS (SELECT 1 FROM feed WHERE (tx, seq) > (%s::text::xid8, %s))", [str(after.tx), after.seq]
+        )
+    )
+
+
+async def watched(c: Connection) -> list[int]:
+    """Every resident who has not left."""
+    cursor = await c.execute("SELECT id FROM resident WHERE left_at IS NULL ORDER BY id")
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def save_latest(c: Connection, batch: FeedBatch) -> None:
+    """Keep the newest value of each metric, and tell open pages whose readings these are."""
+    order = np.lexsort((batch.at, batch.metric, batch.resident_id))
+    resident, metric = batch.resident_id[order], batch.metric[order]
+    is_last = np.append((resident[1:] != resident[:-1]) | (metric[1:] != metric[:-1]), np.True_)
+    newest = order[is_last]
+    async with c.cursor() as cursor:
+        use_columns(cursor)
+        await cursor.execute(
+            """
+            WITH newest AS (
+                SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s)
+                    AS t(resident_id, metric, at, measured_at, value, quality, device_id)
+            ), kept AS (
+                INSERT INTO latest_reading AS l (resident_id, metric, at, measured_at, value, quality, device_id)
+                SELECT * FROM newest
+                ON CONFLICT (resident_id, metric) DO UPDATE SET at = excluded.at, measured_at = excluded.measured_at,
+                    value = excluded.value, quality = excluded.quality, device_id = excluded.device_id
+                WHERE l.at <= excluded.at
+            )
+            SELECT pg_notify('hearthwatch', json_build_object('kind', 'reading', 'resident_id', resident_id)::text)
+            FROM (SELECT DISTINCT resident_id FROM newest) r
+            """,
+            [
+                Int4(batch.resident_id[newest]),
+                Int2(batch.metric[newest]),
+                Time(batch.at[newest]),
+                Time(batch.measured_at[newest]),
+                Float8(batch.value[newest]),
+                Int4(batch.quality[newest]),
+                Int4(batch.device_id[newest]),
+            ],
+            binary=True,
+        )
 
 
 async def end(c: Connection) -> Position:
