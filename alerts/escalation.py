@@ -7,7 +7,7 @@ everybody of the centre. It goes on until a person takes the alert: it never end
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -36,12 +36,22 @@ class Duty:
         """Everybody on duty, first rung first, each once."""
         return _once(person for rung in sorted(self.rungs) for person in self.rungs[rung])
 
+    def without(self, persons: Collection[UUID]) -> Duty:
+        """The same without those who have just proved unreachable or cannot come.
+
+        Unless that is everybody: then nobody is left out, for it is better to try again than to call no one.
+        """
+        if not (set(self.everybody) | set(self.on_duty)) - set(persons):
+            return self
+        rungs = {rung: tuple(p for p in on_rung if p not in persons) for rung, on_rung in self.rungs.items()}
+        return Duty(rungs, tuple(p for p in self.everybody if p not in persons))
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One call: these people now, the next rung at ``climb_at``.
 
-    ``unmanned`` says that nobody is on duty, which is itself a fault to be told loudly.
+    ``unmanned`` says that nobody on duty can be called, which is itself a fault to be told loudly.
     """
 
     persons: tuple[UUID, ...]

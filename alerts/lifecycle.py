@@ -35,7 +35,7 @@ class Alert:
     """The part of an alert that changes; its fields bear the names of the record's columns.
 
     ``step`` is the rung of the ladder last called (0: nobody is called, a task on the board) and ``rounds`` how
-    often the ladder has been climbed to its end.
+    often the ladder has been begun anew. ``raised`` with a ``step`` means that this round's first call is due.
     """
 
     state: State
@@ -85,6 +85,13 @@ def acknowledge(alert: Alert, person: UUID, now: datetime) -> Alert:
     return replace(
         alert, state="acknowledged", acknowledged_at=now, acknowledged_by=person, climb_at=None, shelved_until=None
     )
+
+
+def release(alert: Alert, person: UUID, now: datetime) -> Alert:
+    """She who had taken it cannot come after all: it calls again at once."""
+    if alert.state != "acknowledged" or alert.acknowledged_by != person:
+        raise TransitionError("not_yours", "only the person who has taken an alert can give it back")
+    return _wait_again(alert, now)
 
 
 def shelve(alert: Alert, now: datetime, until: datetime) -> Alert:
@@ -146,7 +153,7 @@ def _wait_again(alert: Alert, now: datetime) -> Alert:
     """A new round, so that a call to the same person is a new call and not the one she had."""
     return replace(
         alert,
-        state="notified" if alert.calls_staff else "raised",
+        state="raised",
         rounds=alert.rounds + 1,
         climb_at=now if alert.calls_staff else None,
         acknowledged_at=None,

@@ -7,7 +7,10 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Final, Literal
 
-# None of these is a word the carrier keeps for itself (STOP, CANCEL, END, QUIT, YES, START, HELP, INFO ...).
+# Twilio's own: it acts on them itself and answers them itself. None of ours is among them.
+_CARRIER: Final = frozenset(
+    {"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "start", "unstop", "yes", "help", "info"}
+)
 _TAKE: Final = frozenset({"1", "接", "接单", "take", "taken"})
 _DECLINE: Final = frozenset({"2", "不能", "不行", "busy", "cannot"})
 _FORM: Final = re.compile(r"(?P<word>1|2|[^\W\d]+)[\s,.:;#、,。-]*(?P<code>[1-9][0-9])?[.。!]?")
@@ -32,3 +35,8 @@ def understand(body: str) -> Reply:
     if found["word"] in _DECLINE:
         return Reply("decline", code)
     return Reply("unknown")
+
+
+def belongs_to_carrier(body: str) -> bool:
+    """Whether the network itself acts on this word and answers it."""
+    return body.strip().lower() in _CARRIER

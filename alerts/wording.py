@@ -169,3 +169,8 @@ def help_text(language: str) -> str:
     return (
         "Reply 1 to take an alert, 2 if you cannot come; with several, add its number: 1 27. In an emergency ring 120."
     )
+
+
+def without_rule(rule: str, language: str) -> str:
+    """The sentence for an alert whose rule is no longer in the protocol."""
+    return f"警报({rule}),请查看页面" if language == ZH else f"alert {rule}, see its page"

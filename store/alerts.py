@@ -148,6 +148,69 @@ async def due_to_climb(c: Connection, now: datetime, limit: int) -> list[AlertRo
     )
 
 
+async def next_climb(c: Connection) -> datetime | None:
+    """When the next step of any ladder is due; ``None`` when nothing waits."""
+    found: datetime | None = await value(c, "SELECT min(climb_at) FROM alert WHERE climb_at IS NOT NULL")
+    return found
+
+
+async def out_of_reach(c: Connection, alert_id: int, since: datetime) -> set[UUID]:
+    """Who could not be reached about this alert, or said that they cannot come, since then."""
+    cursor = await c.execute(
+        "SELECT person_id FROM message WHERE alert_id = %(alert)s AND purpose = 'alert' AND state = 'failed' "
+        "AND coalesce(sending_at, created_at) >= %(since)s UNION SELECT person_id FROM alert_event "
+        "WHERE alert_id = %(alert)s AND kind = 'declined' AND person_id IS NOT NULL AND at >= %(since)s",
+        {"alert": alert_id, "since": since},
+    )
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def count_events(c: Connection, alert_id: int, kinds: Sequence[str], since: datetime) -> int:
+    """How often one of these things has happened to an alert since then."""
+    return int(
+        await value(
+            c,
+            "SELECT count(*) FROM alert_event WHERE alert_id = %s AND kind = ANY(%s) AND at >= %s",
+            [alert_id, list(kinds), since],
+        )
+    )
+
+
+async def may_act(c: Connection, person_id: UUID, resident_id: int, alert_id: int | None) -> bool:
+    """Whether this person cares for the resident, or has been called to this alert."""
+    return bool(
+        await value(
+            c,
+            "SELECT EXISTS (SELECT 1 FROM relation WHERE person_id = %(person)s AND resident_id = %(resident)s "
+            "AND kind IN ('doctor', 'care_worker', 'supervisor') AND valid_from <= now() "
+            "AND (valid_until IS NULL OR valid_until > now())) OR EXISTS (SELECT 1 FROM message "
+            "WHERE alert_id = %(alert)s AND person_id = %(person)s AND purpose = 'alert')",
+            {"person": person_id, "resident": resident_id, "alert": alert_id},
+        )
+    )
+
+
+async def event_detail(c: Connection, resident_id: int, metric: int, measured_at: datetime) -> dict[str, float]:
+    """What explains an event, empty when nothing was said."""
+    found = await value(
+        c,
+        "SELECT detail FROM event_detail WHERE resident_id = %s AND metric = %s AND measured_at = %s LIMIT 1",
+        [resident_id, metric, measured_at],
+    )
+    return found or {}
+
+
+async def last_called_to(c: Connection, person_id: UUID, since: datetime) -> AlertRow | None:
+    """The newest alert about which this person has been sent a message since then, open or not."""
+    return await one(
+        c,
+        AlertRow,
+        "SELECT " + _ALERT + " FROM alert WHERE id = (SELECT alert_id FROM message "
+        "WHERE person_id = %s AND purpose = 'alert' AND created_at >= %s ORDER BY created_at DESC, id DESC LIMIT 1)",
+        [person_id, since],
+    )
+
+
 async def waiting_for(c: Connection, person_id: UUID) -> list[AlertRow]:
     """Open alerts about which this person has been sent a message and which nobody has taken, newest first."""
     return await rows(
@@ -255,7 +318,7 @@ async def asking(c: Connection, now: datetime) -> list[Prompt]:
 
 
 async def answer_prompts(c: Connection, resident_id: int, kind: str, answer: str, now: datetime) -> int:
-    """Close what is being asked of this kind; returns how many questions that answered."""
+    """Close what is being asked of this kind and not over yet; returns how many questions that answered."""
     done = await c.execute(
         "UPDATE prompt SET answered_at = %s, answer = %s WHERE resident_id = %s AND kind = %s AND answered_at IS NULL AND until > %s",
         [now, answer, resident_id, kind, now],

@@ -85,11 +85,29 @@ async def claim_uncertain(c: Connection, now: datetime, stuck_before: datetime, 
     return await rows(
         c,
         MessageRow,
-        "UPDATE message SET state = 'uncertain', due_at = %(now)s + interval '10 s' WHERE id IN ("
+        "UPDATE message SET state = 'uncertain', due_at = %(now)s + interval '5 s' WHERE id IN ("
         "SELECT id FROM message WHERE (state = 'uncertain' AND due_at <= %(now)s) OR (state = 'sending' AND sending_at < %(stuck)s) "
         "ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) RETURNING " + _MESSAGE,
         {"now": now, "stuck": stuck_before, "limit": limit},
     )
+
+
+async def claim_unconfirmed(c: Connection, now: datetime, limit: int) -> list[MessageRow]:
+    """Take messages that were sent and of which nothing has been heard, for asking; each again a minute later."""
+    return await rows(
+        c,
+        MessageRow,
+        "UPDATE message SET due_at = %(now)s + interval '60 s' WHERE id IN (SELECT id FROM message "
+        "WHERE state = 'sent' AND due_at <= %(now)s AND expires_at > %(now)s ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) "
+        "RETURNING " + _MESSAGE,
+        {"now": now, "limit": limit},
+    )
+
+
+async def next_due(c: Connection) -> datetime | None:
+    """When the next message has to go out; ``None`` when none waits."""
+    found: datetime | None = await value(c, "SELECT min(due_at) FROM message WHERE state = 'due'")
+    return found
 
 
 async def update(c: Connection, message_id: int, changes: dict[str, Any], *, only_from: tuple[str, ...] = ()) -> bool:
@@ -105,15 +123,13 @@ async def update(c: Connection, message_id: int, changes: dict[str, Any], *, onl
 
 
 async def message(c: Connection, message_id: int) -> MessageRow | None:
-    """One message, held until the transaction ends."""
-    return await one(c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE id = %s FOR UPDATE", [message_id])
+    """One message."""
+    return await one(c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE id = %s", [message_id])
 
 
 async def by_sid(c: Connection, provider_sid: str) -> MessageRow | None:
-    """The message the provider knows by this identifier, held until the transaction ends."""
-    return await one(
-        c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE provider_sid = %s FOR UPDATE", [provider_sid]
-    )
+    """The message the provider knows by this identifier."""
+    return await one(c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE provider_sid = %s", [provider_sid])
 
 
 async def of_alert(c: Connection, alert_id: int) -> list[MessageRow]:
@@ -139,6 +155,16 @@ async def cancel_unsent(c: Connection, alert_id: int) -> int:
     return done.rowcount
 
 
+async def still_called(c: Connection, alert_id: int, call: int) -> set[UUID]:
+    """Who has been sent this call of an alert, or is about to be, and did not prove unreachable."""
+    cursor = await c.execute(
+        "SELECT person_id FROM message WHERE alert_id = %s AND step = %s AND purpose = 'alert' "
+        "AND state IN ('due', 'sending', 'uncertain', 'sent', 'delivered')",
+        [alert_id, call],
+    )
+    return {row[0] for row in await cursor.fetchall()}
+
+
 async def oldest_due(c: Connection) -> datetime | None:
     """Since when the longest waiting message has been due; ``None`` when none waits."""
     found: datetime | None = await value(
@@ -150,6 +176,11 @@ async def oldest_due(c: Connection) -> datetime | None:
 async def waiting(c: Connection) -> int:
     """How many messages have not gone out yet."""
     return int(await value(c, "SELECT count(*) FROM message WHERE state IN ('due', 'sending', 'uncertain')"))
+
+
+async def set_inbound_outcome(c: Connection, provider_sid: str, outcome: str) -> None:
+    """Say what was done about a reply."""
+    await c.execute("UPDATE inbound SET outcome = %s WHERE provider_sid = %s", [outcome, provider_sid])
 
 
 async def note_inbound(

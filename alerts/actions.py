@@ -1,0 +1,217 @@
+"""What people do to alerts, from a page or by SMS; each in the caller's transaction.
+
+Every function locks the alert first, so that two people who answer at once are first and second. Refusals are
+:class:`~alerts.lifecycle.TransitionError`, in words, or :class:`NotAllowed`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from prometheus_client import Counter
+
+from alerts import deliveries, lifecycle, replies, wording
+from alerts.calls import Caller, about, move, standing
+from alerts.channels import Receipt
+from alerts.channels.sms import outcome_of
+from alerts.escalation import call_number
+from alerts.lifecycle import Alert, TransitionError
+from alerts.replies import Reply
+from store import alerts, messages, notes, people
+from store.alerts import AlertRow
+from store.people import Person
+from store.postgres import Connection
+
+log = structlog.get_logger(__name__)
+
+REPLIES: Final = Counter("hearthwatch_replies_total", "Replies by SMS, by what was done about them.", ["outcome"])
+
+_REMEMBERED: Final = timedelta(days=1)
+"""How long after a call a late reply is still taken to mean it."""
+
+
+class NotAllowed(Exception):
+    """This person neither cares for the resident nor has been called to the alert, or there is no such alert."""
+
+
+async def acknowledge(c: Connection, alert_id: int, person_id: UUID, now: datetime, channel: str) -> None:
+    """Take an alert: nobody else is called, and those who were are told. Taking it twice changes nothing."""
+    row = await _allowed(c, alert_id, person_id)
+    before = standing(row)
+    after = lifecycle.acknowledge(before, person_id, now)
+    if after == before:
+        return
+    await _write(c, row, after, "acknowledged", person_id, now, channel)
+    await messages.cancel_unsent(c, row.id)
+    taker = await people.person(c, person_id)
+    assert taker is not None, "whoever may act is a person of the record"
+    await Caller(c, now).tell_taken(row, taker)
+
+
+async def decline(c: Connection, alert_id: int, person_id: UUID, now: datetime, channel: str) -> list[Person]:
+    """This person cannot come: the next is called at once. Returns who is being called instead, as far as known.
+
+    She who had taken it gives it back.
+    """
+    row = await _allowed(c, alert_id, person_id)
+    if row.state == "resolved":
+        raise TransitionError("resolved", "the alert is closed already")
+    await alerts.add_event(c, row.id, row.resident_id, "declined", at=now, person_id=person_id, channel=channel)
+    if row.acknowledged_by == person_id and row.state == "acknowledged":
+        await move(c, row, lifecycle.release(standing(row), person_id, now))
+    row = await _locked(c, alert_id)
+    following = await Caller(c, now).after_failure(row, call_number(row.step, row.rounds))
+    known = await people.people(c, list(following))
+    return [known[person] for person in following if person in known]
+
+
+async def resolve(
+    c: Connection, alert_id: int, person_id: UUID, now: datetime, outcome: str, channel: str = "page"
+) -> None:
+    """Close an alert and say what came of it."""
+    row = await _allowed(c, alert_id, person_id)
+    after = lifecycle.resolve(standing(row), person_id, now, outcome)
+    await _write(c, row, after, "resolved", person_id, now, channel, outcome=after.outcome or "")
+    await messages.cancel_unsent(c, row.id)
+
+
+async def shelve(
+    c: Connection, alert_id: int, person_id: UUID, now: datetime, until: datetime, channel: str = "page"
+) -> None:
+    """Put an alert aside until ``until``, at most a day; then it calls again by itself."""
+    row = await _allowed(c, alert_id, person_id)
+    after = lifecycle.shelve(standing(row), now, until)
+    await _write(c, row, after, "shelved", person_id, now, channel, until=until.isoformat())
+    await messages.cancel_unsent(c, row.id)
+
+
+async def unshelve(c: Connection, alert_id: int, person_id: UUID, now: datetime, channel: str = "page") -> None:
+    """Take an alert from the shelf: it calls at once, if it calls at all."""
+    row = await _allowed(c, alert_id, person_id)
+    await _write(c, row, lifecycle.unshelve(standing(row), now), "unshelved", person_id, now, channel)
+
+
+async def add_note(
+    c: Connection, resident_id: int, person_id: UUID, text: str, now: datetime, alert_id: int | None = None
+) -> None:
+    """Write a note about a resident, or about one of her alerts."""
+    if not await alerts.may_act(c, person_id, resident_id, alert_id):
+        raise NotAllowed
+    if alert_id is not None and (row := await alerts.alert(c, alert_id)) and row.resident_id != resident_id:
+        raise NotAllowed
+    await notes.add(c, resident_id, person_id, text, now, alert_id)
+
+
+async def on_status(c: Connection, sid: str, status: str, error_code: str | None, now: datetime) -> None:
+    """The network says what became of a message. ``sent`` is not delivered, and says nothing new."""
+    outcome = outcome_of(status)
+    if outcome is None:
+        return
+    message = await messages.by_sid(c, sid)
+    if message is None:
+        # It overtook the answer to the send itself; the dispatcher asks after what it has not heard of.
+        log.info("status_of_unknown_message", sid=sid, status=status)
+        return
+    error = (error_code or status) if outcome == "failed" else None
+    await deliveries.settle(c, message, Receipt(sid, outcome, error), now)
+
+
+async def on_reply(c: Connection, sid: str, phone: str, body: str, now: datetime) -> str | None:
+    """Somebody has answered by SMS. Returns what to say back; each reply counts once, however often it is delivered."""
+    person = await people.person_by_phone(c, phone)
+    person_id = None if person is None else person.id
+    if not await messages.note_inbound(c, sid, phone, body[:1600], person_id, now, "received"):
+        return None
+    if person is None:
+        outcome, answer = "unknown_number", None
+        log.warning("reply_from_unknown_number", sid=sid)
+    elif replies.belongs_to_carrier(body):
+        outcome, answer = "carrier_word", None
+        log.warning("reply_is_for_the_carrier", person=str(person.id), word=body.strip().lower())
+    else:
+        outcome, answer = await _understood(c, person, replies.understand(body), now)
+    await messages.set_inbound_outcome(c, sid, outcome)
+    REPLIES.labels(outcome).inc()
+    return answer
+
+
+async def _understood(c: Connection, person: Person, reply: Reply, now: datetime) -> tuple[str, str]:
+    if reply.verb == "unknown":
+        return "not_understood", wording.help_text(person.language)
+    row, question = await _meant(c, person, reply, now)
+    if row is None:
+        return "which" if question else "nothing_waits", question or wording.nothing_waits(person.language)
+    act = _take if reply.verb == "take" else _decline
+    return await act(c, row, person, now)
+
+
+async def _meant(c: Connection, person: Person, reply: Reply, now: datetime) -> tuple[AlertRow | None, str]:
+    """The alert a reply is about, or the question that finds out."""
+    if reply.code is not None:
+        row = await alerts.by_reply_code(c, person.id, reply.code)
+        return row, "" if row else wording.unknown_code(reply.code, person.language)
+    waiting = await alerts.waiting_for(c, person.id)
+    if len(waiting) == 1:
+        return waiting[0], ""
+    if not waiting:
+        return await alerts.last_called_to(c, person.id, now - _REMEMBERED), ""
+    caller = Caller(c, now)
+    named = [(a.reply_code or 0, (await caller.resident(a.resident_id)).name(person.language)) for a in waiting]
+    return None, wording.which(named, "1" if reply.verb == "take" else "2", person.language)
+
+
+async def _take(c: Connection, row: AlertRow, person: Person, now: datetime) -> tuple[str, str]:
+    resident = about(await Caller(c, now).resident(row.resident_id), person.language)
+    try:
+        await acknowledge(c, row.id, person.id, now, "sms")
+    except TransitionError as refused:
+        if refused.code == "resolved":
+            return "closed_already", wording.closed_already(resident, person.language)
+        taker = await _taker(c, row.id)
+        return "taken_already", wording.taken_already(resident, taker.name(person.language), person.language)
+    return "taken", wording.receipt(resident, person.language)
+
+
+async def _decline(c: Connection, row: AlertRow, person: Person, now: datetime) -> tuple[str, str]:
+    resident = about(await Caller(c, now).resident(row.resident_id), person.language)
+    if row.state == "acknowledged" and row.acknowledged_by != person.id:
+        taker = await _taker(c, row.id)
+        return "taken_already", wording.taken_already(resident, taker.name(person.language), person.language)
+    try:
+        following = await decline(c, row.id, person.id, now, "sms")
+    except TransitionError:
+        return "closed_already", wording.closed_already(resident, person.language)
+    named = [p.name(person.language) for p in following if p.id != person.id]
+    return "declined", wording.declined(resident, person.language, named)
+
+
+async def _taker(c: Connection, alert_id: int) -> Person:
+    row = await _locked(c, alert_id)
+    taker = await people.person(c, row.acknowledged_by) if row.acknowledged_by else None
+    assert taker is not None, "a taken alert says who took it"
+    return taker
+
+
+async def _allowed(c: Connection, alert_id: int, person_id: UUID) -> AlertRow:
+    row = await alerts.for_update(c, alert_id)
+    if row is None or not await alerts.may_act(c, person_id, row.resident_id, row.id):
+        raise NotAllowed
+    return row
+
+
+async def _locked(c: Connection, alert_id: int) -> AlertRow:
+    row = await alerts.for_update(c, alert_id)
+    assert row is not None, "alerts are never deleted"
+    return row
+
+
+async def _write(
+    c: Connection, row: AlertRow, after: Alert, kind: str, person_id: UUID, now: datetime, channel: str, **detail: str
+) -> None:
+    await move(c, row, after)
+    await alerts.add_event(
+        c, row.id, row.resident_id, kind, at=now, person_id=person_id, channel=channel, detail=detail
+    )

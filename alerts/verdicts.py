@@ -1,0 +1,118 @@
+"""What the rules core has decided, written into the record: alerts, questions to residents, the first calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from prometheus_client import Counter
+
+from alerts import lifecycle
+from alerts.calls import Caller, move, standing
+from alerts.engine import Firing
+from alerts.protocol import Protocol, Rule
+from store import alerts
+from store.alerts import AlertRow
+from store.postgres import Connection
+from store.readings import utc
+
+log = structlog.get_logger(__name__)
+
+ALERTS: Final = Counter("hearthwatch_alerts_total", "Alerts raised.", ["rule", "priority"])
+
+
+@dataclass(slots=True)
+class Verdicts:
+    """Carries out firings at one moment, within the transaction that also moves the watch on."""
+
+    c: Connection
+    protocol: Protocol
+    now: datetime
+    _caller: Caller = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._caller = Caller(self.c, self.now, self.protocol)
+
+    async def carry_out(self, firings: Iterable[Firing]) -> None:
+        """Each in turn, as the rules core gave them."""
+        acts = {"raise": self._raise, "clear": self._clear, "ask": self._ask, "answered": self._answered}
+        for firing in firings:
+            rule = self.protocol.rule(firing.rule)
+            assert rule is not None, "the rules core fires only rules of its protocol"
+            await acts[firing.what](firing, rule)
+
+    async def _raise(self, firing: Firing, rule: Rule) -> None:
+        happened_at = utc(firing.at)
+        evidence = await self._evidence(firing, rule, happened_at)
+        if rule.ask:
+            await alerts.answer_prompts(self.c, firing.resident, rule.ask.kind, "called", self.now)
+        number = await alerts.insert(
+            self.c,
+            resident_id=firing.resident,
+            rule=rule.id,
+            protocol=self.protocol.version,
+            priority=rule.priority,
+            kind=rule.kind,
+            happened_at=happened_at,
+            raised_at=self.now,
+            evidence=evidence,
+        )
+        row = await alerts.open_of(self.c, firing.resident, rule.id)
+        if row is None:
+            return  # this very moment has been raised before, and a person has closed it
+        if number is None:
+            await self._raise_again(row, happened_at, evidence)
+            return
+        ALERTS.labels(rule.id, rule.priority).inc()
+        log.info("alert_raised", alert=number, rule=rule.id, priority=rule.priority)
+        await self._trail(row, "raised", evidence)
+        if rule.calls:
+            await self._caller.call_next(row)
+
+    async def _raise_again(self, row: AlertRow, happened_at: datetime, evidence: dict[str, Any]) -> None:
+        if row.happened_at == happened_at:
+            return
+        await self._trail(row, "raised_again", evidence)
+        lately = await alerts.count_events(
+            self.c, row.id, ("raised", "raised_again"), self.now - lifecycle.CHATTER_WITHIN
+        )
+        before = standing(row)
+        after = lifecycle.raise_again(before, self.now, raises_lately=lately)
+        await move(self.c, row, after)
+        if after.climb_at == self.now and before.climb_at != self.now:
+            called = await alerts.for_update(self.c, row.id)
+            assert called is not None
+            await self._caller.call_next(called)
+
+    async def _clear(self, firing: Firing, rule: Rule) -> None:
+        row = await alerts.open_of(self.c, firing.resident, rule.id)
+        if row is None or row.cleared_at is not None:
+            return
+        await move(self.c, row, lifecycle.clear(standing(row), self.now))
+        await self._trail(row, "cleared", firing.evidence)
+
+    async def _ask(self, firing: Firing, rule: Rule) -> None:
+        if rule.ask is not None and firing.until is not None:
+            await alerts.ask(self.c, firing.resident, rule.id, rule.ask.kind, utc(firing.at), utc(firing.until))
+
+    async def _answered(self, firing: Firing, rule: Rule) -> None:
+        if rule.ask is not None:
+            await alerts.answer_prompts(self.c, firing.resident, rule.ask.kind, "well", self.now)
+
+    async def _evidence(self, firing: Firing, rule: Rule, happened_at: datetime) -> dict[str, Any]:
+        evidence = {name: _plain(value) for name, value in firing.evidence.items()}
+        if not rule.on_event:
+            return evidence
+        metric = rule.when[0].metric.code
+        return await alerts.event_detail(self.c, firing.resident, metric, happened_at) | evidence
+
+    async def _trail(self, row: AlertRow, kind: str, detail: dict[str, Any]) -> None:
+        plain = {name: _plain(value) for name, value in detail.items()}
+        await alerts.add_event(self.c, row.id, row.resident_id, kind, at=self.now, detail=plain)
+
+
+def _plain(value: float | str) -> float | str:
+    return value if isinstance(value, str) else float(value)
