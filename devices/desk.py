@@ -32,9 +32,9 @@ class Health:
 
 
 class Desk:
-    """The gateway's desk. ``zone`` is the home's time zone (None: the machine's own).
+    """The gateway's desk. ``zone`` is the home's time zone (None: the machine's own) and may change at any time.
 
-    ``nudge`` is called after readings were kept. ``bindkeys`` are 32 hexadecimal digits by address.
+    ``nudge`` is called after readings were kept that may go to the service.
     """
 
     def __init__(
@@ -43,22 +43,33 @@ class Desk:
         *,
         zone: tzinfo | None = None,
         nudge: Callable[[], None] = lambda: None,
-        bindkeys: Mapping[str, str] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.now = now
         self.health: dict[str, Health] = {}
         self._outbox = outbox
-        self._zone = zone
+        self.zone = zone
         self._nudge = nudge
-        self._bindkeys = {a.upper(): bytes.fromhex(k) for a, k in (bindkeys or {}).items()}
 
-    def keep(self, readings: Sequence[Reading]) -> None:
-        """Keep readings until the service has them. Raises ``OutboxFull`` when the disk is full."""
-        new = self._outbox.put(readings)
+    def check_room(self) -> None:
+        """Raise ``OutboxFull`` when the disk would not take what a device may have to say."""
+        self._outbox.check_room()
+
+    def keep(self, readings: Sequence[Reading], *, held_s: float = 0, facts: Mapping[str, str] | None = None) -> None:
+        """Keep readings until the service has them, and ``facts`` with them. ``OutboxFull`` when the disk is full.
+
+        For ``held_s`` seconds, or until :meth:`release`, the service is not told of them.
+        """
+        new = self._outbox.put(readings, held_s=held_s, facts=facts)
         if new:
             log.info("kept %d of %d values from %s", new, len(readings), readings[0].device)
+        if new and not held_s:
             self._nudge()
+
+    def release(self, readings: Sequence[Reading]) -> None:
+        """Let held readings go, with the quality they have by now."""
+        self._outbox.release(readings)
+        self._nudge()
 
     def refuse(self, device: str, characteristic: str, raw: bytes, reason: str) -> None:
         """Keep what could not be read, with the reason (a short code), for whoever looks into it."""
@@ -78,11 +89,15 @@ class Desk:
         return self.health.setdefault(address, Health())
 
     def trouble(self, address: str, sentence: str) -> None:
-        """Say what is wrong with a device."""
+        """Say what is wrong with a device; :meth:`well` takes it back."""
         health = self.of(address)
         if health.trouble != sentence:
             log.warning("%s: %s", address, sentence)
             health.trouble = sentence
+
+    def well(self, address: str) -> None:
+        """Nothing is wrong with a device, or no longer."""
+        self.of(address).trouble = None
 
     def battery(self, address: str, percent: float) -> None:
         """Note and keep a battery level."""
@@ -90,14 +105,13 @@ class Desk:
         now = self.now()
         self.keep([Reading(address, "battery", percent, now, now, Quality.NO_DEVICE_TIME)])
 
-    def bindkey(self, address: str) -> bytes | None:
-        """The key of an encrypting broadcaster, or None when it was never told."""
-        return self._bindkeys.get(address)
-
     def local_now(self) -> datetime:
         """What a right clock on the wall of this home shows: local time without a zone."""
-        return self.now().astimezone(self._zone).replace(tzinfo=None)
+        return self.now().astimezone(self.zone).replace(tzinfo=None)
 
     def utc(self, local: datetime) -> datetime:
-        """The instant meant by a device's local time without a zone."""
-        return local.replace(tzinfo=self._zone).astimezone(UTC)
+        """The instant meant by a device's local time without a zone. A year beyond the calendar's ends is taken as UTC."""
+        try:
+            return local.replace(tzinfo=self.zone).astimezone(UTC)
+        except (OverflowError, ValueError, OSError):
+            return local.replace(tzinfo=UTC)

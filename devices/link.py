@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -26,11 +27,11 @@ _INSUFFICIENT: Final = (0x05, 0x08, 0x0C, 0x0F)  # ATT errors: authentication, a
 class Link:
     """A connection. ``ended`` is set when it has ended, whoever ended it."""
 
-    def __init__(self, address: str, *, on_life: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, address: str) -> None:
         self.address = address
         self.ended = asyncio.Event()
         self._client: BleakClient | None = None
-        self._on_life = on_life
+        self._alive_at = time.monotonic()
 
     def take(self, client: BleakClient) -> None:
         """Work with this connected client from now on."""
@@ -69,7 +70,7 @@ class Link:
             return False
 
         def deliver(_characteristic: BleakGATTCharacteristic, data: bytearray) -> None:
-            self._on_life()
+            self._alive_at = time.monotonic()
             callback(bytes(data))
 
         try:
@@ -95,12 +96,17 @@ class Link:
                     await self._client.disconnect()
         self.ended.set()
 
-    async def ended_within(self, seconds: float) -> bool:
-        """Wait for the end of the link at most so long; whether it came."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.ended.wait()
-        return self.ended.is_set()
+    async def quiet_for(self, seconds: float, *, at_most: float | None = None) -> None:
+        """Wait until the link ends, until nothing has come over it for so long, or ``at_most`` so long in all."""
+        self._alive_at = began = time.monotonic()
+        while not self.ended.is_set():
+            now = time.monotonic()
+            until = self._alive_at + seconds if at_most is None else min(self._alive_at + seconds, began + at_most)
+            if now >= until:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(until - now):
+                    await self.ended.wait()
 
     @property
     def client(self) -> BleakClient:

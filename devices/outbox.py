@@ -8,6 +8,7 @@ the reason. Rows leave only when the service has said what became of them.
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,6 +32,7 @@ CREATE TABLE IF NOT EXISTS waiting (
     quality      INTEGER NOT NULL,
     user         INTEGER,
     detail       TEXT NOT NULL,
+    held_until_us INTEGER NOT NULL DEFAULT 0,
     UNIQUE (device, metric, measured_us)
 );
 CREATE TABLE IF NOT EXISTS refused (
@@ -44,6 +46,15 @@ CREATE TABLE IF NOT EXISTS refused (
 );
 CREATE TABLE IF NOT EXISTS memory (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+_PUT: Final = """
+INSERT OR IGNORE INTO waiting (device, metric, measured_us, collected_us, value, quality, user, detail, held_until_us)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_REFUSE: Final = "INSERT INTO refused (device, characteristic, raw, reason, at_us) VALUES (?, ?, ?, ?, ?)"
+_REMEMBER: Final = "INSERT INTO memory VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+_SPOKEN: Final = ("device", "metric", "measured_us", "collected_us", "value", "quality", "user", "detail")
+_FULL: Final = "the gateway's disk is full: readings stay on the devices until there is room"
+_ROOM_BYTES: Final = 64 * 1024  # a cuff's memory of 200 measurements, four values each, takes less
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -72,6 +83,7 @@ class Outbox:
 
     def __init__(self, path: Path, *, max_bytes: int | None = None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._lock = Lock()
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -93,31 +105,64 @@ class Outbox:
     ) -> None:
         self.close()
 
-    def put(self, readings: Sequence[Reading]) -> int:
-        """Hold readings, all or none, and return how many were not held already. On return they are on the disk."""
+    def put(self, readings: Sequence[Reading], *, held_s: float = 0, facts: Mapping[str, str] | None = None) -> int:
+        """Hold readings, all or none, and return how many were not held already. On return they are on the disk.
+
+        ``facts`` are remembered in the same transaction. For ``held_s`` seconds the readings are in no
+        :meth:`batch`, unless they are let go before by :meth:`release`. A reading that contradicts one that waits
+        (same device, metric and time, other value) is kept among what is refused.
+        """
+        until = _us(datetime.now(UTC)) + round(held_s * 1e6) if held_s else 0
+        new = 0
         with self._write() as db:
-            before = db.total_changes
-            db.executemany(
-                "INSERT OR IGNORE INTO waiting (device, metric, measured_us, collected_us, value, quality, user, detail) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                [_row(r) for r in readings],
+            for reading in readings:
+                new += self._put(db, reading, until)
+            for key, value in (facts or {}).items():
+                db.execute(_REMEMBER, [key, value])
+        return new
+
+    def _put(self, db: sqlite3.Connection, reading: Reading, held_until_us: int) -> int:
+        row = _row(reading)
+        if db.execute(_PUT, [*row, held_until_us]).rowcount:
+            return 1
+        (held,) = db.execute(
+            "SELECT value FROM waiting WHERE device = ? AND metric = ? AND measured_us = ?", row[:3]
+        ).fetchone()
+        if held != reading.value:
+            raw = json.dumps(dict(zip(_SPOKEN, row, strict=True))).encode()
+            db.execute(
+                _REFUSE, [reading.device, reading.metric, raw, "same_time_other_value", _us(reading.collected_at)]
             )
-            return db.total_changes - before
+        return 0
+
+    def release(self, readings: Sequence[Reading]) -> None:
+        """Let readings go that were held, with the quality they have now."""
+        with self._write() as db:
+            db.executemany(
+                "UPDATE waiting SET held_until_us = 0, quality = ? WHERE device = ? AND metric = ? AND measured_us = ?",
+                [(int(r.quality), r.device, r.metric, _us(r.measured_at)) for r in readings],
+            )
+
+    def check_room(self) -> None:
+        """Raise :class:`OutboxFull` unless a device's whole memory could be kept now."""
+        if shutil.disk_usage(self._path.parent).free < _ROOM_BYTES:
+            raise OutboxFull(_FULL)
+        with self._write() as db:
+            db.execute("SAVEPOINT room")
+            db.execute(_REFUSE, ["", "", bytes(_ROOM_BYTES), "", 0])
+            db.execute("ROLLBACK TO room")
 
     def put_refused(self, device: str, characteristic: str, raw: bytes, reason: str, at: datetime) -> None:
         """Keep a packet that could not be read."""
         with self._write() as db:
-            db.execute(
-                "INSERT INTO refused (device, characteristic, raw, reason, at_us) VALUES (?, ?, ?, ?, ?)",
-                [device, characteristic, raw, reason, _us(at)],
-            )
+            db.execute(_REFUSE, [device, characteristic, raw, reason, _us(at)])
 
     def batch(self, limit: int) -> list[tuple[int, Reading]]:
         """The oldest readings that wait, with the number by which to speak of them."""
         with self._lock:
             rows = self._db.execute(
-                "SELECT id, device, metric, value, measured_us, collected_us, quality, user, detail FROM waiting ORDER BY id LIMIT ?",
-                [limit],
+                "SELECT id, device, metric, value, measured_us, collected_us, quality, user, detail FROM waiting WHERE held_until_us <= ? ORDER BY id LIMIT ?",
+                [_us(datetime.now(UTC)), limit],
             ).fetchall()
         return [(row[0], _reading(*row[1:])) for row in rows]
 
@@ -165,7 +210,9 @@ class Outbox:
                 "SELECT id, device, characteristic, raw, reason, at_us FROM refused WHERE told = 0 OR NOT ? ORDER BY id LIMIT ?",
                 [untold, limit],
             ).fetchall()
-        return [Refused(number, device, what, raw, reason, _moment(us)) for number, device, what, raw, reason, us in rows]
+        return [
+            Refused(number, device, what, raw, reason, _moment(us)) for number, device, what, raw, reason, us in rows
+        ]
 
     def told(self, ids: Sequence[int]) -> None:
         """Note that the service knows of these refusals. They stay here."""
@@ -175,9 +222,7 @@ class Outbox:
     def remember(self, key: str, value: str) -> None:
         """Keep a small fact across restarts: the gateway's key, a button's counter."""
         with self._write() as db:
-            db.execute(
-                "INSERT INTO memory VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", [key, value]
-            )
+            db.execute(_REMEMBER, [key, value])
 
     def recall(self, key: str) -> str | None:
         """A fact kept by :meth:`remember`."""
@@ -200,9 +245,7 @@ class Outbox:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 if isinstance(error, sqlite3.OperationalError) and ("full" in str(error) or "disk I/O" in str(error)):
-                    raise OutboxFull(
-                        "the gateway's disk is full: readings stay on the devices until there is room"
-                    ) from error
+                    raise OutboxFull(_FULL) from error
                 raise
 
 

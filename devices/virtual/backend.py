@@ -1,14 +1,15 @@
 """bleak's backend over a virtual radio: the gateway's own code, with bumble where BlueZ would be.
 
-:func:`open_radio` connects to a street's radio; its ``scanner_backend`` and ``client_backend`` are given to
-``BleakScanner(backend=...)`` and ``BleakClient(backend=...)``.
+:func:`open_radio` connects to a street's radio; its ``scanner_options`` and ``client_options`` are the keyword
+arguments that make ``BleakScanner`` and ``BleakClient`` use it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from bleak.args import SizedBuffer
@@ -36,19 +37,25 @@ _REFUSALS = (hci.HCI_Error, core.BaseBumbleError, TransportLostError)
 
 
 class VirtualRadio:
-    """A gateway's adapter in the virtual air. ``lost`` is set when the street is gone."""
+    """A gateway's adapter in the virtual air (a :class:`devices.radio.Radio`). ``lost`` is set while the street is away.
+
+    Every such adapter has its own address, so that several gateways can share the air. Its bonds last as long as it.
+    """
 
     def __init__(self, spec: str) -> None:
         self._spec = spec
+        self._address = "F0:" + ":".join(f"{byte:02X}" for byte in secrets.token_bytes(5))
+        self._expected: set[str] = set()
         self._transport: Transport | None = None
         self._device: Device | None = None
         self._bonds = MemoryKeyStore()
         self.lost = asyncio.Event()
+        self.lost.set()
         self.connecting = asyncio.Lock()
         self.scanners: set[BumbleScanner] = set()
         self.clients: set[BumbleClient] = set()
-        self.scanner_backend = type("Scanner", (BumbleScanner,), {"radio": self})
-        self.client_backend = type("Client", (BumbleClient,), {"radio": self})
+        self.scanner_options: Mapping[str, Any] = {"backend": type("Scanner", (BumbleScanner,), {"radio": self})}
+        self.client_options: Mapping[str, Any] = {"backend": type("Client", (BumbleClient,), {"radio": self})}
 
     @property
     def device(self) -> Device:
@@ -62,7 +69,7 @@ class VirtualRadio:
         async with asyncio.timeout(10):
             transport = await open_transport(self._spec)
             self._transport = transport
-            device = new_adapter(Host(transport.source, transport.sink))
+            device = new_adapter(Host(transport.source, transport.sink), self._address)
             await device.power_on()
         device.keystore = self._bonds
         device.on(Device.EVENT_ADVERTISEMENT, self._heard)
@@ -97,6 +104,14 @@ class VirtualRadio:
         """Forget the bond with a device, if there is one."""
         with contextlib.suppress(KeyError):
             await self._bonds.delete(_bond_name(address))
+
+    def expect(self, addresses: Collection[str]) -> None:
+        """Only these devices may pair."""
+        self._expected = {a.upper() for a in addresses}
+
+    def may_pair(self, address: str) -> bool:
+        """Whether the device belongs to this home."""
+        return address.upper() in self._expected
 
     async def is_bonded(self, address: str) -> bool:
         """Whether there is a bond with the device."""
@@ -275,6 +290,8 @@ class BumbleClient(BaseBleakClient):
         """Pair by "just works" and keep the bond."""
         if await self.radio.is_bonded(self.address):
             return
+        if not self.radio.may_pair(self.address):
+            raise BleakError(f"pairing with {self.address} failed: Rejected, it does not belong to this home")
         try:
             await self._live(self._connection_or_fail().pair())
         except _REFUSALS as error:

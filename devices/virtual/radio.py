@@ -19,9 +19,6 @@ from bumble.link import LocalLink
 from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import AsyncPipeSink, TransportSink, TransportSource
 
-GATEWAY_ADDRESS = "F0:F0:F0:F0:F0:01"
-"""The static random address of a gateway's virtual adapter."""
-
 _NEAR_DBM = -50
 
 
@@ -188,7 +185,7 @@ def new_device(air: Air, address: str, name: str, *, advertise_every_ms: float =
     return _device(Host(controller, AsyncPipeSink(controller)), address, name, advertise_every_ms)
 
 
-def new_adapter(host: Host, address: str = GATEWAY_ADDRESS) -> Device:
+def new_adapter(host: Host, address: str) -> Device:
     """A gateway's Bluetooth stack above an HCI connection to its controller."""
     return _device(host, address, "gateway", 1000)
 

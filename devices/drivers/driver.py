@@ -1,0 +1,85 @@
+"""What a driver is: the one who knows a kind of device. One object for each device of the home.
+
+A module in this package that defines a subclass of :class:`Visited` or :class:`Heard` is registered by being here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from bleak.backends.scanner import AdvertisementData
+
+from devices.desk import Desk
+from devices.gatt import battery, device_information
+from devices.gatt.errors import DecodeError
+from devices.link import Link
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """A device of this home. ``address`` is upper case; ``bindkey`` is 32 hexadecimal digits, or None."""
+
+    address: str
+    kind: str
+    bindkey: str | None = None
+
+
+class Driver(ABC):
+    """Knows one device. ``kind`` is the name by which the service's configuration asks for it."""
+
+    kind: ClassVar[str]
+
+    def __init__(self, device: Configured, desk: Desk) -> None:
+        self.device = device
+        self.address = device.address
+        self.desk = desk
+
+
+class Heard(Driver):
+    """A device that only broadcasts: nobody connects to it."""
+
+    @abstractmethod
+    def heard(self, advertisement: AdvertisementData) -> None:
+        """Take one advertisement. Raises ``OutboxFull`` when what it says cannot be kept."""
+
+
+class Visited(Driver):
+    """A device to connect to when it advertises. ``service`` is the UUID that it advertises."""
+
+    service: ClassVar[str]
+
+    def calls(self, advertisement: AdvertisementData) -> bool:
+        """Whether this advertisement asks for a visit. A device that names no service may be any of its kind."""
+        return self.service in advertisement.service_uuids or not advertisement.service_uuids
+
+    @abstractmethod
+    async def collect(self, link: Link) -> None:
+        """Collect over this link until there is nothing more; the collector ends the link."""
+
+
+_PLAUSIBLE_NAME: Final = 64
+
+
+async def read_identity(link: Link, desk: Desk) -> None:
+    """Note who made the device and which one it is, once."""
+    health = desk.of(link.address)
+    for field, uuid in device_information.CHARACTERISTICS.items():
+        if getattr(health, field) is None and (raw := await link.read(uuid)) is not None:
+            setattr(health, field, device_information.decode(raw)[:_PLAUSIBLE_NAME])
+
+
+async def read_battery(link: Link, desk: Desk) -> None:
+    """Read the battery and keep its level."""
+    raw = await link.read(battery.UUID)
+    if raw is not None:
+        keep_battery(link.address, raw, desk)
+
+
+def keep_battery(address: str, raw: bytes, desk: Desk) -> None:
+    """Keep a battery level, or refuse the packet."""
+    try:
+        desk.battery(address, battery.decode(raw))
+    except DecodeError as error:
+        desk.refuse(address, battery.UUID, raw, error.reason)

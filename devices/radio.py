@@ -1,0 +1,47 @@
+"""The gateway's way to a Bluetooth adapter: the machine's own through BlueZ, or one in the virtual air.
+
+Everything else goes through bleak's public API. What bleak has no word for stands here: power-cycling an adapter
+that went deaf, forgetting a bond that the other side has lost, and knowing that the adapter is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
+
+from bleak.exc import BleakError
+
+
+class Radio(Protocol):
+    """An adapter, as the collector needs it.
+
+    ``scanner_options`` and ``client_options`` are keyword arguments for ``BleakScanner`` and ``BleakClient``.
+    ``lost`` is set while there is no adapter to work with: before the first :meth:`reset` and after it vanished.
+    """
+
+    scanner_options: Mapping[str, Any]
+    client_options: Mapping[str, Any]
+    lost: asyncio.Event
+
+    async def reset(self) -> None:
+        """Open the adapter, or power-cycle it: every connection ends. ``BleakError`` or ``OSError`` when it cannot be had."""
+
+    async def forget(self, address: str) -> None:
+        """Forget the bond with a device, so that the next connection may pair anew. Without a bond nothing happens."""
+
+    def expect(self, addresses: Collection[str]) -> None:
+        """Only these devices may pair."""
+
+    async def close(self) -> None:
+        """Let go of the adapter."""
+
+
+def machine(adapter: str = "hci0") -> Radio:
+    """This machine's own adapter, not yet open: :meth:`Radio.reset` opens it, which the collector does."""
+    if sys.platform != "linux":
+        raise BleakError("a gateway needs Linux with BlueZ")
+    from devices.bluez import BlueZRadio  # noqa: PLC0415  dbus-fast is only there on Linux
+
+    return BlueZRadio(adapter)
