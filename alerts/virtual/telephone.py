@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 from xml.etree import ElementTree as ET
 
@@ -38,6 +39,7 @@ _FOLDER: Final = Path(__file__).parent
 _HANG_S: Final = 60.0
 _WEBHOOK_S: Final = 15.0
 """How long Twilio waits for a webhook's answer."""
+_RETRIES_S: Final = (0.5, 1.5, 3.0)
 _BEAT_S: Final = 15.0
 _PAGE_SIZE: Final = 50
 _PAGE_SIZE_MOST: Final = 1000
@@ -65,6 +67,7 @@ class Telephone:
         self._errands: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._changes = 0
+        self._ended = False
         self._pages = Environment(
             loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
@@ -84,6 +87,11 @@ class Telephone:
             Mount("/static", StaticFiles(directory=_FOLDER / "static")),
         ]
         return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Refused: _refused})
+
+    def end(self) -> None:
+        """Let open pages go, so that the server can stop."""
+        self._ended = True
+        self._changed.set()
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -143,11 +151,11 @@ class Telephone:
         return HTMLResponse(template.render(phones=self._phones(), number=self.settings.number))
 
     async def phones(self, _: Request) -> Response:
-        """The same as JSON."""
-        return JSONResponse(self._phones())
+        """The same as JSON: ``{"phones": [{"number", "name_zh", "name_en", "role", "messages": [...]}]}``."""
+        return JSONResponse({"phones": self._phones()})
 
     async def reply(self, request: Request) -> Response:
-        """Somebody types an answer on her phone. From the page it leads back there; otherwise 200 says how it went."""
+        """Somebody types an answer on her phone. 502 when the service did not take it."""
         number = request.path_params["number"]
         body = str((await request.form()).get("body", "")).strip()
         if not body:
@@ -155,7 +163,9 @@ class Telephone:
         answer = await self._inbound(number, body)
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/", status_code=303)
-        return JSONResponse({"taken": answer is not None, "answer": answer or []})
+        if answer is None:
+            raise HTTPException(502, "the service did not take the reply; see its log")
+        return JSONResponse({"answer": answer})
 
     async def misbehave(self, request: Request) -> Response:
         """Let the next messages go wrong, for tests."""
@@ -173,7 +183,7 @@ class Telephone:
 
     async def _events(self) -> AsyncIterator[str]:
         yield f"event: beat\ndata: {self._changes}\n\n"
-        while True:
+        while not self._ended:
             kind = "change"
             try:
                 async with asyncio.timeout(_BEAT_S):
@@ -241,7 +251,7 @@ class Telephone:
             "NumMedia": "0",
             "NumSegments": str(sms.segments),
         }
-        answer = await self._post(f"{self.settings.service_url.rstrip('/')}/webhooks/twilio/sms", params)
+        answer = await self._hand_over(params)
         if answer is None:
             sms.status, sms.error_code = "failed", 11200  # Twilio's code for a webhook that cannot be reached
             self._tell()
@@ -251,6 +261,15 @@ class Telephone:
             self.network.answer(number, text, _now())
         self._tell()
         return said
+
+    async def _hand_over(self, params: dict[str, str]) -> str | None:
+        """Deliver a reply, again after a pause when the service is away, as a number set up with ``#rc=3`` does."""
+        url = self.settings.service_url.rstrip("/") + "/webhooks/twilio/sms"
+        for pause_s in _RETRIES_S:
+            if (answer := await self._post(url, params)) is not None:
+                return answer
+            await asyncio.sleep(pause_s)
+        return await self._post(url, params)
 
     async def _post(self, url: str, params: dict[str, str]) -> str | None:
         """Call a webhook as Twilio does; its answer's body, or ``None`` when it failed (11200)."""
@@ -289,7 +308,7 @@ def _shown(sms: Sms) -> dict[str, Any]:
         "body": sms.body,
         "status": sms.status,
         "error_code": sms.error_code,
-        "at": sms.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "received_at": sms.created_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
     }
 
 
@@ -337,6 +356,18 @@ def read_people(file: Path) -> dict[str, Owner]:
     return {number: Owner(**person) for number, person in json.loads(file.read_text(encoding="utf-8")).items()}
 
 
+class _Server(uvicorn.Server):
+    """Ends its streams before it waits for what is open."""
+
+    def __init__(self, telephone: Telephone, host: str, port: int) -> None:
+        super().__init__(uvicorn.Config(telephone.app(), host, port, log_level="warning", timeout_graceful_shutdown=1))
+        self._telephone = telephone
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._telephone.end()
+        super().handle_exit(sig, frame)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the network until it is interrupted."""
     options = argparse.ArgumentParser(prog="python -m alerts.virtual.telephone", description=main.__doc__)
@@ -351,8 +382,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = options.parse_args(arguments)
     owners = read_people(given.people) if given.people else {}
     settings = Settings(given.account, given.token, given.number, given.service_url, owners, given.delivery_s)
-    app = Telephone(settings).app()
-    uvicorn.run(app, host=given.host, port=given.port, log_level="warning", timeout_graceful_shutdown=1)
+    _Server(Telephone(settings), given.host, given.port).run()
 
 
 if __name__ == "__main__":
