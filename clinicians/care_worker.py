@@ -1,0 +1,254 @@
+"""The care worker's pages, made for a phone: what waits, what to do next, and one tap to take it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Form, Request, Response
+
+from alerts import actions
+from alerts.lifecycle import TransitionError
+from alerts.protocol import Protocol
+from clinicians import cases, vitals
+from clinicians.advice import next_steps
+from clinicians.doctor import conditions, health, words_of
+from clinicians.notes import keep_note
+from clinicians.pages import PageRoute, back_to, render
+from clinicians.visitor import CareWorker, Refused
+from clinicians.words import N_, Words
+from store import alerts, gateways, notes, people, portal, readings, residents
+from store.postgres import Connection, Database
+from store.residents import Related, Resident
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+Outcome = Literal["well", "helped", "doctor", "hospital", "false_alarm", "device"]
+ShelfTime = Literal["1", "4", "morning"]
+
+_TOLD: Final = {
+    "taken": N_("A colleague has taken it already."),
+    "resolved": N_("It is closed already."),
+    "not_waiting": N_("Nobody needs to be called for it any more."),
+    "acknowledged": N_("It is yours. Thank you. The others have been told."),
+    "declined": N_("All right. The next colleague is being called."),
+    "closed": N_("Closed. Thank you."),
+    "shelved": N_("Put aside. It calls again by itself."),
+    "shelf_time": N_("It can be put aside for up to 24 hours."),
+    "no_outcome": N_("Please say what came of it before you close it."),
+    "noted": N_("The note is kept."),
+    "refused": N_("That cannot be done with this alert just now."),
+}
+"""What happened to the form just sent, by its code in the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """One open alert on the board, with whom to ring and what to do."""
+
+    case: cases.Case
+    resident: Resident
+    age: int
+    steps: tuple[str, ...]
+    family: tuple[Related, ...]
+    pressure: vitals.Vital | None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The open alerts: those that wait, mine, those of others, those put aside; and the tasks apart."""
+
+    waiting: tuple[Card, ...]
+    mine: tuple[Card, ...]
+    others: tuple[Card, ...]
+    shelved: tuple[Card, ...]
+    tasks: tuple[Card, ...]
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing waits for anybody."""
+        return not (self.waiting or self.mine or self.others or self.shelved)
+
+
+def board(cards: Sequence[Card]) -> Board:
+    """Sort cards to their places; within each the worst first, as the record gives them."""
+
+    def those(standing: str, *, mine: bool | None = None) -> tuple[Card, ...]:
+        return tuple(
+            card
+            for card in cards
+            if not card.case.is_task and card.case.standing == standing and (mine is None or card.case.is_mine == mine)
+        )
+
+    return Board(
+        waiting=those("waiting"),
+        mine=those("taken", mine=True),
+        others=those("taken", mine=False),
+        shelved=those("shelved"),
+        tasks=tuple(card for card in cards if card.case.is_task),
+    )
+
+
+@router.get("/care")
+async def show_board(request: Request, visitor: CareWorker, told: str = "") -> Response:
+    """The board."""
+    database: Database = request.app.state.database
+    protocol: Protocol = request.app.state.protocol
+    async with database.reader(visitor.person_id) as c:
+        words = await words_of(c, visitor)
+        everybody = {r.id: r for r in await residents.residents(c)}
+        rows = [row for row in await alerts.open_alerts(c) if row.resident_id in everybody]
+        called = await portal.calls(c, [row.id for row in rows])
+        names = await people.people(c, cases.named(rows))
+        around = await residents.around_each(c, [row.resident_id for row in rows])
+        latest = await readings.latest(c) if rows else {}
+    cards = [
+        _card(
+            cases.case(row, protocol, "staff", words, names, visitor.person_id, calls=called.get(row.id, ())),
+            everybody[row.resident_id],
+            around.get(row.resident_id, []),
+            latest.get(row.resident_id, {}),
+            words,
+        )
+        for row in rows
+    ]
+    return render(
+        request,
+        "care_board.html",
+        words=words,
+        board=board(cards),
+        everybody=list(everybody.values()),
+        told=_told(told, words),
+        outcomes=_outcomes(words),
+    )
+
+
+def _card(
+    case: cases.Case, resident: Resident, around: Sequence[Related], latest: Mapping[str, readings.Latest], words: Words
+) -> Card:
+    return Card(
+        case,
+        resident,
+        resident.age(words.today),
+        tuple(next_steps(case.rule, words)),
+        tuple(person for person in around if person.kind == "family" and person.phone),
+        vitals.pressure(latest, resident, words),
+    )
+
+
+def _told(code: str, words: Words) -> str:
+    return words.gettext(_TOLD[code]) if code in _TOLD else ""
+
+
+def _outcomes(words: Words) -> dict[str, str]:
+    return {code: words.gettext(text) for code, text in cases.OUTCOMES.items()}
+
+
+async def _act(request: Request, told: str, act: Callable[[Connection], Awaitable[object]]) -> Response:
+    """Do something to an alert as the service, and go back to the board with what came of it."""
+    database: Database = request.app.state.database
+    try:
+        async with database.service() as c:
+            await act(c)
+    except TransitionError as error:
+        return back_to("/care", error.code if error.code in _TOLD else "refused")
+    except actions.NotAllowed:
+        raise Refused(404) from None
+    return back_to("/care", told)
+
+
+@router.post("/care/alerts/{alert_id}/acknowledge")
+async def acknowledge(request: Request, visitor: CareWorker, alert_id: int) -> Response:
+    """Take it."""
+    now = datetime.now(UTC)
+    return await _act(
+        request, "acknowledged", lambda c: actions.acknowledge(c, alert_id, visitor.person_id, now, "page")
+    )
+
+
+@router.post("/care/alerts/{alert_id}/decline")
+async def decline(request: Request, visitor: CareWorker, alert_id: int) -> Response:
+    """Cannot come: the next is called at once."""
+    now = datetime.now(UTC)
+    return await _act(request, "declined", lambda c: actions.decline(c, alert_id, visitor.person_id, now, "page"))
+
+
+@router.post("/care/alerts/{alert_id}/resolve")
+async def resolve(
+    request: Request,
+    visitor: CareWorker,
+    alert_id: int,
+    outcome: Annotated[Outcome | None, Form()] = None,
+    remark: Annotated[str, Form(max_length=400)] = "",
+) -> Response:
+    """Close it, saying what came of it."""
+    now = datetime.now(UTC)
+    text = ": ".join(part for part in (outcome, remark.strip()) if part) if outcome else ""
+    return await _act(request, "closed", lambda c: actions.resolve(c, alert_id, visitor.person_id, now, text))
+
+
+@router.post("/care/alerts/{alert_id}/shelve")
+async def shelve(request: Request, visitor: CareWorker, alert_id: int, until: Annotated[ShelfTime, Form()]) -> Response:
+    """Put it aside for a while."""
+    now = datetime.now(UTC)
+    database: Database = request.app.state.database
+    async with database.reader(visitor.person_id) as c:
+        words = await words_of(c, visitor)
+    end = _shelf_end(until, words, now)
+    return await _act(request, "shelved", lambda c: actions.shelve(c, alert_id, visitor.person_id, now, end))
+
+
+def _shelf_end(until: ShelfTime, words: Words, now: datetime) -> datetime:
+    """In so many hours, or at the next eight o'clock of the centre's morning."""
+    if until != "morning":
+        return now + timedelta(hours=int(until))
+    local = words.local(now)
+    morning = datetime.combine(local.date(), time(8), words.zone)
+    return (morning if local < morning else morning + timedelta(days=1)).astimezone(UTC)
+
+
+@router.get("/care/residents/{resident_id}")
+async def show_resident(request: Request, visitor: CareWorker, resident_id: int, told: str = "") -> Response:
+    """One resident: whom to ring, last values, notes, devices."""
+    database: Database = request.app.state.database
+    protocol: Protocol = request.app.state.protocol
+    async with database.reader(visitor.person_id) as c:
+        resident = await residents.resident(c, resident_id)
+        if resident is None:
+            raise Refused(404)
+        words = Words.of(visitor.language, resident.time_zone)
+        around = await residents.around(c, resident_id)
+        latest = (await readings.latest(c, resident_id)).get(resident_id, {})
+        rows = await alerts.of_resident(c, resident_id, 10)
+        names = await people.people(c, cases.named(rows))
+        devices = await gateways.devices(c, resident_id)
+        written = await notes.of_resident(c, resident_id)
+    known = [cases.case(row, protocol, "staff", words, names, visitor.person_id) for row in rows]
+    return render(
+        request,
+        "care_resident.html",
+        words=words,
+        resident=resident,
+        conditions=conditions(resident, words),
+        around=around,
+        vitals=vitals.latest_vitals(latest, resident, words),
+        cases=known,
+        devices=[health(device, words) for device in devices],
+        notes=written,
+        told=_told(told, words),
+    )
+
+
+@router.post("/care/residents/{resident_id}/notes")
+async def add_note(
+    request: Request,
+    visitor: CareWorker,
+    resident_id: int,
+    text: Annotated[str, Form(max_length=4000)],
+    alert_id: Annotated[int | None, Form()] = None,
+) -> Response:
+    """A note about the resident, or about one of her alerts."""
+    await keep_note(request, visitor, resident_id, text, alert_id)
+    return back_to("/care" if alert_id else f"/care/residents/{resident_id}", "noted")

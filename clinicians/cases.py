@@ -1,0 +1,211 @@
+"""An alert as its reader meets it: one sentence, who has taken it, and its trail in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from alerts.protocol import Protocol
+from clinicians.words import N_, Words
+from store.alerts import AlertRow, TrailRow
+from store.people import Person
+from store.portal import Call
+
+Audience = Literal["staff", "family", "resident"]
+
+PRIORITIES: Final = MappingProxyType({"high": N_("Urgent"), "medium": N_("Soon"), "low": N_("Task")})
+
+# The codes are stored as an alert's outcome; a text that is none of them was written by a person.
+OUTCOMES: Final = MappingProxyType(
+    {
+        "well": N_("Spoke to her or him: all is well"),
+        "helped": N_("Helped on the spot"),
+        "doctor": N_("Told the doctor"),
+        "hospital": N_("Went to hospital"),
+        "false_alarm": N_("It was a false alarm"),
+        "device": N_("The device has been put right"),
+    }
+)
+
+_TRAIL: Final = {
+    "raised": N_("raised"),
+    "raised_again": N_("happened again"),
+    "notified": N_("staff are being called"),
+    "called": N_("called"),
+    "climbed": N_("called because nobody had taken it"),
+    "unmanned": N_("nobody is on duty: everybody is called"),
+    "acknowledged": N_("taken"),
+    "declined": N_("cannot come"),
+    "shelved": N_("put aside"),
+    "unshelved": N_("no longer put aside"),
+    "cleared": N_("the values are back by themselves"),
+    "resolved": N_("closed"),
+    "note": N_("note"),
+    "sent": N_("message sent"),
+    "delivered": N_("message delivered"),
+    "failed": N_("message could not be delivered"),
+    "answered": N_("answered"),
+}
+_CALL_STATES: Final = {
+    "due": N_("being sent"),
+    "sending": N_("being sent"),
+    "uncertain": N_("not known whether it arrived"),
+    "sent": N_("sent"),
+    "delivered": N_("delivered"),
+    "failed": N_("not delivered"),
+    "cancelled": N_("no longer needed"),
+}
+_CHANNELS: Final = {
+    "sms": N_("by SMS"),
+    "page": N_("on this page"),
+    "web": N_("on this page"),
+    "voice": N_("by telephone"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a trail."""
+
+    at: datetime
+    who: str
+    text: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """Somebody who was called, and how far the message came."""
+
+    who: str
+    state: str
+    has_arrived: bool
+    has_failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One alert for one reader. ``standing``: ``waiting``, ``taken``, ``shelved`` or ``closed``."""
+
+    id: int
+    resident_id: int
+    rule: str
+    priority: str
+    priority_word: str
+    is_task: bool
+    sentence: str
+    standing: str
+    raised_at: datetime
+    cleared_at: datetime | None
+    taken_by: str
+    is_mine: bool
+    taken_at: datetime | None
+    climb_at: datetime | None
+    shelved_until: datetime | None
+    closed_at: datetime | None
+    closed_by: str
+    outcome: str
+    called: tuple[Called, ...] = ()
+    trail: tuple[Step, ...] = ()
+
+
+_STANDINGS: Final = {
+    "raised": "waiting",
+    "notified": "waiting",
+    "acknowledged": "taken",
+    "shelved": "shelved",
+    "resolved": "closed",
+}
+
+
+def sentence(protocol: Protocol, alert: AlertRow, audience: Audience, words: Words) -> str:
+    """What happened, in the words of its rule; an alert whose rule has since gone says that much."""
+    rule = protocol.rule(alert.rule)
+    if rule is None:
+        return words.gettext("An alert of a rule that is no longer in force: %(rule)s", rule=alert.rule)
+    return rule.sentence(audience, words.language, alert.evidence)
+
+
+def outcome(text: str | None, words: Words, *, for_staff: bool) -> str:
+    """What came of an alert. What staff wrote in their own words stays among staff."""
+    if not text:
+        return ""
+    code, _, rest = text.partition(": ")
+    if code in OUTCOMES:
+        known = words.gettext(OUTCOMES[code])
+        return f"{known} · {rest}" if rest and for_staff else known
+    return text if for_staff else ""
+
+
+def case(
+    alert: AlertRow,
+    protocol: Protocol,
+    audience: Audience,
+    words: Words,
+    people: Mapping[UUID, Person],
+    reader: UUID,
+    *,
+    calls: Sequence[Call] = (),
+    trail: Sequence[TrailRow] = (),
+) -> Case:
+    """An alert for one reader. ``people`` holds those whom the reader may see by name."""
+    staff = audience == "staff"
+    rule = protocol.rule(alert.rule)
+    return Case(
+        id=alert.id,
+        resident_id=alert.resident_id,
+        rule=alert.rule,
+        priority=alert.priority,
+        priority_word=words.gettext(PRIORITIES[alert.priority]),
+        is_task=alert.priority == "low" or (rule is not None and not rule.calls),
+        sentence=sentence(protocol, alert, audience, words),
+        standing=_STANDINGS[alert.state],
+        raised_at=alert.raised_at,
+        cleared_at=alert.cleared_at,
+        taken_by=_name(alert.acknowledged_by, people, words),
+        is_mine=alert.acknowledged_by == reader,
+        taken_at=alert.acknowledged_at,
+        climb_at=alert.climb_at,
+        shelved_until=alert.shelved_until,
+        closed_at=alert.resolved_at,
+        closed_by=_name(alert.resolved_by, people, words),
+        outcome=outcome(alert.outcome, words, for_staff=staff),
+        called=tuple(_called(call, words) for call in calls),
+        trail=tuple(_step(row, words) for row in trail),
+    )
+
+
+def named(alerts: Sequence[AlertRow]) -> list[UUID]:
+    """Everybody whose name these alerts need."""
+    people = {person for a in alerts for person in (a.acknowledged_by, a.resolved_by) if person}
+    return sorted(people)
+
+
+def _name(person_id: UUID | None, people: Mapping[UUID, Person], words: Words) -> str:
+    if person_id is None:
+        return ""
+    person = people.get(person_id)
+    return person.name(words.language) if person else words.gettext("a colleague at the health centre")
+
+
+def _called(call: Call, words: Words) -> Called:
+    state = words.gettext(_CALL_STATES.get(call.state, N_("being sent")))
+    return Called(call.name(words.language), state, call.state == "delivered", call.state == "failed")
+
+
+def _step(row: TrailRow, words: Words) -> Step:
+    who = (row.name_zh if words.language == "zh_Hans" else row.name_en) or ""
+    text = words.gettext(_TRAIL[row.kind]) if row.kind in _TRAIL else row.kind.replace("_", " ")
+    if row.channel in _CHANNELS:
+        text = f"{text} {words.gettext(_CHANNELS[row.channel])}"
+    return Step(row.at, who, text, _detail(row.detail, words))
+
+
+def _detail(detail: Mapping[str, Any], words: Words) -> str:
+    if isinstance(text := detail.get("outcome"), str):
+        return outcome(text, words, for_staff=True)
+    return str(detail["error"]) if detail.get("error") else ""

@@ -1,0 +1,234 @@
+"""The family doctor's pages: who needs her today and why, and one resident in full."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Form, Request, Response
+from markupsafe import Markup
+
+from alerts.protocol import Protocol
+from clinicians import cases, charts, vitals, worklist
+from clinicians.notes import keep_note
+from clinicians.pages import PageRoute, back_to, render
+from clinicians.visitor import Doctor, Refused, Visitor
+from clinicians.words import N_, Words
+from devices.readings import METRICS, Kind
+from store import alerts, audit, gateways, notes, people, portal, readings, residents
+from store.gateways import Device
+from store.postgres import Connection, Database
+from store.residents import Resident
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+SPARK_DAYS: Final = 30
+LINES: Final = 60
+ALERTS: Final = 20
+_SHOWN: Final = tuple(m.code for m in METRICS.values() if m.kind is not Kind.DEVICE)
+_CONDITIONS: Final = {
+    "hypertension": N_("hypertension"),
+    "diabetes": N_("diabetes"),
+    "heart_failure": N_("heart failure"),
+    "copd": N_("COPD"),
+    "atrial_fibrillation": N_("atrial fibrillation"),
+    "stroke": N_("stroke"),
+    "frail": N_("frail"),
+}
+_DEVICES: Final = {
+    "blood_pressure": N_("Blood pressure monitor"),
+    "oximeter": N_("Oximeter"),
+    "wearable": N_("Wearable"),
+    "help_button": N_("Help button"),
+    "thermometer": N_("Thermometer"),
+    "scale": N_("Scale"),
+    "glucose_meter": N_("Glucose meter"),
+}
+_TROUBLES: Final = (
+    ("pairing", N_("has lost its pairing: pair it again")),
+    ("unreachable", N_("does not answer")),
+    ("could not be collected", N_("does not answer")),
+    ("bad_packets", N_("sends damaged data")),
+)
+"""What a gateway says of a device, by a piece of its code or of its English sentence."""
+LOW_BATTERY_PCT: Final = 15
+WRONG_CLOCK_S: Final = 120
+QUIET: Final = timedelta(days=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How one device does, in words; ``is_well`` is false when somebody should look after it."""
+
+    name: str
+    model: str
+    battery: str
+    seen: str
+    troubles: tuple[str, ...]
+
+    @property
+    def is_well(self) -> bool:
+        return not self.troubles
+
+
+def health(device: Device, words: Words) -> Health:
+    """What is known of a device, and what is wrong with it."""
+    name = words.gettext(_DEVICES[device.kind]) if device.kind in _DEVICES else device.kind
+    battery = "" if device.battery_pct is None else f"{device.battery_pct} %"
+    seen = words.age(device.last_seen_at) if device.last_seen_at else words.gettext("never heard of")
+    return Health(name, device.model or "", battery, seen, tuple(_troubles(device, words)))
+
+
+def _troubles(device: Device, words: Words) -> list[str]:
+    found = []
+    if device.trouble:
+        known = next((text for piece, text in _TROUBLES if piece in device.trouble), None)
+        found.append(words.gettext(known) if known else words.gettext("needs a look (%(what)s)", what=device.trouble))
+    if device.battery_pct is not None and device.battery_pct <= LOW_BATTERY_PCT:
+        found.append(words.gettext("battery low"))
+    if device.clock_error_s is not None and abs(device.clock_error_s) > WRONG_CLOCK_S:
+        found.append(
+            words.gettext(
+                "its clock is wrong by %(span)s", span=words.span(timedelta(seconds=abs(device.clock_error_s)))
+            )
+        )
+    if device.last_seen_at is not None and words.now - device.last_seen_at > QUIET:
+        found.append(words.gettext("silent for a while"))
+    return found
+
+
+def conditions(resident: Resident, words: Words) -> list[str]:
+    """A resident's conditions by name."""
+    return [words.gettext(_CONDITIONS[code]) if code in _CONDITIONS else code for code in resident.conditions]
+
+
+async def words_of(c: Connection, visitor: Visitor) -> Words:
+    """The visitor's language on her own centre's clock."""
+    centre = await portal.centre_of(c, visitor.person_id)
+    return Words.of(visitor.language, centre.time_zone) if centre else Words.of(visitor.language)
+
+
+@router.get("/doctor")
+async def show_worklist(request: Request, visitor: Doctor) -> Response:
+    """Everybody in the doctor's care, sorted by need."""
+    database: Database = request.app.state.database
+    protocol: Protocol = request.app.state.protocol
+    async with database.reader(visitor.person_id) as c:
+        words = await words_of(c, visitor)
+        everybody = await residents.residents(c)
+        summaries = await portal.pressure_summaries(c, words.now)
+        latest = await readings.latest(c)
+        daily = await portal.daily_systolic(c, words.now, SPARK_DAYS)
+        opened = await alerts.open_alerts(c)
+        names = await people.people(c, cases.named(opened))
+    by_resident: dict[int, list[cases.Case]] = {}
+    for row in opened:
+        made = cases.case(row, protocol, "staff", words, names, visitor.person_id)
+        by_resident.setdefault(row.resident_id, []).append(made)
+    entries = [
+        worklist.entry(
+            r, by_resident.get(r.id, []), summaries.get(r.id), vitals.pressure(latest.get(r.id, {}), r, words), words
+        )
+        for r in everybody
+    ]
+    sparks = {r.id: _spark(daily[r.id], r) for r in everybody if r.id in daily}
+    return render(
+        request,
+        "doctor_worklist.html",
+        words=words,
+        headline=worklist.headline(entries, words),
+        groups=worklist.grouped(entries),
+        sparks=sparks,
+        conditions={r.id: conditions(r, words) for r in everybody},
+    )
+
+
+def _spark(daily: portal.Daily, resident: Resident) -> Markup:
+    return charts.sparkline(
+        daily.day, daily.value, resident.target_systolic_low, resident.target_systolic_high, SPARK_DAYS
+    )
+
+
+@router.get("/doctor/residents/{resident_id}")
+async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> Response:
+    """One resident in full."""
+    database: Database = request.app.state.database
+    protocol: Protocol = request.app.state.protocol
+    async with database.reader(visitor.person_id) as c:
+        resident = await residents.resident(c, resident_id)
+        if resident is None:
+            raise Refused(404)
+        words = Words.of(visitor.language, resident.time_zone)
+        since = words.now - timedelta(days=charts.DAYS + 1)
+        around = await residents.around(c, resident_id)
+        latest = (await readings.latest(c, resident_id)).get(resident_id, {})
+        series = await readings.series(c, resident_id, _SHOWN, since, words.now)
+        unknown = await portal.of_unknown_time(c, resident_id, since, LINES)
+        unusable = await readings.unusable(c, resident_id, LINES)
+        rows = await alerts.of_resident(c, resident_id, ALERTS)
+        numbers = [row.id for row in rows]
+        trails = await alerts.trail(c, numbers)
+        called = await portal.calls(c, numbers)
+        names = await people.people(c, cases.named(rows))
+        devices = await gateways.devices(c, resident_id)
+        written = await notes.of_resident(c, resident_id)
+    await _write_down_the_look(request, database, visitor, resident_id)
+    known = [
+        cases.case(
+            row,
+            protocol,
+            "staff",
+            words,
+            names,
+            visitor.person_id,
+            calls=called.get(row.id, ()),
+            trail=trails.get(row.id, ()),
+        )
+        for row in rows
+    ]
+    return render(
+        request,
+        "doctor_resident.html",
+        words=words,
+        resident=resident,
+        conditions=conditions(resident, words),
+        around=around,
+        charts=_charts(series, resident, words),
+        vitals=vitals.latest_vitals(latest, resident, words),
+        lines=vitals.lines(series, unknown, unusable, resident, words, LINES),
+        open_cases=[case for case in known if case.standing != "closed"],
+        closed_cases=[case for case in known if case.standing == "closed"],
+        devices=[health(device, words) for device in devices],
+        notes=written,
+    )
+
+
+def _charts(series: dict[str, readings.Series], resident: Resident, words: Words) -> dict[str, Markup]:
+    target = charts.Target(
+        resident.target_systolic_low,
+        resident.target_systolic_high,
+        resident.target_diastolic_low,
+        resident.target_diastolic_high,
+    )
+    pair = series.get("systolic"), series.get("diastolic")
+    return {
+        name: charts.blood_pressure(*pair, target, words, frame, f"chart-{name}")
+        for name, frame in (("wide", charts.WIDE), ("narrow", charts.NARROW))
+    }
+
+
+async def _write_down_the_look(request: Request, database: Database, visitor: Visitor, resident_id: int) -> None:
+    """Who looked at whom; a page that refreshes itself is the same look."""
+    if "x-live" not in request.headers:
+        async with database.service() as c:
+            await audit.record(c, "opened_resident", visitor.person_id, resident_id)
+
+
+@router.post("/doctor/residents/{resident_id}/notes")
+async def add_note(
+    request: Request, visitor: Doctor, resident_id: int, text: Annotated[str, Form(max_length=4000)]
+) -> Response:
+    """A note about the resident."""
+    await keep_note(request, visitor, resident_id, text)
+    return back_to(f"/doctor/residents/{resident_id}")

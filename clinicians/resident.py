@@ -1,0 +1,171 @@
+"""The resident's own page: big letters, one thing at a time, a spoken word, and help at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Form, Request, Response
+
+from alerts.protocol import Protocol
+from clinicians import cases, vitals
+from clinicians.pages import PageRoute, back_to, render
+from clinicians.visitor import Refused, ResidentHerself
+from clinicians.words import N_, Words
+from store import alerts, gateways, people, portal, readings, residents
+from store.alerts import Prompt
+from store.gateways import Device
+from store.postgres import Database
+from store.readings import Latest
+from store.residents import Resident
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+EMERGENCY_NUMBER: Final = "120"
+
+_GREETINGS: Final = (
+    (5, N_("Hello")),
+    (11, N_("Good morning")),
+    (13, N_("Good day")),
+    (18, N_("Good afternoon")),
+    (24, N_("Good evening")),
+)
+_STANDINGS: Final = {
+    "within": N_("That is good."),
+    "above": N_("That is a little high. Rest a while; your doctor sees it too."),
+    "below": N_("That is a little low. Get up slowly and drink something; your doctor sees it too."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The one thing her page says now. ``kind``: ``are_you_well``, ``help``, ``repeat_measurement`` or ``calm``."""
+
+    kind: str
+    title: str
+    lines: tuple[str, ...]
+
+    @property
+    def spoken(self) -> str:
+        """What the page reads aloud."""
+        return " ".join((self.title, *self.lines))
+
+
+def scene(
+    resident: Resident,
+    prompts: Sequence[Prompt],
+    open_cases: Sequence[cases.Case],
+    latest: Mapping[str, Latest],
+    words: Words,
+) -> Scene:
+    """Most pressing first: is she well; help is on the way; measure again; else how things stand."""
+    kinds = {prompt.kind for prompt in prompts}
+    if "are_you_well" in kinds:
+        return Scene(
+            "are_you_well",
+            words.gettext("Are you well?"),
+            (words.gettext("It looks as if you have fallen. If you do not answer, we call somebody."),),
+        )
+    if pressing := [case for case in open_cases if not case.is_task]:
+        return _help(pressing[0], words)
+    if "repeat_measurement" in kinds:
+        return Scene(
+            "repeat_measurement",
+            words.gettext("Please measure once more"),
+            (
+                words.gettext("Sit down and rest for five minutes. Do not talk."),
+                words.gettext("Then measure your blood pressure again."),
+            ),
+        )
+    return _calm(resident, latest, words)
+
+
+def _help(case: cases.Case, words: Words) -> Scene:
+    if case.standing == "taken":
+        title = words.gettext("%(who)s knows and will be in touch", who=case.taken_by)
+    else:
+        title = words.gettext("We are calling somebody for you")
+    return Scene("help", title, (case.sentence, words.gettext("Stay where you are. You are not alone.")))
+
+
+def _calm(resident: Resident, latest: Mapping[str, Latest], words: Words) -> Scene:
+    greeting = words.gettext("%(greeting)s, %(name)s", greeting=_greeting(words), name=resident.name(words.language))
+    pressure = vitals.pressure(latest, resident, words)
+    if pressure is None:
+        return Scene("calm", greeting, (words.gettext("Nothing has been measured yet."),))
+    upper, _, lower = pressure.text.partition("/")
+    measured = words.gettext(
+        "Your blood pressure %(when)s: %(upper)s over %(lower)s.",
+        when=words.when(pressure.at),
+        upper=upper,
+        lower=lower,
+    )
+    if pressure.is_stale:
+        return Scene("calm", greeting, (measured, words.gettext("That is some time ago. Please measure today.")))
+    return Scene("calm", greeting, (measured, words.gettext(_STANDINGS[pressure.standing])))
+
+
+def _greeting(words: Words) -> str:
+    hour = words.local(words.now).hour
+    return words.gettext(next(text for until, text in _GREETINGS if hour < until))
+
+
+@router.get("/me")
+async def show(request: Request, visitor: ResidentHerself) -> Response:
+    """Her own page."""
+    database: Database = request.app.state.database
+    protocol: Protocol = request.app.state.protocol
+    async with database.reader(visitor.person_id) as c:
+        resident = await residents.herself(c, visitor.person_id)
+        if resident is None:
+            raise Refused(404)
+        words = Words.of(visitor.language, resident.time_zone)
+        centre = await portal.centre_of(c, visitor.person_id)
+        prompts = await alerts.open_prompts(c, resident.id, words.now)
+        rows = await alerts.open_alerts(c, resident.id)
+        names = await people.people(c, cases.named(rows))
+        latest = (await readings.latest(c, resident.id)).get(resident.id, {})
+        devices = await gateways.devices(c, resident.id)
+    known = [cases.case(row, protocol, "resident", words, names, visitor.person_id) for row in rows]
+    return render(
+        request,
+        "me.html",
+        words=words,
+        scene=scene(resident, prompts, known, latest, words),
+        pressure=vitals.pressure(latest, resident, words),
+        pulse=latest.get("pulse"),
+        centre_phone=centre.phone if centre else None,
+        emergency=EMERGENCY_NUMBER,
+        can_call=speaker(devices) is not None,
+    )
+
+
+def speaker(devices: Sequence[Device]) -> Device | None:
+    """The device in whose name her page speaks: the one she would otherwise press, else any she has."""
+    order = ("wearable", "help_button")
+    pressed = (device for kind in order for device in devices if device.kind == kind)
+    return next(pressed, devices[0] if devices else None)
+
+
+@router.post("/me/answer")
+async def answer(
+    request: Request, visitor: ResidentHerself, said: Annotated[Literal["well", "help"], Form()]
+) -> Response:
+    """What she says herself, on its way to the watch as if she had pressed the button on her wrist.
+
+    ``well`` is the wearable's "I am fine" (``fall_recovered``), ``help`` the help button's call.
+    """
+    now = datetime.now(UTC)
+    database: Database = request.app.state.database
+    async with database.reader(visitor.person_id) as c:
+        resident = await residents.herself(c, visitor.person_id)
+        device = speaker(await gateways.devices(c, resident.id)) if resident else None
+    if resident is None or device is None:
+        raise Refused(404)
+    async with database.service() as c:
+        metric = "help_call" if said == "help" else "fall_recovered"
+        await portal.say(c, resident.id, device.id, metric, now)
+        await alerts.answer_prompts(c, resident.id, "are_you_well", said, now)
+    return back_to("/me")

@@ -1,0 +1,173 @@
+"""Who needs the doctor, and why: residents sorted by need, each with its reasons in words. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Literal
+
+from clinicians.cases import Case
+from clinicians.vitals import SILENT, Vital
+from clinicians.words import N_, Words
+from store.portal import PressureSummary
+from store.residents import Resident
+
+Group = Literal["today", "week", "silent", "well"]
+
+GROUPS: Final[tuple[tuple[Group, str, str], ...]] = (
+    ("today", N_("Needs you today"), N_("An alert is open, or blood pressure is far from target.")),
+    ("week", N_("Look at this week"), N_("Blood pressure has left the target or is on its way out.")),
+    ("silent", N_("Nothing measured"), N_("No blood pressure for three days or more: ring, or ask the care worker.")),
+    ("well", N_("As planned"), N_("Within target, measuring, no alert.")),
+)
+
+FAR_ABOVE_MMHG: Final = 20
+"""So far above the target, the weekly mean is a reason for today: one grade of hypertension (ESH 2023)."""
+RISE_MMHG: Final = 8
+"""A weekly mean that rises by this much is more than chance: day-to-day SD is 7-12 mmHg, a week holds 12 readings
+and more, so the standard error of the difference of two weeks is about 4."""
+ENOUGH: Final = 4
+"""Fewer measurements in seven days make no mean to act on (home protocol "722": at least four days)."""
+
+_URGENCY: Final = {"high": 1000, "medium": 600, "low": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why somebody is on the list. ``mark`` names the sign beside the words: high, medium, low, up, down, above, below, silent."""
+
+    mark: str
+    text: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One resident on the list. ``mean`` is that of the last seven days, as text."""
+
+    resident: Resident
+    age: int
+    group: Group
+    weight: float
+    reasons: tuple[Reason, ...]
+    mean: str
+    count: int
+    last: Vital | None
+
+
+def entry(
+    resident: Resident, cases: Sequence[Case], summary: PressureSummary | None, last: Vital | None, words: Words
+) -> Entry:
+    """One resident's place on the list."""
+    reasons = [*_alerts(cases, words), *_pressure(resident, summary, words), *_silence(summary, last, words)]
+    reasons.sort(key=lambda reason: -reason.weight)
+    mean = ""
+    if summary and summary.systolic_7d is not None and summary.diastolic_7d is not None:
+        mean = f"{words.number(summary.systolic_7d)}/{words.number(summary.diastolic_7d)}"
+    return Entry(
+        resident=resident,
+        age=resident.age(words.today),
+        group=_group(reasons),
+        weight=sum(reason.weight for reason in reasons),
+        reasons=tuple(reasons),
+        mean=mean,
+        count=summary.measurements_7d if summary else 0,
+        last=last,
+    )
+
+
+def grouped(entries: Sequence[Entry]) -> list[tuple[Group, str, str, list[Entry]]]:
+    """The groups in order of need, each sorted by need and then by name, empty ones left out."""
+    found = []
+    for group, title, meaning in GROUPS:
+        members = sorted(
+            (e for e in entries if e.group == group), key=lambda e: (-e.weight, e.resident.name_en, e.resident.id)
+        )
+        if members:
+            found.append((group, title, meaning, members))
+    return found
+
+
+def _group(reasons: Sequence[Reason]) -> Group:
+    weight = max((reason.weight for reason in reasons), default=0.0)
+    if weight >= 200:
+        return "today"
+    if any(reason.mark == "silent" for reason in reasons):
+        return "silent"
+    return "week" if weight >= 20 else "well"
+
+
+def _alerts(cases: Sequence[Case], words: Words) -> list[Reason]:
+    found = []
+    for case in cases:
+        weight = 10.0 if case.is_task else float(_URGENCY[case.priority])
+        text = case.sentence.rstrip(".。")
+        if case.standing == "taken" and case.taken_by:
+            weight *= 0.5
+            text = words.gettext("%(what)s (taken by %(who)s)", what=text, who=case.taken_by)
+        found.append(Reason("low" if case.is_task else case.priority, text, weight))
+    return found
+
+
+def _pressure(resident: Resident, summary: PressureSummary | None, words: Words) -> list[Reason]:
+    if summary is None or summary.systolic_7d is None or summary.measurements_7d < ENOUGH:
+        return []
+    found = _against_target(resident, summary, words)
+    rise = summary.systolic_7d - summary.systolic_before if summary.systolic_before is not None else 0.0
+    if abs(rise) >= RISE_MMHG:
+        text = (
+            words.gettext("systolic up by %(rise)s in a week", rise=words.number(rise))
+            if rise > 0
+            else words.gettext("systolic down by %(fall)s in a week", fall=words.number(-rise))
+        )
+        found.append(Reason("up" if rise > 0 else "down", text, 20.0 + abs(rise)))
+    return found
+
+
+def _against_target(resident: Resident, summary: PressureSummary, words: Words) -> list[Reason]:
+    assert summary.systolic_7d is not None
+    upper = round(summary.systolic_7d) - resident.target_systolic_high
+    lower = round(summary.diastolic_7d) - resident.target_diastolic_high if summary.diastolic_7d is not None else 0
+    under = resident.target_systolic_low - round(summary.systolic_7d)
+    found = []
+    if upper > 0:
+        weight = (200.0 if upper >= FAR_ABOVE_MMHG else 20.0) + upper
+        found.append(
+            Reason("above", words.gettext("week's mean %(mmhg)s above the systolic target", mmhg=upper), weight)
+        )
+    if lower > 0:
+        found.append(
+            Reason("above", words.gettext("week's mean %(mmhg)s above the diastolic target", mmhg=lower), 20.0 + lower)
+        )
+    if under > 0:
+        found.append(
+            Reason("below", words.gettext("week's mean %(mmhg)s below the systolic target", mmhg=under), 40.0 + under)
+        )
+    return found
+
+
+def _silence(summary: PressureSummary | None, last: Vital | None, words: Words) -> list[Reason]:
+    at = max(
+        (moment for moment in (summary.last_at if summary else None, last.at if last else None) if moment), default=None
+    )
+    if at is None:
+        return [Reason("silent", words.gettext("blood pressure has never been measured"), 100.0)]
+    silence = words.now - at
+    if silence < SILENT:
+        return []
+    days = silence // timedelta(days=1)
+    text = words.ngettext("no blood pressure for %(n)s day", "no blood pressure for %(n)s days", days)
+    return [Reason("silent", text, min(60.0 + days, 150.0))]
+
+
+def headline(entries: Sequence[Entry], words: Words) -> str:
+    """The whole list in one sentence."""
+    counts: Mapping[Group, int] = {group: sum(e.group == group for e in entries) for group, _, _ in GROUPS}
+    if not entries:
+        return words.gettext("Nobody is in your care yet.")
+    if counts["today"]:
+        return words.ngettext("%(n)s resident needs you today.", "%(n)s residents need you today.", counts["today"])
+    if counts["week"] or counts["silent"]:
+        return words.gettext("Nobody needs you today; a few want a look this week.")
+    return words.gettext("All is as planned.")
