@@ -42,6 +42,6 @@ def machine(adapter: str = "hci0") -> Radio:
     """This machine's own adapter, not yet open: :meth:`Radio.reset` opens it, which the collector does."""
     if sys.platform != "linux":
         raise BleakError("a gateway needs Linux with BlueZ")
-    from devices.bluez import BlueZRadio  # noqa: PLC0415  dbus-fast is only there on Linux
+    from devices.bluez import BlueZRadio  # dbus-fast is only there on Linux
 
     return BlueZRadio(adapter)

@@ -24,6 +24,7 @@ from devices.readings import Quality, Reading
 SERVICE_DATA: Final = "0000fcd2-0000-1000-8000-00805f9b34fb"
 _ENCRYPTED: Final = 0x01
 _SHORTEST: Final = 1 + 4 + 4  # device information, counter, message integrity check
+_REPEATS_S: Final = 5.0  # longer than any button repeats a packet
 _REFUSE_EVERY_S: Final = 10.0  # whoever floods the air must not flood the disk
 
 
@@ -39,13 +40,13 @@ class HelpButton(Heard):
         mark = hashlib.sha256(self._bindkey or b"").hexdigest()[:16]
         self._memory = f"button {device.address} {mark}"
         self._counter = int(desk.recall(self._memory) or -1)
-        self._last: bytes | None = None
+        self._last = (b"", 0.0)  # the packet dealt with last, and when it was first heard
         self._refused_at = -_REFUSE_EVERY_S
 
     def heard(self, advertisement: AdvertisementData) -> None:
         """Take one broadcast."""
         data = advertisement.service_data.get(SERVICE_DATA)
-        if data is None or data == self._last:
+        if data is None or self._is_repetition(data):
             return
         if self._bindkey is None:
             self.desk.trouble(self.address, "the button has no key: register it again with the key from its app")
@@ -62,10 +63,14 @@ class HelpButton(Heard):
         if not parser.bindkey_verified:
             self._refuse(data, "wrong_key")
             return
-        self._keep(update, counter)
-        self._last = data
+        self._keep(update, counter, data)
 
-    def _keep(self, update: SensorUpdate, counter: int) -> None:
+    def _is_repetition(self, data: bytes) -> bool:
+        """A button says the same for some seconds; what says it later is no button."""
+        last, first_heard = self._last
+        return data == last and time.monotonic() - first_heard < _REPEATS_S
+
+    def _keep(self, update: SensorUpdate, counter: int, advertised: bytes) -> None:
         now = self.desk.now()
         found = [
             Reading(self.address, "help_call", 1.0, now, now, Quality.NO_DEVICE_TIME)
@@ -83,9 +88,10 @@ class HelpButton(Heard):
             self.desk.trouble(self.address, f"a call for help could not be kept: {error}")
             raise
         self._counter = counter
+        self._last = advertised, time.monotonic()
 
     def _refuse(self, data: bytes, reason: str) -> None:
-        self._last = data
+        self._last = data, time.monotonic()
         if time.monotonic() - self._refused_at >= _REFUSE_EVERY_S:
             self._refused_at = time.monotonic()
             self.desk.refuse(self.address, SERVICE_DATA, data, reason)

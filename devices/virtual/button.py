@@ -11,7 +11,6 @@ import struct
 import time
 from typing import Final
 
-from bumble.device import AdvertisingType
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 from devices.virtual.radio import Air
@@ -42,6 +41,7 @@ class Button(Twin):
         # Counted on from the clock, so that a new battery never counts backwards.
         self.counter = int(time.time())
         self.last = b""
+        self._repeats = 0
 
     async def press(self) -> None:
         """Press it once: the packet is repeated for two seconds."""
@@ -62,12 +62,11 @@ class Button(Twin):
         await self._repeat(self.last)
 
     async def _repeat(self, data: bytes) -> None:
-        structure = struct.pack("<BB", len(data) + 3, 0x16) + _UUID + data
-        self.device.advertising_data = b"\x02\x01\x06" + structure
-        await self.device.start_advertising(AdvertisingType.UNDIRECTED)
-        self.spawn(self._fall_silent(data))
+        self._repeats += 1
+        await self.broadcast(struct.pack("<BB", len(data) + 3, 0x16) + _UUID + data)
+        self.spawn(self._fall_silent_after(self._repeats))
 
-    async def _fall_silent(self, data: bytes) -> None:
+    async def _fall_silent_after(self, repeats: int) -> None:
         await asyncio.sleep(_REPEATS_FOR_S)
-        if data in self.device.advertising_data:
-            await self.device.stop_advertising()
+        if repeats == self._repeats:  # else another press came meanwhile
+            await self.fall_silent()

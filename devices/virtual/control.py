@@ -35,9 +35,16 @@ class Controls:
     def __init__(self, air: Air, twins: Mapping[str, Twin]) -> None:
         self._air = air
         self._twins = twins
+        self._open: set[asyncio.StreamWriter] = set()
+
+    def close(self) -> None:
+        """Hang up on whoever is connected."""
+        for writer in self._open:
+            writer.transport.abort()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection's requests until it ends."""
+        self._open.add(writer)
         try:
             while line := await reader.readline():
                 writer.write(json.dumps(await self.answer(line)).encode() + b"\n")
@@ -45,6 +52,7 @@ class Controls:
         except ConnectionError:
             return  # whoever asked did not wait for the answer
         finally:
+            self._open.discard(writer)
             writer.close()
 
     async def answer(self, line: bytes) -> Answer:

@@ -12,11 +12,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from bumble.att import ATT_Error, ErrorCode
 from bumble.core import UUID, BaseBumbleError
 from bumble.device import Connection, Device
-from bumble.gatt import Characteristic, CharacteristicValue, Service
+from bumble.gatt import (
+    GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR,
+    Characteristic,
+    CharacteristicValue,
+    Descriptor,
+    Service,
+)
 
 from devices.gatt import blood_pressure, current_time
+from devices.gatt.errors import DecodeError
 from devices.virtual.radio import Air
 from devices.virtual.twin import Perms, Plate, Props, Twin
 
@@ -45,10 +53,19 @@ class Cuff(Twin):
         super().__init__(air, plate)
         self.memory: list[bytes] = []
         self.doubled = False
+        self._calls = 0
         self._clock_error = timedelta()
         self._last: datetime | None = None
         encrypted = Perms.READ_REQUIRES_ENCRYPTION | Perms.WRITE_REQUIRES_ENCRYPTION
         self._measurement = Characteristic(UUID(blood_pressure.MEASUREMENT), Props.INDICATE, encrypted)
+        # As real cuffs do: who is not paired may not even subscribe.
+        self._measurement.descriptors = (
+            Descriptor(
+                GATT_CLIENT_CHARACTERISTIC_CONFIGURATION_DESCRIPTOR,
+                Perms.READABLE | Perms.WRITEABLE | Perms.WRITE_REQUIRES_ENCRYPTION,
+                self.device.gatt_server.make_descriptor_value(self._measurement),
+            ),
+        )
         self._measurement.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
         feature = Characteristic(UUID(blood_pressure.FEATURE), Props.READ, Perms.READABLE, _FEATURES)
         clock = Characteristic(
@@ -73,7 +90,6 @@ class Cuff(Twin):
     def set_clock(self, shows: datetime) -> None:
         """Let the cuff's clock show this local time, as after a change of battery."""
         self._clock_error = shows - _local_now()
-        self._last = None
 
     async def measure(self, measurement: Measurement) -> datetime:
         """Measure, keep the record and call for the gateway. The answer is the cuff's time of it."""
@@ -92,8 +108,9 @@ class Cuff(Twin):
     async def call(self) -> None:
         """Switch the radio on and wait for the gateway, as after a measurement."""
         if not self.connections:
+            self._calls += 1
             await self.advertise(_SERVICE)
-            self.spawn(self._stop_calling())
+            self.spawn(self._stop_calling(self._calls))
 
     async def set_battery(self, level: int) -> None:
         """Wear the battery down and synchronise, as a press of the cuff's button does."""
@@ -105,15 +122,16 @@ class Cuff(Twin):
         if self.device.keystore is not None:
             await self.device.keystore.delete_all()
 
-    async def _stop_calling(self) -> None:
+    async def _stop_calling(self, calls: int) -> None:
         await asyncio.sleep(_WAITS_S)
-        if not self.memory:
-            await self.device.stop_advertising()
+        if calls == self._calls and not self.connections:
+            await self.fall_silent()
 
     def _on_connection(self, connection: Connection) -> None:
         connection.on(Connection.EVENT_DISCONNECTION, lambda _reason: self.spawn(self._after_disconnection()))
 
     async def _after_disconnection(self) -> None:
+        # An advertising set ends with the connection it led to; whoever still has something to say calls again.
         if self.memory:
             await self.call()
 
@@ -143,7 +161,13 @@ class Cuff(Twin):
         return current_time.encode(self.now())
 
     def _write_clock(self, _connection: Connection, value: bytes) -> None:
-        self.set_clock(current_time.decode(value))
+        try:
+            shows = current_time.decode(value)
+        except DecodeError:
+            shows = None
+        if shows is None:
+            raise ATT_Error(ErrorCode.VALUE_NOT_ALLOWED)
+        self.set_clock(shows)
 
 
 def _record(measurement: Measurement, taken: datetime) -> bytes:

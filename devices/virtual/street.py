@@ -38,14 +38,18 @@ class Homes(msgspec.Struct):
 class _Socket(StreamPacketSource):
     """One gateway's HCI connection."""
 
-    def __init__(self, air: Air, number: int) -> None:
+    def __init__(self, air: Air, number: int, others: set[_Socket]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._air = air
         self._number = number
+        self._open = others
+        self._transport: asyncio.WriteTransport | None = None
         self._controller: VirtualController | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+        self._open.add(self)
         # A controller of its own: the gateway sets the address it is known by.
         address = f"00:F0:F0:F0:{self._number >> 8 & 0xFF:02X}:{self._number & 0xFF:02X}"
         sink = StreamPacketSink(transport)
@@ -54,8 +58,14 @@ class _Socket(StreamPacketSource):
         )
 
     def connection_lost(self, error: Exception | None) -> None:
+        self._open.discard(self)
         if self._controller is not None:
             self._air.remove_controller(self._controller)
+
+    def hang_up(self) -> None:
+        """Take the air away from this gateway."""
+        if self._transport is not None:
+            self._transport.abort()
 
 
 class Street:
@@ -64,6 +74,8 @@ class Street:
     def __init__(self, plates: Iterable[Plate]) -> None:
         self.air = Air()
         self.twins = {plate.address: _TWINS[plate.kind](self.air, plate) for plate in plates}
+        self._controls = Controls(self.air, self.twins)
+        self._sockets: set[_Socket] = set()
         self._numbers = itertools.count(1)
         self._servers: list[asyncio.Server] = []
 
@@ -75,14 +87,17 @@ class Street:
         for path in (radio, control):
             path.unlink(missing_ok=True)
         self._servers = [
-            await loop.create_unix_server(lambda: _Socket(self.air, next(self._numbers)), radio),
-            await asyncio.start_unix_server(Controls(self.air, self.twins).serve, control),
+            await loop.create_unix_server(lambda: _Socket(self.air, next(self._numbers), self._sockets), radio),
+            await asyncio.start_unix_server(self._controls.serve, control),
         ]
 
     async def stop(self) -> None:
-        """Switch every device off."""
+        """Switch every device off and take the air away from every gateway."""
         for server in self._servers:
             server.close()
+        self._controls.close()
+        for socket in list(self._sockets):
+            socket.hang_up()
         for twin in self.twins.values():
             await twin.stop()
 

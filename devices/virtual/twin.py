@@ -46,7 +46,9 @@ class Twin:
         self.battery = plate.battery
         self.device: Device = new_device(air, plate.address, plate.name, advertise_every_ms=advertise_every_ms)
         air.rssi[plate.address] = plate.rssi_dbm
+        self._off = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._advertising = asyncio.Lock()  # bumble's advertising must not be started and stopped at once
         self._battery_level = Characteristic(
             _BATTERY_LEVEL,
             Props.READ | Props.NOTIFY,
@@ -60,10 +62,12 @@ class Twin:
 
     async def stop(self) -> None:
         """Switch the device off."""
-        for task in self._tasks:
-            task.cancel()
+        self._off = True
+        async with self._advertising:  # nothing is left half said to the controller
+            await self.device.stop_advertising()
+            for task in self._tasks:
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self.device.stop_advertising()
 
     async def set_battery(self, level: int) -> None:
         """Wear the battery down (per cent), and tell whoever has subscribed."""
@@ -86,17 +90,29 @@ class Twin:
         )
         return [Service(_BATTERY_SERVICE, [self._battery_level]), name_plate]
 
-    async def advertise(self, *services: bytes, auto_restart: bool = False) -> None:
+    async def advertise(self, *structures: bytes) -> None:
         """Let itself be found, by its name and the advertising structures given."""
         # The name stands in the advertisement itself: the virtual air carries no scan responses.
-        parts = [struct.pack("<BBB", 2, AdvertisingData.FLAGS, 0x06), *services]
         name = self.plate.name.encode()[:12]
-        parts.append(struct.pack("<BB", len(name) + 1, AdvertisingData.COMPLETE_LOCAL_NAME) + name)
-        self.device.advertising_data = b"".join(parts)
-        await self.device.start_advertising(AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE, auto_restart=auto_restart)
+        called = struct.pack("<BB", len(name) + 1, AdvertisingData.COMPLETE_LOCAL_NAME) + name
+        await self.broadcast(*structures, called, kind=AdvertisingType.UNDIRECTED_CONNECTABLE_SCANNABLE)
+
+    async def broadcast(self, *structures: bytes, kind: AdvertisingType = AdvertisingType.UNDIRECTED) -> None:
+        """Repeat these advertising structures until :meth:`fall_silent`."""
+        flags = struct.pack("<BBB", 2, AdvertisingData.FLAGS, 0x06)
+        async with self._advertising:
+            await self.device.start_advertising(kind, advertising_data=b"".join((flags, *structures)))
+
+    async def fall_silent(self) -> None:
+        """Advertise no more."""
+        async with self._advertising:
+            await self.device.stop_advertising()
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something beside; it ends with the device."""
+        if self._off:
+            work.close()
+            return
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -21,6 +21,8 @@ from devices.virtual.radio import Air
 from devices.virtual.twin import Perms, Plate, Props, Twin
 
 _PACKET: Final = 25  # samples: half a second, 156 bytes
+_PACKET_S: Final = _PACKET / motion.RATE_HZ
+_FORGETS_S: Final = 10.0  # how much it can hold while it cannot send
 _SERVICE: Final = bytes([17, 0x07]) + bytes(UUID(motion.SERVICE))  # advertising structure
 
 
@@ -60,15 +62,20 @@ class Wearable(Twin):
             self.spawn(self._stream(connection))
 
     async def _stream(self, connection: Connection) -> None:
+        """Sample by the device's own clock: late packets catch up, and only a long stall leaves samples out."""
         loop = asyncio.get_running_loop()
         due = loop.time()
+        sampled_ms = (time.monotonic() - self._switched_on) * 1000
         while connection in self.connections:
-            await self.device.gatt_server.notify_subscriber(connection, self._acceleration, self._packet())
-            due = max(due + _PACKET / motion.RATE_HZ, loop.time() - 1)
-            await asyncio.sleep(due - loop.time())
+            await asyncio.sleep(max(due + _PACKET_S - loop.time(), 0))
+            await self.device.gatt_server.notify_subscriber(
+                connection, self._acceleration, self._packet(round(sampled_ms))
+            )
+            stalled = max(loop.time() - due - _FORGETS_S, 0)
+            due += _PACKET_S + stalled
+            sampled_ms += (_PACKET_S + stalled) * 1000
 
-    def _packet(self) -> bytes:
-        uptime_ms = int((time.monotonic() - self._switched_on) * 1000)
-        packet = motion.Motion(self._sequence, uptime_ms, self.body.take(_PACKET))
+    def _packet(self, at_ms: int) -> bytes:
+        packet = motion.Motion(self._sequence, at_ms, self.body.take(_PACKET))
         self._sequence += 1
         return motion.encode(packet)
