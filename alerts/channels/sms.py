@@ -15,7 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
 import structlog
-from twilio.base.exceptions import TwilioRestException, TwilioServiceException
+from twilio.base.exceptions import TwilioException, TwilioRestException, TwilioServiceException
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
@@ -108,6 +108,8 @@ class SmsChannel:
             return await request
         except (TwilioRestException, TwilioServiceException) as error:
             raise _meaning(error) from error
+        except TwilioException as error:  # a list that is refused says so in words alone
+            raise TryAgain("refused", str(error)) from error
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise TryAgain("no_connection", str(error)) from error
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -136,6 +138,8 @@ def _meaning(error: TwilioRestException | TwilioServiceException) -> SendError:
     if code in _OURS or error.status in (401, 403):
         log.error("twilio_refuses_this_service", code=code, error=words)
         return TryAgain(str(code), words)
+    if error.status in (502, 504):  # said by something in between: Twilio itself may have it
+        return Uncertain(str(code), words)
     if code in _BUSY or error.status == 429 or error.status >= 500:
         return TryAgain(str(code), words)
     return Unreachable(str(code), words)

@@ -11,7 +11,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,7 +67,7 @@ class Telephone:
         self._errands: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._changes = 0
-        self._ended = False
+        self._ended = asyncio.Event()
         self._pages = Environment(
             loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
@@ -89,8 +89,8 @@ class Telephone:
         return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Refused: _refused})
 
     def end(self) -> None:
-        """Let open pages go, so that the server can stop."""
-        self._ended = True
+        """Let open pages and hanging requests go, so that the server can stop."""
+        self._ended.set()
         self._changed.set()
 
     @asynccontextmanager
@@ -110,12 +110,13 @@ class Telephone:
         if fault and (refusal := fault.refuses):
             raise refusal
         if fault and fault.kind == "timeout_before_send":
-            await asyncio.sleep(_HANG_S)
+            await self._hang()
+            raise Refused(20500)
         sms = self.network.create(form, _now())
         self._begin(self._deliver(sms, fault.undelivered if fault else None))
         self._tell()
         if fault and fault.hangs:
-            await asyncio.sleep(_HANG_S)
+            await self._hang()
         return JSONResponse(sms.resource(self.settings.account), status_code=201)
 
     async def listing(self, request: Request) -> Response:
@@ -183,7 +184,7 @@ class Telephone:
 
     async def _events(self) -> AsyncIterator[str]:
         yield f"event: beat\ndata: {self._changes}\n\n"
-        while not self._ended:
+        while not self._ended.is_set():
             kind = "change"
             try:
                 async with asyncio.timeout(_BEAT_S):
@@ -197,6 +198,11 @@ class Telephone:
             raise Refused(20003)
         if request.path_params["account"] != self.settings.account:
             raise Refused(20404)
+
+    async def _hang(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_HANG_S):
+                await self._ended.wait()
 
     def _begin(self, errand: Any) -> None:
         task = asyncio.create_task(errand)

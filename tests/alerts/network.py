@@ -1,0 +1,159 @@
+"""The telephone network and the service's door as real servers, for tests: every exchange with Twilio's API is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from alerts.channels.sms import SmsChannel
+from alerts.virtual.network import Owner
+from alerts.virtual.telephone import Settings, Telephone
+
+ACCOUNT = "AC" + "0" * 31 + "1"
+TOKEN = "secret-of-the-account"
+NUMBER = "+862155500100"
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request to Twilio's API and its answer."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    form: dict[str, str]
+    status: int
+    answer: dict[str, Any]
+
+
+@dataclass
+class Recorder:
+    """Stands before an application and keeps what is asked of Twilio's API."""
+
+    app: ASGIApp
+    exchanges: list[Exchange] = field(default_factory=list)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/2010"):
+            await self.app(scope, receive, send)
+            return
+        asked, answered, status = bytearray(), bytearray(), 0
+
+        async def take() -> Message:
+            message = await receive()
+            asked.extend(message.get("body", b""))
+            return message
+
+        async def give(message: Message) -> None:
+            nonlocal status
+            status = message.get("status", status)
+            answered.extend(message.get("body", b""))
+            await send(message)
+
+        await self.app(scope, take, give)
+        self.exchanges.append(
+            Exchange(
+                scope["method"],
+                scope["path"],
+                dict(parse_qsl(scope["query_string"].decode())),
+                dict(parse_qsl(asked.decode())),
+                status,
+                json.loads(answered or b"{}"),
+            )
+        )
+
+
+@dataclass
+class Line:
+    """A running telephone network, the service's door beside it, and a channel of the service to it."""
+
+    telephone: Telephone
+    url: str
+    service_url: str
+    channel: SmsChannel
+    client: httpx.AsyncClient
+    recorder: Recorder
+
+    async def fault(self, kind: str, count: int = 1, to: str | None = None) -> None:
+        answer = await self.client.post("/faults", json={"next": kind, "count": count, "to": to})
+        answer.raise_for_status()
+
+    async def reply(self, phone: str, body: str) -> list[str]:
+        answer = await self.client.post(f"/phones/{phone}/reply", data={"body": body})
+        answer.raise_for_status()
+        return list(answer.json()["answer"])
+
+    def said_to(self, phone: str) -> list[str]:
+        """What has been sent to a phone and has not been lost, oldest first."""
+        return [
+            sms.body for sms in self.telephone.network.messages if sms.to == phone and sms.direction == "outbound-api"
+        ]
+
+
+class _Quiet(uvicorn.Server):
+    def capture_signals(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp, port: int) -> AsyncIterator[None]:
+    """A real HTTP server in this loop."""
+    server = _Quiet(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=2))
+    task = asyncio.create_task(server.serve())
+    await until(lambda: server.started)
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await asyncio.wait([task])
+
+
+@asynccontextmanager
+async def telephone_line(
+    door: ASGIApp | None, port: int | None = None, delivery_s: float = 0.02
+) -> AsyncIterator[Line]:
+    """A network whose callbacks and replies come in at ``door``; without one nobody answers them."""
+    service_port, own_port = port or free_port(), free_port()
+    service_url, url = f"http://127.0.0.1:{service_port}", f"http://127.0.0.1:{own_port}"
+    owners = {"+8613900000002": Owner("李娜", "Li Na", "care_worker")}
+    telephone = Telephone(Settings(ACCOUNT, TOKEN, NUMBER, service_url, owners, delivery_s))
+    recorder = Recorder(telephone.app())
+    channel = SmsChannel(ACCOUNT, TOKEN, NUMBER, service_url, url)
+    async with serving(recorder, own_port), httpx.AsyncClient(base_url=url, timeout=30) as client:
+        line = Line(telephone, url, service_url, channel, client, recorder)
+        try:
+            if door is None:
+                yield line
+            else:
+                async with serving(door, service_port):
+                    yield line
+        finally:
+            await channel.close()
+            telephone.end()
+
+
+def free_port() -> int:
+    """A port nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def until(condition: Any, within_s: float = 10) -> None:
+    """Wait until something holds, whether it is asked directly or awaited; fails when it does not in time."""
+    async with asyncio.timeout(within_s):
+        while True:
+            holds = condition()
+            if await holds if asyncio.iscoroutine(holds) else holds:
+                return
+            await asyncio.sleep(0.01)
