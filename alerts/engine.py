@@ -252,9 +252,9 @@ class Engine:
     def _over(self, c: _Cells) -> Bools:
         p, s = self._p, self._state
         excess = p.sign[c.rule] * c.values(p.column[c.rule])
-        over: Bools = ((excess >= p.over_from[c.rule]) & p.judged[c.rule]).any(1)
-        taken_back: Bools = s.value_at[c.row, p.unless[c.rule]] >= c.at
-        return over & ~taken_back
+        over: Bools = np.any((excess >= p.over_from[c.rule]) & p.judged[c.rule], axis=1)
+        taken_back_at: Int64s = s.value_at[c.row, p.unless[c.rule]]
+        return over & (taken_back_at < c.at)
 
     def _remember(self, c: _Cells, over: Bools) -> None:
         """Put the measurement into its place among the newest."""

@@ -41,7 +41,7 @@ EXPIRES: Final = timedelta(hours=2)
 MOST_COUNTED: Final = 8
 """The longest row of measurements that ``count`` can look at."""
 
-_SHIPPED: Final = Path(__file__).parent / "protocols"
+SHIPPED: Final = Path(__file__).parent / "protocols"
 _UNITS: Final = MappingProxyType({"mm[Hg]": "mmHg", "Cel": "°C", "1": "probability"})
 _UP: Final[tuple[Word, ...]] = ("at_least", "above")
 _DOWN: Final[tuple[Word, ...]] = ("at_most", "below")
@@ -214,7 +214,7 @@ class Protocol:
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
 
-def load(directory: Path = _SHIPPED) -> Protocol:
+def load(directory: Path = SHIPPED) -> Protocol:
     """Every protocol file in ``directory`` (by default those shipped) as one protocol."""
     files = sorted(directory.glob("*.toml"))
     if not files:

@@ -1,0 +1,491 @@
+"""The rules core: what the shipped rules say of a day, and that nobody can tell how the stream was cut."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alerts import protocol
+from alerts.engine import Batch, Engine, Firing
+from alerts.protocol import Ask, Count, Limit, Missing, Protocol, Rule
+from devices.readings import METRICS
+from tests.alerts.reference import Heard, Interpreter
+
+T0 = np.datetime64("2026-11-02T08:00:00", "us")
+SHIPPED = protocol.load()
+WANG, LI = 7, 8
+CUFF, BUTTON, WEARABLE = 1, 2, 3
+
+
+def when(minutes: float) -> np.datetime64:
+    return T0 + np.timedelta64(round(minutes * 60e6), "us")
+
+
+def heard(
+    metric: str, value: float, at: float, *, received: float | None = None, resident: int = WANG, device: int = CUFF
+) -> Heard:
+    """A reading measured ``at`` minutes and received then, or when it is said."""
+    return Heard(resident, METRICS[metric].code, when(at), value, device, when(at if received is None else received))
+
+
+def pressure(systolic: float, diastolic: float, at: float, **more: Any) -> list[Heard]:
+    return [heard("systolic", systolic, at, **more), heard("diastolic", diastolic, at, **more)]
+
+
+def batch(readings: Sequence[Heard]) -> Batch:
+    if not readings:
+        return Batch.empty()
+    resident, metric, at, value, device, received = zip(*readings, strict=True)
+    return Batch(
+        np.array(resident, np.int32),
+        np.array(metric, np.int16),
+        np.array(at, "datetime64[us]"),
+        np.array(value, np.float64),
+        np.zeros(len(readings), np.int32),
+        np.array(device, np.int32),
+        np.array(received, "datetime64[us]"),
+    )
+
+
+class Day:
+    """The shipped protocol at work; says what fired as (rule, what)."""
+
+    def __init__(self) -> None:
+        self.engine = Engine(SHIPPED)
+        self.engine.enrol([WANG], T0)
+        self.firings: list[Firing] = []
+
+    def hear(self, *readings: Heard, now: float | None = None) -> list[tuple[str, str]]:
+        last = readings[-1].received if now is None else when(now)
+        self.firings = self.engine.step(batch(readings), last)
+        return [(firing.rule, firing.what) for firing in self.firings]
+
+    def wait(self, until: float) -> list[tuple[str, str]]:
+        return self.hear(now=until)
+
+
+@pytest.fixture
+def day() -> Day:
+    return Day()
+
+
+def test_one_severe_pressure_asks_for_a_repeat_and_two_call(day: Day) -> None:
+    first = [*pressure(192, 118, 0), heard("pulse", 96, 0)]
+    assert day.hear(*first) == [("bp.severe", "ask")]
+    assert day.firings[0].until == when(30)
+    assert day.hear(*pressure(188, 116, 6), heard("pulse", 92, 6)) == [("bp.severe", "raise")]
+    raised = day.firings[0]
+    assert raised.at == when(6)
+    assert raised.evidence == {
+        "systolic": 188,
+        "diastolic": 116,
+        "pulse": 92,
+        "first_systolic": 192,
+        "first_diastolic": 118,
+        "first_pulse": 96,
+        "count": 2,
+    }
+
+
+def test_a_high_diastolic_alone_is_severe(day: Day) -> None:
+    assert day.hear(*pressure(150, 112, 0)) == [("bp.severe", "ask")]
+
+
+def test_a_normal_repeat_answers_the_question_and_nobody_is_called(day: Day) -> None:
+    day.hear(*pressure(192, 118, 0))
+    assert day.hear(*pressure(158, 92, 8)) == [("bp.severe", "answered")]
+    assert day.wait(60) == []
+
+
+def test_half_a_normal_measurement_answers_nothing(day: Day) -> None:
+    day.hear(*pressure(192, 118, 0))
+    assert day.hear(heard("systolic", 158, 8)) == []
+    assert day.hear(heard("diastolic", 112, 8)) == [("bp.severe", "raise")]
+    assert day.firings[0].evidence["systolic"] == 158
+
+
+def test_no_repeat_within_half_an_hour_calls(day: Day) -> None:
+    day.hear(*pressure(192, 118, 0))
+    assert day.engine.wake_at() == when(30) + np.timedelta64(1, "us")
+    assert day.wait(30) == []
+    assert day.wait(30.01) == [("bp.severe", "raise")]
+    assert day.firings[0].at == when(0), "the alert is of the measurement, not of the end of waiting"
+    assert day.firings[0].evidence == {"systolic": 192, "diastolic": 118, "count": 1}
+
+
+def test_the_question_waits_from_when_it_could_be_put(day: Day) -> None:
+    assert day.hear(*pressure(192, 118, 0, received=50)) == [("bp.severe", "ask")]
+    assert day.firings[0].until == when(80)
+    assert day.hear(*pressure(188, 116, 75)) == [("bp.severe", "raise")], "it is the repeat, however late"
+
+
+def test_the_alarm_ends_only_below_its_clear_level(day: Day) -> None:
+    day.hear(*pressure(192, 118, 0), *pressure(188, 116, 5))
+    assert day.hear(*pressure(175, 95, 20)) == []
+    assert day.hear(*pressure(165, 107, 40)) == []
+    assert day.hear(*pressure(165, 104, 60)) == [("bp.severe", "clear")]
+
+
+def test_a_late_normal_reading_clears_nothing_and_a_late_severe_one_raises_nothing(day: Day) -> None:
+    day.hear(*pressure(192, 118, 10), *pressure(188, 116, 15))
+    assert day.hear(*pressure(120, 70, 5, received=16)) == []
+    assert day.hear(*pressure(140, 80, 30)) == [("bp.severe", "clear")]
+    assert day.hear(*pressure(190, 112, 20, received=31)) == []
+
+
+def test_a_late_severe_reading_counts_beside_a_newer_severe_one(day: Day) -> None:
+    assert day.hear(*pressure(188, 116, 6)) == [("bp.severe", "ask")]
+    assert day.hear(*pressure(192, 118, 0, received=7)) == [("bp.severe", "raise")]
+    assert day.firings[0].evidence["first_systolic"] == 192
+
+
+def test_yesterdays_emergency_is_no_alarm_of_today(day: Day) -> None:
+    old = [*pressure(192, 118, 0, received=181), *pressure(188, 116, 5, received=181)]
+    assert day.hear(*old) == []
+
+
+def test_a_fall_of_hours_ago_still_calls_for_somebody_may_be_lying_there(day: Day) -> None:
+    assert day.hear(heard("fall", 0.9, 0, received=600)) == [("fall", "ask")]
+    assert day.wait(601) == [("fall", "raise")]
+
+
+def test_a_fall_asks_and_calls_after_thirty_seconds(day: Day) -> None:
+    assert day.hear(heard("fall", 0.93, 0, received=0.1)) == [("fall", "ask")]
+    assert day.firings[0].until == when(0.6)
+    assert day.wait(0.61) == [("fall", "raise")]
+    assert day.firings[0].evidence == {"probability": 0.93, "count": 1}
+    assert day.firings[0].at == when(0)
+
+
+def test_who_gets_up_in_time_is_not_troubled(day: Day) -> None:
+    day.hear(heard("fall", 0.93, 0))
+    assert day.hear(heard("fall_recovered", 1, 0.3)) == [("fall", "answered")]
+    assert day.wait(10) == []
+
+
+def test_who_gets_up_later_ends_the_alarm(day: Day) -> None:
+    day.hear(heard("fall", 0.93, 0))
+    day.wait(1)
+    assert day.hear(heard("fall_recovered", 1, 3)) == [("fall", "clear")]
+
+
+def test_getting_up_does_not_answer_for_a_later_fall(day: Day) -> None:
+    day.hear(heard("fall", 0.93, 5))
+    assert day.hear(heard("fall_recovered", 1, 4, received=5.1)) == []
+    assert day.wait(6) == [("fall", "raise")]
+
+
+def test_a_recovery_that_overtakes_its_fall_counts(day: Day) -> None:
+    assert day.hear(heard("fall_recovered", 1, 0.2), heard("fall", 0.93, 0, received=0.3)) == []
+
+
+def test_an_unlikely_fall_is_none(day: Day) -> None:
+    assert day.hear(heard("fall", 0.49, 0)) == []
+
+
+def test_every_call_for_help_calls_at_once(day: Day) -> None:
+    assert day.hear(heard("help_call", 1, 0, device=BUTTON)) == [("help_call", "raise")]
+    assert day.hear(heard("help_call", 1, 1, device=BUTTON)) == [("help_call", "raise")]
+
+
+def test_a_low_battery_is_a_task_until_it_is_changed(day: Day) -> None:
+    assert day.hear(heard("battery", 15, 0, device=BUTTON)) == [("device.battery", "raise")]
+    assert day.firings[0].evidence == {"battery": 15, "count": 1, "device": BUTTON}
+    assert day.hear(heard("battery", 20, 60, device=BUTTON)) == []
+    assert day.hear(heard("battery", 100, 90, device=BUTTON)) == [("device.battery", "clear")]
+
+
+def test_another_devices_full_battery_clears_nothing(day: Day) -> None:
+    day.hear(heard("battery", 10, 0, device=BUTTON))
+    assert day.hear(heard("battery", 90, 1, device=CUFF), heard("battery", 9, 2, device=BUTTON)) == []
+
+
+def test_another_devices_newer_battery_hides_none(day: Day) -> None:
+    assert day.hear(heard("battery", 90, 1, device=CUFF), heard("battery", 9, 0, device=BUTTON, received=2)) == [
+        ("device.battery", "raise")
+    ]
+
+
+def test_three_days_without_pressure_are_noticed_by_time_and_end_with_a_reading(day: Day) -> None:
+    days = 24 * 60
+    day.hear(*pressure(130, 80, 60))
+    assert day.wait(60 + 3 * days) == []
+    assert day.wait(61 + 3 * days) == [("bp.missing", "raise")]
+    assert day.firings[0].at == when(60 + 3 * days)
+    assert day.firings[0].evidence == {"hours": 72, "days": 3}
+    old = pressure(130, 80, 0.5 * days, received=4 * days)
+    assert day.hear(*old) == [], "what is itself older than three days ends no silence"
+    assert day.hear(*pressure(130, 80, 4 * days)) == [("bp.missing", "clear")]
+
+
+def test_who_never_measured_is_missed_from_her_enrolment_on(day: Day) -> None:
+    assert day.wait(3 * 24 * 60 + 1) == [("bp.missing", "raise")]
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "rule"),
+    [
+        ("systolic", 89, "bp.low"),
+        ("spo2", 91, "spo2.low"),
+        ("pulse", 131, "pulse.high"),
+        ("pulse", 39, "pulse.low"),
+        ("body_temperature", 35.0, "temperature.low"),
+    ],
+)
+def test_other_vital_signs_are_repeated_first(day: Day, metric: str, value: float, rule: str) -> None:
+    assert day.hear(heard(metric, value, 0)) == [(rule, "ask")]
+    assert day.hear(heard(metric, value, 5)) == [(rule, "raise")]
+
+
+def test_fever_calls_at_once_and_ends_below_37_and_a_half(day: Day) -> None:
+    assert day.hear(heard("body_temperature", 38.0, 0)) == [("temperature.high", "raise")]
+    assert day.hear(heard("body_temperature", 37.5, 9)) == []
+    assert day.hear(heard("body_temperature", 37.4, 19)) == [("temperature.high", "clear")]
+
+
+def test_what_is_not_over_says_nothing(day: Day) -> None:
+    usual = {"pulse": 130, "spo2": 92, "body_temperature": 37.9, "battery": 16}
+    assert day.hear(*pressure(179, 109, 0), *[heard(m, v, 0) for m, v in usual.items()]) == []
+
+
+def test_state_goes_on_in_another_process() -> None:
+    before = Day()
+    before.hear(*pressure(192, 118, 0))
+    after = Day()
+    after.engine = Engine(SHIPPED)
+    after.engine.load_rows(before.engine.dirty_rows())
+    assert after.engine.wake_at() == when(30) + np.timedelta64(1, "us")
+    assert after.hear(*pressure(188, 116, 6)) == [("bp.severe", "raise")]
+    assert after.firings[0].evidence["first_systolic"] == 192
+
+
+def test_only_what_changed_is_saved() -> None:
+    engine = Engine(SHIPPED)
+    engine.enrol([WANG, LI], T0)
+    assert set(engine.dirty_rows()) == {WANG, LI}
+    engine.step(batch(pressure(120, 70, 0, resident=LI)), when(0))
+    assert set(engine.dirty_rows()) == {LI}
+    engine.step(Batch.empty(), when(1))
+    assert engine.dirty_rows() == {}
+
+
+def test_a_question_outlives_a_change_of_protocol_where_its_rule_is_the_same() -> None:
+    old = Engine(Protocol("old", "", (SHIPPED.rules[0], rule("bp.severe"), rule("bp.missing"))))
+    old.step(batch(pressure(192, 118, 0)), when(0))
+    new = Engine(SHIPPED)
+    new.load_rows(old.dirty_rows())
+    assert [f.rule for f in new.step(Batch.empty(), when(31))] == ["bp.severe"]
+
+
+def test_a_rule_that_judges_otherwise_begins_anew_and_its_silence_is_still_noticed() -> None:
+    changed = protocol.parse_all(
+        {"x": SHIPPED_TEXT.replace("at_least = 180", "at_least = 185").replace('within = "3 d"', 'within = "2 d"')}
+    )
+    old = Engine(SHIPPED)
+    old.step(batch(pressure(192, 118, 0)), when(0))
+    new = Engine(changed)
+    new.load_rows(old.dirty_rows())
+    assert new.step(Batch.empty(), when(31)) == []
+    assert [(f.rule, f.at) for f in new.step(Batch.empty(), when(2 * 24 * 60 + 1))] == [
+        ("bp.missing", when(2 * 24 * 60))
+    ]
+
+
+def test_a_strange_row_is_refused() -> None:
+    with pytest.raises(ValueError, match="resident 7"):
+        Engine(SHIPPED).load_rows({WANG: b"something else entirely"})
+
+
+SHIPPED_TEXT = (protocol.SHIPPED / "hypertension.toml").read_text(encoding="utf-8")
+
+
+def rule(rule_id: str) -> Rule:
+    found = SHIPPED.rule(rule_id)
+    assert found is not None
+    return found
+
+
+# What any protocol and any stream must fulfil. Small grids, so that times and levels meet often.
+
+_MINUTES = st.integers(0, 40)
+_LEVELS: dict[str, list[float]] = {
+    "systolic": [100, 120, 140, 160],
+    "diastolic": [60, 70, 80, 90],
+    "pulse": [50, 70, 90, 110],
+    "fall": [0.25, 0.5, 0.75],
+    "help_call": [0.25, 0.5, 0.75],
+    "battery": [10, 20, 30, 40],
+    "fall_recovered": [1.0],
+}
+_VITAL = ["systolic", "diastolic", "pulse"]
+_TOGETHER = [
+    _VITAL,
+    _VITAL,
+    ["systolic", "diastolic"],
+    *[[metric] for metric in _LEVELS],
+    ["fall"],
+    ["fall"],
+    ["fall_recovered"],
+]
+
+
+@st.composite
+def limits(draw: st.DrawFn, metric: str) -> Limit:
+    clear, level = sorted(draw(st.lists(st.sampled_from(_LEVELS[metric]), min_size=2, max_size=2, unique=True)))
+    if draw(st.booleans()):
+        word, calm = draw(st.sampled_from(["at_least", "above"])), draw(st.sampled_from(["below", "at_most"]))
+        return Limit(METRICS[metric], word, level, calm, clear, "test")
+    word, calm = draw(st.sampled_from(["at_most", "below"])), draw(st.sampled_from(["above", "at_least"]))
+    return Limit(METRICS[metric], word, clear, calm, level, "test")
+
+
+@st.composite
+def rules(draw: st.DrawFn, number: int) -> Rule:
+    minutes = st.integers(1, 20).map(lambda m: timedelta(minutes=m))
+    form = draw(st.sampled_from(["level", "level", "level", "event", "device", "silence"]))
+    more: dict[str, Any] = {"expires": draw(st.sampled_from([timedelta(minutes=3), timedelta(hours=1)]))}
+    ask_within = draw(minutes)
+    if form == "level":
+        metrics = draw(st.lists(st.sampled_from(_VITAL), min_size=1, max_size=2, unique=True))
+        more["when"] = tuple(draw(limits(m)) for m in metrics)
+        more["also"] = tuple(METRICS[m] for m in _VITAL if m not in metrics and draw(st.booleans()))
+        if draw(st.booleans()):
+            n = draw(st.integers(2, 4))
+            more["count"] = Count(draw(st.integers(2, n)), n, draw(minutes), "test")
+            if draw(st.sampled_from([True, True, False])):
+                more["ask"] = Ask("repeat_measurement", ask_within, "test", {})
+    elif form == "event":
+        more["when"] = (
+            Limit(METRICS[draw(st.sampled_from(["fall", "help_call"]))], "at_least", 0.5, None, None, "test"),
+        )
+        if draw(st.sampled_from([True, True, False])):
+            more["unless"], more["ask"] = METRICS["fall_recovered"], Ask("are_you_well", ask_within, "test", {})
+    elif form == "device":
+        more["when"] = (draw(limits("battery")),)
+    else:
+        more["missing"] = Missing(
+            METRICS[draw(st.sampled_from(["systolic", "pulse", "battery"]))], draw(minutes), "test"
+        )
+    return Rule(f"rule{number}", 1, "test", "high", "physiological", True, {}, **more)
+
+
+@st.composite
+def protocols(draw: st.DrawFn) -> Protocol:
+    return Protocol("test", "", tuple(draw(rules(n)) for n in range(draw(st.integers(1, 5)))))
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[list[Heard]]:
+    """Measurements in order of arrival: one to three readings each, late ones among them."""
+    received = sorted(draw(st.lists(_MINUTES, min_size=draw(st.sampled_from([0, 10, 20])), max_size=30)))
+    return [draw(arrivals(minute)) for minute in received]
+
+
+@st.composite
+def arrivals(draw: st.DrawFn, received: int) -> list[Heard]:
+    at = max(received - draw(st.sampled_from([0, 0, 0, 1, 2, 5, 15])), 0)
+    metrics = draw(st.sampled_from(_TOGETHER))
+    resident, device = draw(st.sampled_from([1, 1, 1, 2, 300])), draw(st.sampled_from([CUFF, CUFF, BUTTON]))
+    return [
+        heard(m, draw(st.sampled_from(_LEVELS[m])), at, received=received, resident=resident, device=device)
+        for m in metrics
+    ]
+
+
+def by_rule(firings: Sequence[Firing]) -> dict[tuple[int, str], list[Firing]]:
+    told: dict[tuple[int, str], list[Firing]] = {}
+    for firing in firings:
+        told.setdefault((firing.resident, firing.rule), []).append(firing)
+    return told
+
+
+def whole_measurements(readings: Sequence[Heard]) -> list[int]:
+    """Where the stream can be cut without dividing what one resident's device said at one time."""
+    edges = [0]
+    for edge in range(1, len(readings)):
+        before = {r.resident: r for r in readings[:edge]}
+        after = {r.resident: r for r in reversed(readings[edge:])}
+        if all(_moment(before[who]) != _moment(after[who]) for who in before.keys() & after.keys()):
+            edges.append(edge)
+    return edges
+
+
+def _moment(reading: Heard) -> tuple[Any, ...]:
+    return reading.at, reading.received, reading.device
+
+
+END = when(100)
+
+
+def at_once(p: Protocol, stream: Sequence[Heard]) -> list[Firing]:
+    engine = Engine(p)
+    engine.enrol([1, 2], T0)
+    return engine.step(batch(stream), END)
+
+
+def in_pieces(p: Protocol, stream: Sequence[Heard], cuts: Sequence[int], restarts: Sequence[int]) -> Iterator[Firing]:
+    """Cut before the readings at ``cuts``; before those also in ``restarts`` another process takes over."""
+    engine = Engine(p)
+    engine.enrol([1, 2], T0)
+    saved: dict[int, bytes] = {}
+    edges = [0, *sorted(c for c in set(cuts) if 0 < c < len(stream)), len(stream)]
+    for start, end in itertools.pairwise(edges):
+        if start in restarts:
+            saved |= engine.dirty_rows()
+            engine = Engine(p)
+            engine.load_rows(saved)
+        piece = stream[start:end]
+        yield from engine.step(batch(piece), piece[-1].received if piece else T0)
+    yield from engine.step(Batch.empty(), END)
+
+
+@settings(max_examples=200, deadline=None)
+@given(protocols(), streams())
+def test_columns_and_plain_python_say_the_same(p: Protocol, stream: list[list[Heard]]) -> None:
+    readings = [reading for measurement in stream for reading in measurement]
+    plain = Interpreter(p)
+    plain.enrol([1, 2], T0)
+    assert by_rule(at_once(p, readings)) == by_rule(plain.step(readings, END))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_nobody_can_tell_how_the_stream_was_cut_and_restarted(data: st.DataObject) -> None:
+    p, stream = data.draw(protocols()), data.draw(streams())
+    readings = [reading for measurement in stream for reading in measurement]
+    edges = whole_measurements(readings)
+    cuts = data.draw(st.lists(st.sampled_from(edges)))
+    restarts = data.draw(st.lists(st.sampled_from(edges)))
+    assert by_rule(list(in_pieces(p, readings, cuts, restarts))) == by_rule(at_once(p, readings))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_a_cut_through_a_measurement_changes_no_more_than_what_is_named(data: st.DataObject) -> None:
+    p, stream = data.draw(protocols()), data.draw(streams())
+    readings = [reading for measurement in stream for reading in measurement]
+    cuts = data.draw(st.lists(st.integers(0, len(readings))))
+
+    def told(firings: Sequence[Firing]) -> dict[tuple[int, str], list[Any]]:
+        return {key: [(f.what, f.at, f.until) for f in theirs] for key, theirs in by_rule(firings).items()}
+
+    assert told(list(in_pieces(p, readings, cuts, cuts))) == told(at_once(p, readings))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_residents_do_not_concern_each_other(data: st.DataObject) -> None:
+    p, stream = data.draw(protocols()), data.draw(streams())
+    readings = [reading for measurement in stream for reading in measurement]
+    alone = {r: [x for x in readings if x.resident == r] for r in (1, 2)}
+    together = by_rule(at_once(p, readings))
+    for resident, theirs in alone.items():
+        mine = {key: fired for key, fired in together.items() if key[0] == resident}
+        assert {k: v for k, v in by_rule(at_once(p, theirs)).items() if k[0] == resident} == mine
