@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 
 from alerts.measurements import Batch, Bools, Floats, Int64s, Part, Rows, microseconds, parts
 from alerts.parameters import Parameters
-from alerts.protocol import Protocol, Rule, evidence_name
+from alerts.protocol import Protocol
+from alerts.rule import Rule, evidence_name
 from alerts.state import ACTIVE, ASKING, CALM, LONG_AGO, NEVER, Columns
 
 __all__ = ["Batch", "Engine", "Firing", "What"]
@@ -206,7 +207,7 @@ class Engine:
         phase = s.phase[c.cell]
         # Each event is an episode of its own, also while the alert of the one before it stands.
         phase[p.event[c.rule] & (phase == ACTIVE) & over & (c.at > s.last_at[c.cell])] = CALM
-        self._keep_values(c, values, over & (c.at >= since) & ((count == 1) | (c.at <= s.first_at[c.cell])), over)
+        self._keep_values(c, values, over & (c.at >= since) & ((count == 1) | (c.at < s.first_at[c.cell])), over)
         enough = over & newest_over & (count >= p.k[c.rule])
         settled = is_newest & ~newest_over & ~p.event[c.rule]
         excess = p.sign[c.rule] * values
@@ -245,9 +246,9 @@ class Engine:
     def _values(self, c: _Cells) -> Floats:
         """The values of the measurement, with those of it that came before; shape ``(cells, kept)``."""
         s, column = self._state, self._p.column[c.rule]
-        here, row = c.values(column), c.row[:, None]
-        earlier = np.isnan(here) & (s.value_at[row, column] == c.at[:, None])
-        return np.where(earlier, s.value[row, column], here)
+        row = c.row[:, None]
+        newest = s.value_at[row, column] == c.at[:, None]
+        return np.where(newest, s.value[row, column], c.values(column))
 
     def _over(self, c: _Cells) -> Bools:
         p, s = self._p, self._state
@@ -290,7 +291,7 @@ class Engine:
     def _keep_values(self, c: _Cells, values: Floats, first: Bools, over: Bools) -> None:
         """Keep the values of the first and the newest measurement that was over; one that is kept is completed."""
         s = self._state
-        last = over & (c.at >= s.last_at[c.cell])
+        last = over & (c.at > s.last_at[c.cell])
         for kept, kept_at, anew in ((s.first, s.first_at, first), (s.last, s.last_at, last)):
             same = c.at == kept_at[c.cell]
             take = anew | same

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.measurements import Bools, Floats, Int64s, Rows
-from alerts.protocol import Protocol, Rule
+from alerts.protocol import Protocol
+from alerts.rule import Rule
 from devices.readings import METRICS_BY_CODE, Kind
 
 

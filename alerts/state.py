@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from alerts.measurements import Bools, Floats, Int64s, Rows
-from alerts.protocol import Protocol, Rule
+from alerts.protocol import Protocol
+from alerts.rule import Rule
 
 NEVER: Final = 1 << 61
 """Later than any time; a quarter of the range, so that sums do not wrap."""

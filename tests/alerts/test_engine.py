@@ -186,6 +186,17 @@ def test_a_recovery_that_overtakes_its_fall_counts(day: Day) -> None:
     assert day.hear(heard("fall_recovered", 1, 0.2), heard("fall", 0.93, 0, received=0.3)) == []
 
 
+def test_a_recovery_in_the_instant_of_the_fall_counts(day: Day) -> None:
+    day.hear(heard("fall", 0.93, 0))
+    assert day.hear(heard("fall_recovered", 1, 0, received=0.2)) == [("fall", "answered")]
+
+
+def test_a_late_normal_reading_does_not_answer_while_the_repeat_is_not_complete(day: Day) -> None:
+    day.hear(*pressure(192, 118, 10))
+    assert day.hear(heard("systolic", 150, 15), *pressure(120, 70, 12, received=16)) == []
+    assert day.hear(heard("diastolic", 80, 15, received=17)) == [("bp.severe", "answered")]
+
+
 def test_an_unlikely_fall_is_none(day: Day) -> None:
     assert day.hear(heard("fall", 0.49, 0)) == []
 

@@ -1,0 +1,173 @@
+"""What a rule does, in plain sentences made from the rule itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Final
+
+from alerts.rule import Limit, Rule, shown_unit
+from alerts.wording import ZH
+from devices.readings import Kind, Metric
+
+_Words = Mapping[str, tuple[str, str]]
+
+_METRICS: Final[_Words] = MappingProxyType(
+    {
+        "systolic": ("收缩压", "systolic blood pressure"),
+        "diastolic": ("舒张压", "diastolic blood pressure"),
+        "mean_arterial_pressure": ("平均动脉压", "mean arterial pressure"),
+        "pulse": ("脉搏", "pulse"),
+        "spo2": ("血氧饱和度", "oxygen saturation"),
+        "body_temperature": ("体温", "body temperature"),
+        "body_weight": ("体重", "body weight"),
+        "glucose": ("血糖", "blood glucose"),
+        "respiratory_rate": ("呼吸频率", "respiratory rate"),
+        "fall": ("跌倒", "a fall"),
+        "help_call": ("呼救", "a call for help"),
+        "fall_recovered": ("跌倒后已起身或本人表示没事", "getting up again, or word that all is well"),
+        "battery": ("电池电量", "battery level"),
+    }
+)
+_LEVELS: Final[_Words] = MappingProxyType(
+    {
+        "at_least": ("不低于", "at least"),
+        "above": ("高于", "above"),
+        "at_most": ("不高于", "at most"),
+        "below": ("低于", "below"),
+    }
+)
+_PRIORITIES: Final[_Words] = MappingProxyType(
+    {"high": ("高", "high"), "medium": ("中", "medium"), "low": ("低", "low")}
+)
+_TIMES: Final = ((86_400, "天", "day"), (3600, "小时", "hour"), (60, "分钟", "minute"), (1, "秒", "second"))
+
+
+def explain(rule: Rule, language: str) -> str:
+    """The whole rule in Chinese or English: when it fires, what is asked first, who is called, when it is over."""
+    return _chinese(rule) if language == ZH else _english(rule)
+
+
+def metric_name(metric: Metric, language: str) -> str:
+    """A metric in words; one that has none yet by its name in the catalogue."""
+    plain = metric.name.replace("_", " ")
+    return _METRICS.get(metric.name, (plain, plain))[language != ZH]
+
+
+def length(time: timedelta, language: str) -> str:
+    """A length of time in the largest unit that leaves a whole number."""
+    seconds = time.total_seconds()
+    size, zh, en = next((unit for unit in _TIMES if seconds % unit[0] == 0), _TIMES[-1])
+    number = f"{seconds / size:g}"
+    return f"{number}{zh}" if language == ZH else f"{number} {en}{'' if number == '1' else 's'}"
+
+
+def _level(limit: Limit, word: str, level: float, language: str) -> str:
+    if limit.metric.kind is Kind.EVENT:
+        name, how = metric_name(limit.metric, language), _LEVELS[word][language != ZH]
+        return f"{name}(可能性{how}{level:g})" if language == ZH else f"{name} (probability {how} {level:g})"
+    name, unit = metric_name(limit.metric, language), shown_unit(limit.metric)
+    how = _LEVELS[word][language != ZH]
+    if language == ZH:
+        return f"{name}{how}{level:g}{_unit(unit)}"
+    return f"{name} is {how} {level:g}{_unit(unit)}"
+
+
+def _unit(unit: str) -> str:
+    return unit if unit == "%" else f" {unit}"
+
+
+def _english(rule: Rule) -> str:
+    head = f"{rule.title('en')} ({rule.id}, version {rule.version}), {_PRIORITIES[rule.priority][1]} priority."
+    parts = [head, _english_condition(rule), _english_ask(rule), _english_call(rule), _english_end(rule)]
+    if rule.when:
+        parts.append(f"A reading older than {length(rule.expires, 'en')} when it arrives is not judged.")
+    parts.append(f"Sources: {' | '.join(rule.sources)}")
+    return " ".join(part for part in parts if part)
+
+
+def _english_condition(rule: Rule) -> str:
+    if rule.missing:
+        return f"Fires when there is no reading of {metric_name(rule.missing.metric, 'en')} for {length(rule.missing.within, 'en')}."
+    limits = " or ".join(_level(limit, limit.word, limit.level, "en") for limit in rule.when)
+    if rule.on_event:
+        return f"Fires on {limits}."
+    if rule.count.k == 1:
+        return f"Fires when {limits}."
+    window = length(rule.count.within, "en")
+    return f"Fires when {limits} in {rule.count.k} of the last {rule.count.n} measurements within {window}."
+
+
+def _english_ask(rule: Rule) -> str:
+    if rule.ask is None:
+        return ""
+    time = length(rule.ask.within, "en")
+    if rule.unless:
+        return f"The resident is asked first; {metric_name(rule.unless, 'en')} within {time} calls it off, silence does not."
+    return (
+        f"After the first the resident is asked to measure again; without a repeat within {time} it fires all the same."
+    )
+
+
+def _english_call(rule: Rule) -> str:
+    return "Staff are called." if rule.calls else "Nobody is called: it waits as a task."
+
+
+def _english_end(rule: Rule) -> str:
+    if rule.missing:
+        return "It is over with the next reading."
+    if rule.on_event:
+        return f"It is over with {metric_name(rule.unless, 'en')}." if rule.unless else ""
+    ends = [
+        _level(limit, limit.clear_word, limit.clear_level, "en")
+        for limit in rule.when
+        if limit.clear_word and limit.clear_level is not None
+    ]
+    return f"It is over when {' and '.join(ends)}."
+
+
+def _chinese(rule: Rule) -> str:
+    head = f"{rule.title(ZH)}({rule.id},第{rule.version}版),优先级:{_PRIORITIES[rule.priority][0]}。"
+    parts = [head, _chinese_condition(rule), _chinese_ask(rule), _chinese_call(rule), _chinese_end(rule)]
+    if rule.when:
+        parts.append(f"收到时已超过{length(rule.expires, ZH)}的读数不作判断。")
+    parts.append(f"依据:{' | '.join(rule.sources)}")
+    return "".join(parts)
+
+
+def _chinese_condition(rule: Rule) -> str:
+    if rule.missing:
+        return f"{length(rule.missing.within, ZH)}没有{metric_name(rule.missing.metric, ZH)}读数时触发。"
+    limits = "或".join(_level(limit, limit.word, limit.level, ZH) for limit in rule.when)
+    if rule.on_event:
+        return f"发生{limits}时触发。"
+    if rule.count.k == 1:
+        return f"{limits}时触发。"
+    return f"{length(rule.count.within, ZH)}内最近{rule.count.n}次测量中有{rule.count.k}次{limits}时触发。"
+
+
+def _chinese_ask(rule: Rule) -> str:
+    if rule.ask is None:
+        return ""
+    time = length(rule.ask.within, ZH)
+    if rule.unless:
+        return f"先询问本人;{time}内{metric_name(rule.unless, ZH)}则取消,没有回应则不取消。"
+    return f"第一次时先请本人复测;{time}内没有复测也触发。"
+
+
+def _chinese_call(rule: Rule) -> str:
+    return "通知护理人员。" if rule.calls else "不呼叫任何人,只列为待办。"
+
+
+def _chinese_end(rule: Rule) -> str:
+    if rule.missing:
+        return "有新读数即结束。"
+    if rule.on_event:
+        return f"{metric_name(rule.unless, ZH)}即结束。" if rule.unless else ""
+    ends = [
+        _level(limit, limit.clear_word, limit.clear_level, ZH)
+        for limit in rule.when
+        if limit.clear_word and limit.clear_level is not None
+    ]
+    return f"{'且'.join(ends)}时结束。"
