@@ -1,0 +1,84 @@
+"""The family's one sentence says what is known and how old it is, and never more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from clinicians.family import called, say
+from store.readings import Latest
+from store.residents import Relation
+from tests.clinicians.test_worklist import ALERT, EN, NOW, TAKEN, TASK, WANG, ZH
+
+
+def measured(ago: timedelta, systolic: float = 128.0, diastolic: float = 78.0) -> dict[str, Latest]:
+    at = NOW - ago
+    return {
+        "systolic": Latest(systolic, at, at, 0, 1),
+        "diastolic": Latest(diastolic, at, at, 0, 1),
+    }
+
+
+FRESH = measured(timedelta(hours=3))
+
+
+def test_well_is_said_with_what_it_rests_on() -> None:
+    assert say("Mum", [], FRESH, WANG, EN) == (
+        "well",
+        "Mum is well, as far as we can see.",
+        "Blood pressure 128/78, measured today 15:00. No alert is open.",
+    )
+    assert say("妈妈", [], FRESH, WANG, ZH)[1] == "目前看来，妈妈一切都好。"
+
+
+def test_a_low_battery_does_not_worry_the_family() -> None:
+    assert say("Mum", [TASK], FRESH, WANG, EN)[0] == "well"
+
+
+def test_an_alert_comes_before_everything() -> None:
+    mood, sentence, _ = say("Mum", [ALERT], FRESH, WANG, EN)
+    assert (mood, sentence) == ("alarm", "Something may be wrong with Mum. We are calling a care worker.")
+
+
+def test_who_is_on_the_way_is_named() -> None:
+    assert say("Mum", [TAKEN], FRESH, WANG, EN)[1] == "Li Na is looking after Mum."
+
+
+def test_silence_is_said_and_not_taken_for_well_being() -> None:
+    mood, sentence, _ = say("Mum", [], measured(timedelta(days=4)), WANG, EN)
+    assert mood == "quiet"
+    assert sentence == "We have not heard from Mum since 20 Nov 18:00."
+
+
+def test_nothing_known_is_nothing_claimed() -> None:
+    assert say("Mum", [], {}, WANG, EN)[0] == "quiet"
+
+
+@pytest.mark.parametrize(("systolic", "word"), [(142.0, "above"), (101.0, "below")])
+def test_a_value_off_target_is_told_calmly(systolic: float, word: str) -> None:
+    mood, sentence, _ = say("Mum", [], measured(timedelta(hours=3), systolic), WANG, EN)
+    assert mood == "watch"
+    assert f"a little {word} target" in sentence
+
+
+def test_a_device_that_reports_its_battery_is_no_sign_of_life() -> None:
+    latest = {"battery": Latest(80.0, NOW, NOW, 0, 1), **measured(timedelta(days=4))}
+    assert say("Mum", [], latest, WANG, EN)[0] == "quiet"
+
+
+@given(st.timedeltas(timedelta(0), timedelta(days=30)), st.lists(st.sampled_from([ALERT, TAKEN, TASK]), max_size=3))
+def test_well_is_never_said_over_an_open_alert_or_an_old_sign(age: timedelta, cases: list) -> None:  # type: ignore[type-arg]
+    if say("Mum", cases, measured(age), WANG, EN)[0] == "well":
+        assert age <= timedelta(hours=36)
+        assert all(case.is_task for case in cases)
+
+
+def test_she_is_called_as_her_family_calls_her() -> None:
+    relations = [Relation(WANG.id, "family", "妈妈", "Mum")]
+    assert called(WANG, relations, ZH) == "妈妈"
+    assert called(WANG, relations, EN) == "Mum"
+    assert called(replace(WANG, id=2), relations, EN) == "Wang Xiuying"

@@ -1,0 +1,109 @@
+"""The resident's page: one thing at a time, the most pressing first, and her own word is heard."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi import FastAPI
+
+from clinicians.resident import scene
+from clinicians.words import Words
+from devices.readings import METRICS
+from store import alerts, feed, readings
+from store.alerts import Prompt
+from tests.clinicians.lived import Lived, live_in, open_service, settle, visit
+from tests.clinicians.test_family import FRESH, measured
+from tests.clinicians.test_worklist import ALERT, EN, NOW, TAKEN, TASK, WANG, ZH
+
+ASKED = Prompt(1, 1, "fall", "are_you_well", NOW, NOW + timedelta(seconds=30))
+REPEAT = Prompt(2, 1, "bp.severe", "repeat_measurement", NOW, NOW + timedelta(minutes=30))
+
+
+def test_is_she_well_comes_before_all_else() -> None:
+    found = scene(WANG, [REPEAT, ASKED], [ALERT], FRESH, ZH)
+    assert (found.kind, found.title) == ("are_you_well", "您还好吗？")
+
+
+def test_help_that_is_being_called_is_told() -> None:
+    assert scene(WANG, [REPEAT], [ALERT], FRESH, EN).title == "We are calling somebody for you"
+
+
+def test_who_has_taken_it_is_named() -> None:
+    assert scene(WANG, [], [TAKEN], FRESH, EN).title == "Li Na knows and will be in touch"
+
+
+def test_measuring_again_is_one_clear_request() -> None:
+    found = scene(WANG, [REPEAT], [TASK], FRESH, ZH)
+    assert found.kind == "repeat_measurement"
+    assert found.lines == ("请坐下休息五分钟，先不要说话。", "然后再量一次血压。")
+
+
+def test_a_calm_day_tells_the_last_value_in_words() -> None:
+    found = scene(WANG, [], [], FRESH, EN)
+    assert found.title == "Good evening, Wang Xiuying"
+    assert found.lines == ("Your blood pressure today 15:00: 128 over 78.", "That is good.")
+    assert found.spoken == "Good evening, Wang Xiuying Your blood pressure today 15:00: 128 over 78. That is good."
+
+
+def test_a_battery_is_not_her_worry() -> None:
+    assert scene(WANG, [], [TASK], FRESH, EN).kind == "calm"
+
+
+def test_an_old_value_is_not_praised() -> None:
+    assert (
+        scene(WANG, [], [], measured(timedelta(days=3)), EN).lines[1] == "That is some time ago. Please measure today."
+    )
+
+
+@pytest.mark.parametrize(
+    ("hour", "greeting"), [(2, "您好"), (7, "早上好"), (12, "中午好"), (15, "下午好"), (20, "晚上好")]
+)
+def test_the_greeting_is_of_her_time_of_day(hour: int, greeting: str) -> None:
+    at = datetime(2026, 11, 24, hour, tzinfo=ZH.zone)
+    assert scene(WANG, [], [], {}, Words.of("zh_Hans", now=at.astimezone(UTC))).title == f"王秀英，{greeting}"
+
+
+@pytest.fixture
+async def app(database_url: str) -> AsyncIterator[FastAPI]:
+    async with open_service(database_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def lived(app: FastAPI) -> Lived:
+    return await live_in(app.state.database, datetime.now(UTC))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("said", "metric"), [("well", "fall_recovered"), ("help", "help_call")])
+async def test_what_she_says_reaches_the_watch_like_a_press_on_her_wrist(
+    app: FastAPI, lived: Lived, said: str, metric: str
+) -> None:
+    async with app.state.database.service() as c:
+        at = await feed.end(c)
+        await alerts.ask(c, lived.home.wang, "fall", "are_you_well", lived.now, lived.now + timedelta(minutes=5))
+    browser = await visit(app, lived.home.wang_person, "en")
+    assert "Are you well?" in (await browser.get("/me")).text
+    answer = await browser.post("/me/answer", data={"csrf": "csrf", "said": said})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/me")
+    async with app.state.database.service() as c:
+        heard = await feed.next_batch(c, at, 10)
+        assert heard is not None
+        assert heard.metric.tolist() == [METRICS[metric].code]
+        assert heard.resident_id.tolist() == [lived.home.wang]
+        assert heard.device_id.tolist() == [lived.home.wearable]
+        assert await alerts.open_prompts(c, lived.home.wang, datetime.now(UTC)) == []
+    await settle(app.state.database)
+    async with app.state.database.reader(lived.home.wang_person) as c:
+        assert metric in (await readings.latest(c))[lived.home.wang]
+
+
+@pytest.mark.anyio
+async def test_her_page_reads_itself_aloud_and_shows_whom_to_ring(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.wang_person, "zh_Hans")
+    html = (await browser.get("/me")).text
+    assert 'data-speak="正在为您叫人' in html
+    assert 'href="tel:+8610555500"' in html
+    assert 'href="tel:120"' in html
