@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakError, BleakGATTProtocolError
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 OPERATION_S: Final = 10.0
 PAIRING_S: Final = 30.0
@@ -48,16 +50,14 @@ class Link:
         characteristic = self._characteristic(uuid, "read")
         if characteristic is None:
             return None
-        async with asyncio.timeout(OPERATION_S):
-            return bytes(await self.client.read_gatt_char(characteristic))
+        return bytes(await self._encrypted(lambda: self.client.read_gatt_char(characteristic), OPERATION_S))
 
     async def write(self, uuid: str, value: bytes) -> bool:
         """Write a characteristic; False when the device does not have it."""
         characteristic = self._characteristic(uuid, "write")
         if characteristic is None:
             return False
-        async with asyncio.timeout(OPERATION_S):
-            await self.client.write_gatt_char(characteristic, value, response=True)
+        await self._encrypted(lambda: self.client.write_gatt_char(characteristic, value, response=True), OPERATION_S)
         return True
 
     async def subscribe(self, uuid: str, callback: Callable[[bytes], None]) -> bool:
@@ -73,13 +73,8 @@ class Link:
             self._alive_at = time.monotonic()
             callback(bytes(data))
 
-        try:
-            await self._start_notify(characteristic, deliver)
-        except BleakGATTProtocolError as error:
-            if error.code not in _INSUFFICIENT:
-                raise
-            await self.pair()
-            await self._start_notify(characteristic, deliver)
+        # BlueZ pairs inside this call when the device asks for it.
+        await self._encrypted(lambda: self.client.start_notify(characteristic, deliver), PAIRING_S)
         return True
 
     async def pair(self) -> None:
@@ -115,13 +110,17 @@ class Link:
             raise BleakError(f"{self.address} disconnected")
         return self._client
 
-    async def _start_notify(
-        self,
-        characteristic: BleakGATTCharacteristic,
-        deliver: Callable[[BleakGATTCharacteristic, bytearray], None],
-    ) -> None:
-        async with asyncio.timeout(PAIRING_S):  # BlueZ pairs inside this call when the device asks for it
-            await self.client.start_notify(characteristic, deliver)
+    async def _encrypted(self, operation: Callable[[], Awaitable[_T]], seconds: float) -> _T:
+        """Do something within its time; when the device asks for encryption, pair and do it again."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await operation()
+        except BleakGATTProtocolError as error:
+            if error.code not in _INSUFFICIENT:
+                raise
+        await self.pair()
+        async with asyncio.timeout(seconds):
+            return await operation()
 
     def _characteristic(self, uuid: str, *properties: str) -> BleakGATTCharacteristic | None:
         found = self.client.services.get_characteristic(uuid)

@@ -22,6 +22,8 @@ INTERMEDIATE_CUFF_PRESSURE: Final = "00002a36-0000-1000-8000-00805f9b34fb"
 FEATURE: Final = "00002a49-0000-1000-8000-00805f9b34fb"
 
 MMHG_PER_KPA: Final = 7.50062
+HIGHEST_MMHG: Final = 400
+"""Beyond the scale of any instrument (ISO 81060-2 tests up to 260): a packet with more is no blood pressure."""
 UNKNOWN_USER: Final = 255
 _KPA, _TIME, _PULSE, _USER, _STATUS = (1 << i for i in range(5))
 
@@ -96,7 +98,8 @@ def decode(data: bytes) -> BloodPressure:
     """A measurement, complete or refused.
 
     Reserved flag bits are ignored, as the specification asks. Raises :class:`DecodeError` for a packet shorter
-    or longer than its flags promise, for a systolic pressure that is no number, and for the reserved pulse range.
+    or longer than its flags promise, for a systolic pressure that is no number, for a pressure that no instrument
+    can show, and for the reserved pulse range.
     """
     reader = _Reader(data)
     flags = reader.take(1, "flags")[0]
@@ -109,6 +112,9 @@ def decode(data: bytes) -> BloodPressure:
     systolic, diastolic, mean = (_mmhg(p, kpa=bool(flags & _KPA)) for p in pressures)
     if systolic is None:
         raise DecodeError("no_value", "the cuff could not measure: it sent no systolic pressure")
+    for pressure in (systolic, diastolic, mean):
+        if pressure is not None and not 0 <= pressure <= HIGHEST_MMHG:
+            raise DecodeError("implausible", f"no instrument shows {pressure:g} mmHg: this is something else")
     known_user = None if user == UNKNOWN_USER else user
     return BloodPressure(systolic, diastolic, mean, _finite(pulse), timestamp, known_user, status, bool(flags & _KPA))
 

@@ -225,6 +225,9 @@ class BumbleClient(BaseBleakClient):
             raise TimeoutError(f"{self.address} does not answer") from error
         except _REFUSALS as error:
             raise BleakError(f"connecting to {self.address} failed: {error}") from error
+        if self.radio.device.lookup_connection(self._connection.handle) is not self._connection:
+            self._connection = None
+            raise BleakError(f"{self.address} disconnected at once")
         self.radio.clients.add(self)
         self._connection.on(Connection.EVENT_DISCONNECTION, self.on_disconnected)
         try:
@@ -255,7 +258,7 @@ class BumbleClient(BaseBleakClient):
     async def _settle(self, pair: bool) -> None:
         connection = self._connection_or_fail()
         self._peer = Peer(connection)
-        await self._peer.request_mtu(_MTU)
+        await self._live(self._peer.request_mtu(_MTU))
         if await self.radio.is_bonded(self.address):
             await self._live(connection.encrypt())
         elif pair:
@@ -356,8 +359,16 @@ class BumbleClient(BaseBleakClient):
         try:
             await self._live(self._peer.gatt_client.subscribe(characteristic.obj, deliver))
         except BaseException:
-            self._subscribed.pop(characteristic.handle, None)
+            self._unsubscribe(characteristic.handle)
             raise
+
+    def _unsubscribe(self, handle: int) -> None:
+        # bumble keeps the subscriber of a subscription that was refused.
+        deliver = self._subscribed.pop(handle, None)
+        if self._peer is not None:
+            client = self._peer.gatt_client
+            for subscribers in (client.notification_subscribers, client.indication_subscribers):
+                subscribers.get(handle, set()).discard(deliver)
 
     async def stop_notify(self, characteristic: BleakGATTCharacteristic) -> None:
         """Unsubscribe."""
