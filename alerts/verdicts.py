@@ -13,7 +13,8 @@ from prometheus_client import Counter
 from alerts import lifecycle
 from alerts.calls import Caller, move, standing
 from alerts.engine import Firing
-from alerts.protocol import Protocol, Rule
+from alerts.protocol import Protocol
+from alerts.rule import Rule
 from store import alerts
 from store.alerts import AlertRow
 from store.postgres import Connection

@@ -45,6 +45,16 @@ _ENROL_EVERY: Final = timedelta(minutes=1)
 _WAIT_S: Final = (0.2, 5.0)
 
 
+_NOTHING: Final = Batch(
+    np.empty(0, np.int32),
+    np.empty(0, np.int16),
+    np.empty(0, "datetime64[us]"),
+    np.empty(0, np.float64),
+    np.empty(0, np.int32),
+    np.empty(0, np.int32),
+)
+
+
 def utc_now() -> datetime:
     """The time, timezone-aware."""
     return datetime.now(UTC)
@@ -62,6 +72,7 @@ class Watch:
         self._place = Position()
         self._judged_at: datetime | None = None
         self._enrolled_at: datetime | None = None
+        self._received = np.datetime64(0, "us")
 
     async def run(self) -> None:
         """Watch until cancelled. While the database is away it waits, and goes on where it stood."""
@@ -116,12 +127,13 @@ class Watch:
         return place, 0.0
 
     async def _judge(self, c: Connection, engine: Engine, batch: FeedBatch | None, now: datetime) -> None:
-        firings = engine.step(_columns(batch), _numpy(now))
+        firings = engine.step(_columns(batch, self._received, _numpy(now)), _numpy(now))
         ROUNDS.inc()
         if batch is not None:
             JUDGED.inc(len(batch))
         await Verdicts(c, self._protocol, now).carry_out(firings)
         if batch is not None:
+            self._received = max(self._received, batch.received_at.max())
             await feed.save_latest(c, batch)
 
     async def _take_up(self, c: Connection, now: datetime) -> Engine:
@@ -163,20 +175,15 @@ def _timer_due(engine: Engine, now: datetime) -> bool:
     return wake_at is not None and bool(wake_at <= _numpy(now))
 
 
-def _columns(batch: FeedBatch | None) -> Batch:
+def _columns(batch: FeedBatch | None, after: np.datetime64, now: np.datetime64) -> Batch:
+    """The batch as the rules core takes it: received in order, ``after`` what came before and not later than now.
+
+    Two batches that were accepted at the same moment may be committed in the other order.
+    """
     if batch is None:
-        nothing = np.empty(0)
-        return Batch(
-            nothing.astype(np.int32),
-            nothing.astype(np.int16),
-            nothing.astype("datetime64[us]"),
-            nothing,
-            nothing.astype(np.int32),
-            nothing.astype(np.int32),
-        )
-    return Batch(
-        batch.resident_id, batch.metric, batch.at, batch.value, batch.quality, batch.device_id, batch.received_at
-    )
+        return _NOTHING
+    received = np.clip(np.maximum.accumulate(batch.received_at), min(after, now), now)
+    return Batch(batch.resident_id, batch.metric, batch.at, batch.value, batch.quality, batch.device_id, received)
 
 
 def _numpy(moment: datetime) -> np.datetime64:

@@ -127,6 +127,8 @@ class _HttpClient(AsyncTwilioHttpClient):  # type: ignore[misc]
         if self._base is not None:
             parts = urlsplit(url)
             url = urlunsplit(parts._replace(scheme=self._base.scheme, netloc=self._base.netloc))
+        if credentials := kwargs.pop("auth", None):
+            kwargs["headers"] |= {"Authorization": aiohttp.encode_basic_auth(*credentials)}
         kwargs["timeout"] = kwargs.get("timeout") or self.timeout
         async with asyncio.timeout(SEND_TIMEOUT_S):
             return await super().request(method, url, *args, **kwargs)

@@ -42,11 +42,14 @@ class Recorder:
 
     app: ASGIApp
     exchanges: list[Exchange] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """The method of every request, also of those that have no answer yet."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/2010"):
             await self.app(scope, receive, send)
             return
+        self.asked.append(scope["method"])
         asked, answered, status = bytearray(), bytearray(), 0
 
         async def take() -> Message:

@@ -1,0 +1,332 @@
+"""What people do about an alert, by SMS or on a page: each counts once, the first wins, and everybody learns of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from alerts import actions
+from alerts.lifecycle import TransitionError
+from store import alerts, notes, residents
+from store.postgres import Database, value
+from tests.alerts.network import until
+from tests.alerts.service import Service, at_work
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def service(database: Database) -> AsyncIterator[Service]:
+    async with at_work(database) as working:
+        yield working
+
+
+async def outcome_of_replies(service: Service) -> list[str]:
+    async with service.database.service() as c:
+        cursor = await c.execute("SELECT outcome FROM inbound ORDER BY received_at")
+        return [row[0] for row in await cursor.fetchall()]
+
+
+async def test_the_reply_1_takes_the_alert_and_is_answered_with_where_to_go(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    [answer] = await service.reply(service.home.li_na, "1")
+    assert answer == "已接单:王秀英,9号楼502,电话+8613900000006"
+    taken = await service.alert(row.id)
+    assert (taken.state, taken.acknowledged_by, taken.climb_at) == ("acknowledged", service.home.li_na.id, None)
+    service.clock.go_on(hours=1)
+    await service.work()
+    assert len(await service.messages(row.id)) == 1
+
+
+async def test_the_others_who_were_called_are_told_and_nobody_else(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    service.clock.go_on(minutes=3)
+    await service.work()
+    await service.reply(service.home.chen, "1")
+    service.clock.go_on(minutes=5)
+    await service.work()
+    assert service.said_to(service.home.li_na)[-1] == "【炉望】王秀英的警报已由陈静接单,您无需处理。"
+    assert len(service.said_to(service.home.chen)) == 1
+    assert service.said_to(service.home.supervisor) == []
+    assert [name for name, _ in await service.states(row.id, "taken")] == ["Na Li"]
+
+
+async def test_she_who_answers_second_is_thanked_and_told_who_was_first(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    service.clock.go_on(minutes=3)
+    await service.work()
+    await service.reply(service.home.li_na, "1")
+    assert await service.reply(service.home.chen, "1") == [
+        "Na Li has already taken the alert for Wang Xiuying. Thank you."
+    ]
+    assert (await service.alert(row.id)).acknowledged_by == service.home.li_na.id
+
+
+async def test_of_two_who_take_it_at_the_same_moment_one_is_first(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    service.clock.go_on(minutes=3)
+    await service.work()
+    answers = await asyncio.gather(service.reply(service.home.li_na, "1"), service.reply(service.home.chen, "1"))
+    assert sorted("already" in text or "已由" in text for [text] in answers) == [False, True]
+    assert (await service.trail(row.id)).count("acknowledged") == 1
+
+
+async def test_taking_twice_is_taken_once_and_answered_twice(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    first, second = await service.reply(service.home.li_na, "1"), await service.reply(service.home.li_na, "1")
+    assert first == second
+    assert (await service.trail(row.id)).count("acknowledged") == 1
+
+
+async def test_a_reply_that_is_delivered_twice_counts_once(service: Service) -> None:
+    await service.raised()
+    await service.work()
+    phone = service.home.li_na.phone
+    assert phone is not None
+    async with service.database.service() as c:
+        first = await actions.on_reply(c, "SM1", phone, "2", service.clock.now)
+    async with service.database.service() as c:
+        second = await actions.on_reply(c, "SM1", phone, "2", service.clock.now)
+    assert first is not None
+    assert second is None
+    assert await outcome_of_replies(service) == ["declined"]
+
+
+async def test_the_reply_2_calls_the_next_at_once_and_says_whom(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    assert await service.reply(service.home.li_na, "2") == ["知道了。王秀英:已改叫陈静。"]
+    service.clock.go_on(seconds=5)
+    await service.work()
+    assert [name for name, _ in await service.states(row.id)] == ["Na Li", "Chen Jing"]
+    assert "declined" in await service.trail(row.id)
+
+
+async def test_when_everybody_cannot_come_it_goes_on_calling(service: Service) -> None:
+    row = await service.raised()
+    for person in (service.home.li_na, service.home.chen, service.home.supervisor, service.home.doctor):
+        await service.work()
+        await service.reply(person, "2")
+        service.clock.go_on(seconds=5)
+    still = await service.alert(row.id)
+    assert still.climb_at is not None
+    service.clock.now = still.climb_at
+    before = len(await service.messages(row.id))
+    await service.work()
+    assert len(await service.messages(row.id)) > before
+
+
+async def test_she_who_has_taken_it_can_give_it_back_and_the_next_is_called(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    await service.reply(service.home.li_na, "1")
+    await service.reply(service.home.li_na, "2")
+    service.clock.go_on(seconds=5)
+    await service.work()
+    again = await service.alert(row.id)
+    assert (again.state, again.acknowledged_by) == ("notified", None)
+    assert [name for name, _ in await service.states(row.id)] == ["Na Li", "Chen Jing"]
+
+
+async def test_with_several_waiting_it_is_asked_which_and_the_number_says_it(service: Service) -> None:
+    one, two = await service.raised(), await service.raised(resident=service.home.zhao)
+    await service.work()
+    [question] = await service.reply(service.home.li_na, "1")
+    assert str(one.reply_code) in question
+    assert str(two.reply_code) in question
+    assert "赵德明" in question
+    [answer] = await service.reply(service.home.li_na, f"1 {two.reply_code}")
+    assert "赵德明" in answer
+    assert (await service.alert(two.id)).state == "acknowledged"
+    assert (await service.alert(one.id)).state == "notified"
+    assert await service.reply(service.home.li_na, "1") == ["已接单:王秀英,9号楼502,电话+8613900000006"]
+
+
+async def test_a_number_that_is_no_alert_of_hers_is_said_to_be_none(service: Service) -> None:
+    await service.raised()
+    await service.work()
+    assert await service.reply(service.home.li_na, "1 98") == ["没有编号98的警报。"]
+    assert await service.reply(service.home.supervisor, "1 11") == ["没有编号11的警报。"]
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"), [("我在路上堵车", "not_understood"), ("1", "nothing_waits"), ("2", "nothing_waits")]
+)
+async def test_what_means_nothing_now_gets_a_sensible_answer(service: Service, body: str, outcome: str) -> None:
+    [answer] = await service.reply(service.home.li_na, body)
+    assert answer
+    assert await outcome_of_replies(service) == [outcome]
+
+
+async def test_a_reply_to_what_is_closed_says_so(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    async with service.database.service() as c:
+        await actions.resolve(c, row.id, service.home.doctor.id, service.clock.now, "well")
+    assert await service.reply(service.home.li_na, "1") == ["王秀英的警报已经结束。"]
+    assert await service.reply(service.home.li_na, "2") == ["王秀英的警报已经结束。"]
+
+
+async def test_an_unknown_number_learns_nothing(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    assert await service.line.reply("+8613911111111", f"1 {row.reply_code}") == []
+    assert await outcome_of_replies(service) == ["unknown_number"]
+    assert (await service.alert(row.id)).state == "notified"
+
+
+async def test_the_carriers_words_are_left_to_the_carrier(service: Service) -> None:
+    await service.raised()
+    await service.work()
+    assert await service.reply(service.home.li_na, "STOP") == []
+    assert await outcome_of_replies(service) == ["carrier_word"]
+
+
+async def test_a_page_takes_it_like_a_phone_does(service: Service) -> None:
+    row = await service.raised()
+    async with service.database.service() as c:
+        await actions.acknowledge(c, row.id, service.home.chen.id, service.clock.now, "page")
+    await service.work()
+    assert service.said_to(service.home.li_na) == []
+    assert await service.states(row.id) == [("Na Li", "cancelled")]
+    async with service.database.service() as c:
+        last = (await alerts.trail(c, [row.id]))[row.id][-1]
+    assert (last.kind, last.name_en, last.channel) == ("acknowledged", "Chen Jing", "page")
+
+
+async def test_nobody_acts_who_neither_cares_for_the_resident_nor_was_called(service: Service) -> None:
+    row = await service.raised()
+    stranger = service.home.daughter.id
+    until_then = service.clock.now + timedelta(hours=1)
+    for act in (
+        lambda c: actions.acknowledge(c, row.id, stranger, service.clock.now, "page"),
+        lambda c: actions.decline(c, row.id, stranger, service.clock.now, "page"),
+        lambda c: actions.resolve(c, row.id, stranger, service.clock.now, "well"),
+        lambda c: actions.shelve(c, row.id, stranger, service.clock.now, until_then),
+        lambda c: actions.unshelve(c, row.id, stranger, service.clock.now),
+        lambda c: actions.add_note(c, service.home.wang, stranger, "hello", service.clock.now),
+        lambda c: actions.acknowledge(c, 999, service.home.li_na.id, service.clock.now, "page"),
+    ):
+        with pytest.raises(actions.NotAllowed):
+            async with service.database.service() as c:
+                await act(c)
+    assert await service.trail(row.id) == ["raised", "called"]
+
+
+async def test_who_was_called_may_act_though_she_does_not_care_for_the_resident(service: Service) -> None:
+    row = await service.raised()
+    async with service.database.service() as c:
+        await residents.end_relation(c, service.home.li_na.id, service.home.wang, "care_worker")
+    await service.work()
+    assert "已接单" in (await service.reply(service.home.li_na, "1"))[0]
+    assert (await service.alert(row.id)).state == "acknowledged"
+
+
+async def test_closing_says_what_came_of_it_and_happens_once(service: Service) -> None:
+    row = await service.raised()
+    person = service.home.li_na.id
+    async with service.database.service() as c:
+        await actions.resolve(c, row.id, person, service.clock.now, "well")
+    closed = await service.alert(row.id)
+    assert (closed.state, closed.outcome, closed.resolved_by) == ("resolved", "well", person)
+    with pytest.raises(TransitionError):
+        async with service.database.service() as c:
+            await actions.resolve(c, row.id, person, service.clock.now, "again")
+
+
+async def test_putting_aside_stops_the_calls_and_taking_back_calls_at_once(service: Service) -> None:
+    row = await service.raised()
+    person, now = service.home.li_na.id, service.clock.now
+    async with service.database.service() as c:
+        await actions.shelve(c, row.id, person, now, now + timedelta(hours=8))
+    service.clock.go_on(minutes=10)
+    await service.work()
+    assert service.line.telephone.network.messages == []
+    async with service.database.service() as c:
+        await actions.unshelve(c, row.id, person, service.clock.now)
+    await service.work()
+    assert len(service.said_to(service.home.li_na)) == 1
+
+
+async def test_declining_a_task_calls_nobody(service: Service) -> None:
+    row = await service.raised("device.battery", battery=8.0)
+    async with service.database.service() as c:
+        await actions.decline(c, row.id, service.home.li_na.id, service.clock.now, "page")
+    service.clock.go_on(hours=9)
+    await service.work()
+    assert await service.messages(row.id) == []
+
+
+async def test_a_note_is_kept_with_its_alert_and_only_with_one_of_the_same_resident(service: Service) -> None:
+    row = await service.raised()
+    home, now = service.home, service.clock.now
+    async with service.database.service() as c:
+        await actions.add_note(c, home.wang, home.li_na.id, "Tea on the stove.", now, row.id)
+        assert [(n.alert_id, n.text) for n in await notes.of_resident(c, home.wang)] == [(row.id, "Tea on the stove.")]
+        with pytest.raises(actions.NotAllowed):
+            await actions.add_note(c, home.zhao, home.li_na.id, "hello", now, row.id)
+
+
+async def statuses(service: Service, *told: tuple[str, str | None]) -> tuple[str, str | None]:
+    """What a message has become after the network has told these things in this order."""
+    row = await service.raised()
+    await service.work()
+    [message] = await service.messages(row.id)
+    async with service.database.service() as c:
+        sid = await value(c, "UPDATE message SET provider_sid = 'SM1', state = 'sent' RETURNING provider_sid")
+        for status, code in told:
+            await actions.on_status(c, sid, status, code, service.clock.now)
+    [message] = await service.messages(row.id)
+    return message.state, message.error
+
+
+@pytest.mark.parametrize(
+    ("told", "state"),
+    [
+        ([("queued", None), ("sent", None)], ("sent", None)),
+        ([("sent", None), ("delivered", None)], ("delivered", None)),
+        ([("delivered", None), ("sent", None), ("queued", None)], ("delivered", None)),
+        ([("delivered", None), ("delivered", None)], ("delivered", None)),
+        ([("delivered", None), ("undelivered", "30003")], ("delivered", None)),
+        ([("undelivered", "30003"), ("sent", None), ("undelivered", "30003")], ("failed", "30003")),
+        ([("failed", None)], ("failed", "failed")),
+        ([("partly-delivered-by-pigeon", None)], ("sent", None)),
+    ],
+)
+async def test_what_the_network_tells_late_twice_or_out_of_order_never_goes_backwards(
+    service: Service, told: list[tuple[str, str | None]], state: tuple[str, str | None]
+) -> None:
+    assert await statuses(service, *told) == state
+
+
+async def test_a_status_of_an_unknown_message_harms_nothing(service: Service) -> None:
+    async with service.database.service() as c:
+        await actions.on_status(c, "SM0", "undelivered", "30003", service.clock.now)
+
+
+async def test_undelivered_calls_the_next_at_once(service: Service) -> None:
+    await statuses(service, ("undelivered", "30003"))
+    await service.dispatcher.climb()
+    await service.work()
+    await until(lambda: service.said_to(service.home.chen))
+
+
+async def test_an_undelivered_late_call_does_not_hurry_the_rung_that_is_called_now(service: Service) -> None:
+    row = await service.raised()
+    await service.work()
+    service.clock.go_on(minutes=3)
+    await service.work()
+    climb_at = (await service.alert(row.id)).climb_at
+    first = (await service.messages(row.id))[0]
+    async with service.database.service() as c:
+        await c.execute("UPDATE message SET state = 'sent' WHERE id = %s", [first.id])
+        await actions.on_status(c, first.provider_sid or "", "undelivered", "30003", service.clock.now)
+    assert (await service.alert(row.id)).climb_at == climb_at
