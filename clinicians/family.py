@@ -79,10 +79,8 @@ def say(
 def _alarm(who: str, pressing: Sequence[cases.Case], words: Words) -> tuple[str, str, str]:
     case = pressing[0]
     if case.standing == "taken":
-        sentence = words.gettext("%(helper)s is looking after %(who)s.", helper=case.taken_by, who=who)
-    else:
-        sentence = words.gettext("Something may be wrong with %(who)s. We are calling a care worker.", who=who)
-    return "alarm", sentence, ""
+        return "watch", words.gettext("%(helper)s is looking after %(who)s.", helper=case.taken_by, who=who), ""
+    return "alarm", words.gettext("Something may be wrong with %(who)s. We are calling a care worker.", who=who), ""
 
 
 def _known(pressure: vitals.Vital | None, heard: object, words: Words) -> str:

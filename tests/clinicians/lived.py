@@ -60,7 +60,7 @@ async def live_in(database: Database, now: datetime) -> Lived:
         )
         year_2000 = datetime.fromisoformat("2000-01-01T08:00:00Z")
         await readings.insert(
-            c, batch(home, (home.wang, home.cuff, "systolic", 144.0, year_2000), quality=1, received_at=now)
+            c, batch(home, (home.wang, home.cuff, "systolic", 244.0, year_2000), quality=1, received_at=now)
         )
         evidence = {
             "systolic": 188.0,

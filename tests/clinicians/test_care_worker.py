@@ -1,0 +1,166 @@
+"""The board: what waits, one tap to take it, and what came of it is said before it closes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi import FastAPI
+
+from clinicians.advice import next_steps
+from clinicians.care_worker import Card, _shelf_end, board
+from clinicians.cases import Case, outcome
+from clinicians.words import Words
+from store import alerts, notes
+from store.alerts import AlertRow
+from tests.clinicians.lived import PROTOCOL, Lived, live_in, open_service, raise_alert, visit
+from tests.clinicians.test_worklist import ALERT, EN, TAKEN, TASK, WANG, ZH
+
+
+def card(case: Case) -> Card:
+    return Card(case, WANG, 82, (), (), None)
+
+
+def test_every_alert_has_exactly_one_place_on_the_board() -> None:
+    mine = replace(TAKEN, is_mine=True)
+    shelved = replace(ALERT, standing="shelved")
+    taken_task = replace(TASK, standing="taken", is_mine=True)
+    made = board([card(case) for case in (ALERT, mine, TAKEN, shelved, TASK, taken_task)])
+    places = (made.waiting, made.mine, made.others, made.shelved, made.tasks)
+    assert [[c.case for c in place] for place in places] == [[ALERT], [mine], [TAKEN], [shelved], [TASK, taken_task]]
+
+
+def test_tasks_alone_are_a_quiet_board() -> None:
+    assert board([card(TASK)]).is_quiet
+    assert not board([card(TAKEN)]).is_quiet
+
+
+@pytest.mark.parametrize("rule", [rule.id for rule in PROTOCOL.rules])
+def test_every_shipped_rule_has_something_to_do_next(rule: str) -> None:
+    assert next_steps(rule, EN)
+    assert next_steps(rule, ZH)[0] != next_steps(rule, EN)[0]
+
+
+def test_a_rule_added_tomorrow_has_advice_too() -> None:
+    assert next_steps("weight.rising", EN) == ["Ring and ask how things are.", "Tell the doctor what you found."]
+    assert next_steps("pulse.irregular", EN) == next_steps("pulse.high", EN)
+
+
+def test_what_staff_wrote_about_an_outcome_stays_among_staff() -> None:
+    assert outcome("hospital: broken hip suspected", EN, for_staff=True) == "Went to hospital · broken hip suspected"
+    assert outcome("hospital: broken hip suspected", ZH, for_staff=False) == "已送医院"
+    assert outcome("free words", EN, for_staff=False) == ""
+
+
+@pytest.mark.parametrize(
+    ("now", "end"),
+    [("2026-11-24T15:00:00Z", "2026-11-25T00:00:00Z"), ("2026-11-24T20:00:00Z", "2026-11-25T00:00:00Z")],
+)
+def test_until_the_morning_is_the_centre_s_morning(now: str, end: str) -> None:
+    assert _shelf_end("morning", Words.of("en"), datetime.fromisoformat(now)) == datetime.fromisoformat(end)
+
+
+@pytest.fixture
+async def app(database_url: str) -> AsyncIterator[FastAPI]:
+    async with open_service(database_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def lived(app: FastAPI) -> Lived:
+    return await live_in(app.state.database, datetime.now(UTC))
+
+
+async def state(app: FastAPI, number: int) -> AlertRow:
+    async with app.state.database.service() as c:
+        row = await alerts.alert(c, number)
+    assert row is not None
+    return row
+
+
+@pytest.mark.anyio
+async def test_the_board_says_who_where_what_and_what_next(app: FastAPI, lived: Lived) -> None:
+    html = (await (await visit(app, lived.home.li_na.id, "zh_Hans")).get("/care")).text
+    for said in ("有1个警报等人接手", "王秀英", "9号楼502", "192/118", "我来处理", "打电话问：有没有胸痛"):
+        assert said in html
+    for number in ("+8613900000006", "+8613900000005", "120"):
+        assert f'href="tel:{number}"' in html
+    assert html.index("192/118") < html.index("待办")
+
+
+@pytest.mark.anyio
+async def test_taking_it_is_one_tap_and_everybody_sees_who_has_it(app: FastAPI, lived: Lived) -> None:
+    li_na = await visit(app, lived.home.li_na.id, "en")
+    answer = await li_na.post(f"/care/alerts/{lived.severe}/acknowledge", data={"csrf": "csrf"})
+    assert answer.headers["location"] == "/care?told=acknowledged"
+    assert (await state(app, lived.severe)).acknowledged_by == lived.home.li_na.id
+    assert "It is yours." in (await li_na.get("/care?told=acknowledged")).text
+    chen = await visit(app, lived.home.chen.id, "en")
+    html = (await chen.get("/care")).text
+    assert "Taken by Na Li" in html
+    assert f'id="take-{lived.severe}"' not in html
+    daughter = await visit(app, lived.home.daughter.id, "en")
+    assert "Na Li is looking after Mum." in (await daughter.get("/family")).text
+
+
+@pytest.mark.anyio
+async def test_who_comes_second_is_told_so(app: FastAPI, lived: Lived) -> None:
+    for person in (lived.home.li_na.id, lived.home.chen.id):
+        browser = await visit(app, person, "en")
+        answer = await browser.post(f"/care/alerts/{lived.severe}/acknowledge", data={"csrf": "csrf"})
+    assert answer.headers["location"] == "/care?told=taken"
+    assert "A colleague has taken it already." in (await browser.get(answer.headers["location"])).text
+
+
+@pytest.mark.anyio
+async def test_closing_needs_an_outcome(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.li_na.id, "en")
+    path = f"/care/alerts/{lived.severe}/resolve"
+    answer = await browser.post(path, data={"csrf": "csrf"})
+    assert answer.headers["location"] == "/care?told=no_outcome"
+    assert (await state(app, lived.severe)).state == "notified"
+    answer = await browser.post(path, data={"csrf": "csrf", "outcome": "magic"})
+    assert answer.status_code == 400
+    assert "That did not arrive whole" in answer.text
+    await browser.post(path, data={"csrf": "csrf", "outcome": "helped", "remark": " took her pill "})
+    assert (await state(app, lived.severe)).outcome == "helped: took her pill"
+
+
+@pytest.mark.anyio
+async def test_putting_aside_and_declining_go_through(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.li_na.id, "en")
+    answer = await browser.post(f"/care/alerts/{lived.severe}/shelve", data={"csrf": "csrf", "until": "4"})
+    assert answer.headers["location"] == "/care?told=shelved"
+    until = (await state(app, lived.severe)).shelved_until
+    assert until is not None
+    assert timedelta(hours=3, minutes=58) < until - datetime.now(UTC) <= timedelta(hours=4)
+    async with app.state.database.service() as c:
+        fall = await raise_alert(c, lived.home.zhao, "fall", lived.now, {"probability": 0.97}, step=1)
+    answer = await browser.post(f"/care/alerts/{fall}/decline", data={"csrf": "csrf"})
+    assert answer.headers["location"] == "/care?told=declined"
+    async with app.state.database.service() as c:
+        assert "declined" in [step.kind for step in (await alerts.trail(c, [fall]))[fall]]
+
+
+@pytest.mark.anyio
+async def test_a_note_is_kept_escaped_and_shown_to_staff_only(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.li_na.id, "en")
+    form = {"csrf": "csrf", "text": "<b>ate well</b>", "alert_id": str(lived.severe)}
+    answer = await browser.post(f"/care/residents/{lived.home.wang}/notes", data=form)
+    assert answer.headers["location"] == "/care?told=noted"
+    async with app.state.database.service() as c:
+        (note,) = await notes.of_resident(c, lived.home.wang)
+    assert (note.text, note.alert_id) == ("<b>ate well</b>", lived.severe)
+    assert "&lt;b&gt;ate well" in (await browser.get(f"/care/residents/{lived.home.wang}")).text
+    daughter = await visit(app, lived.home.daughter.id, "en")
+    assert "ate well" not in (await daughter.get("/family")).text
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", ["", "   ", "x" * 4001])
+async def test_an_empty_or_endless_note_is_refused(app: FastAPI, lived: Lived, text: str) -> None:
+    browser = await visit(app, lived.home.li_na.id, "en")
+    answer = await browser.post(f"/care/residents/{lived.home.wang}/notes", data={"csrf": "csrf", "text": text})
+    assert answer.status_code == 400

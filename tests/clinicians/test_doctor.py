@@ -1,0 +1,140 @@
+"""The doctor's pages over the real record: what arrived is all there, and each thing as what it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from fastapi import FastAPI
+
+from clinicians.doctor import health
+from store import alerts
+from store.gateways import Device
+from store.postgres import value
+from tests.clinicians.lived import Lived, live_in, open_service, visit
+from tests.clinicians.test_worklist import EN, NOW, ZH
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def app(database_url: str) -> AsyncIterator[FastAPI]:
+    async with open_service(database_url) as made:
+        yield made
+
+
+@pytest.fixture
+async def lived(app: FastAPI) -> Lived:
+    return await live_in(app.state.database, datetime.now(UTC))
+
+
+async def test_the_list_puts_need_first_and_says_why(app: FastAPI, lived: Lived) -> None:
+    html = (await (await visit(app, lived.home.doctor.id, "en")).get("/doctor")).text
+    assert "1 resident needs you today." in html
+    assert html.index("Needs you today") < html.index("Wang Xiuying") < html.index("Nothing measured")
+    assert html.index("Nothing measured") < html.index("Zhao Deming")
+    assert "above the systolic target" in html
+    assert "no blood pressure for 5 days" in html
+
+
+async def test_a_resident_s_page_shows_all_that_arrived_as_what_it_is(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.doctor.id, "en")
+    html = (await browser.get(f"/doctor/residents/{lived.home.wang}")).text
+    assert html.count('role="img"') == 2
+    assert "3 hours ago" in html
+    assert "not usable" in html
+    assert "<s>20 mmHg</s>" in html
+    assert "this value cannot be right" in html
+    assert "time unknown" in html
+    assert "it says 1 Jan 2000" in html
+
+
+async def test_what_is_not_believed_takes_no_part_in_any_figure(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.doctor.id, "en")
+    html = (await browser.get(f"/doctor/residents/{lived.home.wang}")).text
+    least, most = re.findall(r"Systolic between (\d+) and (\d+)", html)[0]
+    assert 140 < int(least) < int(most) < 160
+    assert "244 mmHg" in html
+    assert "20 mmHg" in html
+
+
+async def test_an_alert_s_trail_names_who_did_what(app: FastAPI, lived: Lived) -> None:
+    li_na = await visit(app, lived.home.li_na.id)
+    await li_na.post(f"/care/alerts/{lived.severe}/acknowledge", data={"csrf": "csrf"})
+    await li_na.post(f"/care/alerts/{lived.severe}/resolve", data={"csrf": "csrf", "outcome": "doctor"})
+    browser = await visit(app, lived.home.doctor.id, "zh_Hans")
+    html = (await browser.get(f"/doctor/residents/{lived.home.wang}")).text
+    assert "李娜</strong>：已接手" in html
+    assert "已告诉医生" in html
+
+
+async def test_a_note_of_the_doctor_s_is_kept(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.doctor.id, "zh_Hans")
+    path = f"/doctor/residents/{lived.home.wang}"
+    answer = await browser.post(f"{path}/notes", data={"csrf": "csrf", "text": "加量一片"})
+    assert (answer.status_code, answer.headers["location"]) == (303, path)
+    assert "加量一片" in (await browser.get(path)).text
+
+
+async def test_who_looked_at_whom_is_written_down_once_and_not_at_every_refresh(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.doctor.id)
+    path = f"/doctor/residents/{lived.home.wang}"
+    await browser.get(path)
+    await browser.get(path, headers={"X-Live": "1"})
+    async with app.state.database.service() as c:
+        looked = await value(
+            c,
+            "SELECT count(*) FROM audit WHERE action = 'opened_resident' AND person_id = %s AND resident_id = %s",
+            [lived.home.doctor.id, lived.home.wang],
+        )
+    assert looked == 1
+
+
+async def test_a_rule_that_has_gone_does_not_take_its_alert_with_it(app: FastAPI, lived: Lived) -> None:
+    async with app.state.database.service() as c:
+        await alerts.insert(
+            c,
+            resident_id=lived.home.wang,
+            rule="gone.rule",
+            protocol="old",
+            priority="medium",
+            kind="event",
+            happened_at=lived.now,
+            raised_at=lived.now,
+            evidence={},
+        )
+    browser = await visit(app, lived.home.doctor.id, "en")
+    assert "a rule that is no longer in force: gone.rule" in (await browser.get("/doctor")).text
+
+
+def device(**what: object) -> Device:
+    plain: dict[str, object] = {
+        "id": 1, "address": "C0", "resident_id": 1, "kind": "blood_pressure", "manufacturer": None, "model": "BP-2",
+        "serial": None, "firmware": None, "battery_pct": 80, "battery_at": NOW, "rssi_dbm": -60, "clock_error_s": 1.0,
+        "last_seen_at": NOW - timedelta(minutes=3), "trouble": None,
+    }  # fmt: skip
+    return Device(**{**plain, **what})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("what", "trouble"),
+    [
+        ({}, ()),
+        ({"battery_pct": 9}, ("电量不足",)),
+        ({"trouble": "pairing_lost"}, ("配对已丢失，请重新配对",)),
+        ({"trouble": "its pairing is lost: pair it again, as its manual says"}, ("配对已丢失，请重新配对",)),
+        ({"trouble": "smells odd"}, ("需要检查（smells odd）",)),
+        ({"clock_error_s": -3600.0}, ("时钟偏差1小时",)),
+        ({"last_seen_at": NOW - timedelta(days=3)}, ("已有一阵没有联络",)),
+    ],
+)
+async def test_a_device_s_trouble_is_said_in_words(what: dict[str, object], trouble: tuple[str, ...]) -> None:
+    found = health(device(**what), ZH)
+    assert found.troubles == trouble
+    assert found.is_well == (not trouble)
+
+
+async def test_a_device_never_heard_of_says_so() -> None:
+    assert health(device(last_seen_at=None), EN).seen == "never heard of"
