@@ -253,7 +253,7 @@ class Collector:
                     device.heard,
                     link.address,
                     disconnected_callback=link.on_disconnected,
-                    max_attempts=2,
+                    max_attempts=1,  # whoever went away must not keep the others waiting: it will advertise again
                     use_services_cache=False,
                     **self._radio.client_options,
                 )

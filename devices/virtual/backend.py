@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from bleak.args import SizedBuffer
@@ -194,6 +194,7 @@ class BumbleClient(BaseBleakClient):
         self._name = getattr(address_or_ble_device, "name", None)
         self._connection: Connection | None = None
         self._peer: Peer | None = None
+        self._ended: asyncio.Future[None] | None = None
         self._subscribed: dict[int, Callable[[bytes], None]] = {}
 
     @property
@@ -229,6 +230,7 @@ class BumbleClient(BaseBleakClient):
             self._connection = None
             raise BleakError(f"{self.address} disconnected at once")
         self.radio.clients.add(self)
+        self._ended = asyncio.get_running_loop().create_future()
         self._connection.on(Connection.EVENT_DISCONNECTION, self.on_disconnected)
         try:
             async with asyncio.timeout(timeout):
@@ -280,6 +282,9 @@ class BumbleClient(BaseBleakClient):
 
     def _forget_connection(self) -> None:
         self._connection = self._peer = self.services = None
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended.set_result(None)
         self._subscribed.clear()
         self.radio.clients.discard(self)
 
@@ -310,18 +315,30 @@ class BumbleClient(BaseBleakClient):
             raise BleakError(f"{self.address} is not connected")
         return self._connection
 
-    async def _live(self, operation: Awaitable[_T]) -> _T:
-        """Await an operation of the link; a link that ends meanwhile is an error, not a wait."""
-        connection = self._connection_or_fail()
+    async def _live(self, operation: Coroutine[Any, Any, _T]) -> _T:
+        """Await an operation of the link; a link that ends meanwhile is an error, not a wait.
+
+        bumble's own ``cancel_on_disconnection`` cancels once, which a ``wait_for`` that has its answer at the same
+        moment swallows; so the operation is left to itself here.
+        """
+        task = asyncio.ensure_future(operation)
+        task.add_done_callback(_heed)
+        if self._ended is None:
+            task.cancel()
+            raise BleakError(f"{self.address} is not connected")
+        either: list[asyncio.Future[Any]] = [task, self._ended]
         try:
-            return await connection.cancel_on_disconnection(operation)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not task.done() or task.cancelled():
+            task.cancel()
+            raise BleakError(f"{self.address} disconnected")
+        try:
+            return task.result()
         except att.ATT_Error as error:
             raise BleakGATTProtocolError(error.error_code) from error
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if self._connection is None and not (task and task.cancelling()):
-                raise BleakError(f"{self.address} disconnected") from None
-            raise
 
     async def read_gatt_char(
         self, characteristic: BleakGATTCharacteristic, *, use_cached: bool = False, **_options: Any
@@ -376,6 +393,12 @@ class BumbleClient(BaseBleakClient):
         if deliver is not None:
             assert self._peer is not None
             await self._live(self._peer.gatt_client.unsubscribe(characteristic.obj, deliver))
+
+
+def _heed(task: asyncio.Task[Any]) -> None:
+    # What becomes of an operation after its link has ended interests nobody.
+    if not task.cancelled():
+        task.exception()
 
 
 async def _discover(peer: Peer, largest_write: Callable[[], int]) -> BleakGATTServiceCollection:

@@ -75,7 +75,7 @@ class Body:
 
     def _times(self, count: int) -> Samples:
         self._steps += count
-        return (np.arange(count) + self._steps - count) / RATE_HZ
+        return np.asarray((np.arange(count) + self._steps - count) / RATE_HZ)
 
     def _walk(self) -> Samples:
         at = self._times(RATE_HZ)

@@ -57,7 +57,9 @@ class Cuff(Twin):
         self._clock_error = timedelta()
         self._last: datetime | None = None
         encrypted = Perms.READ_REQUIRES_ENCRYPTION | Perms.WRITE_REQUIRES_ENCRYPTION
-        self._measurement = Characteristic(UUID(blood_pressure.MEASUREMENT), Props.INDICATE, encrypted)
+        self._measurement: Characteristic[bytes] = Characteristic(
+            UUID(blood_pressure.MEASUREMENT), Props.INDICATE, encrypted
+        )
         # As real cuffs do: who is not paired may not even subscribe.
         self._measurement.descriptors = (
             Descriptor(
@@ -67,8 +69,10 @@ class Cuff(Twin):
             ),
         )
         self._measurement.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
-        feature = Characteristic(UUID(blood_pressure.FEATURE), Props.READ, Perms.READABLE, _FEATURES)
-        clock = Characteristic(
+        feature: Characteristic[bytes] = Characteristic(
+            UUID(blood_pressure.FEATURE), Props.READ, Perms.READABLE, _FEATURES
+        )
+        clock: Characteristic[bytes] = Characteristic(
             UUID(current_time.UUID),
             Props.READ | Props.WRITE,
             Perms.READABLE | Perms.WRITEABLE | encrypted,

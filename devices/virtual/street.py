@@ -39,7 +39,7 @@ class _Socket(StreamPacketSource):
     """One gateway's HCI connection."""
 
     def __init__(self, air: Air, number: int, others: set[_Socket]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self._air = air
         self._number = number
         self._open = others

@@ -49,7 +49,7 @@ class Twin:
         self._off = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._advertising = asyncio.Lock()  # bumble's advertising must not be started and stopped at once
-        self._battery_level = Characteristic(
+        self._battery_level: Characteristic[bytes] = Characteristic(
             _BATTERY_LEVEL,
             Props.READ | Props.NOTIFY,
             Perms.READABLE,

@@ -35,9 +35,11 @@ class Wearable(Twin):
         self._presses = 0
         self._sequence = 0
         self._switched_on = time.monotonic()
-        self._acceleration = Characteristic(UUID(motion.ACCELERATION), Props.NOTIFY, Perms.READABLE)
+        self._acceleration: Characteristic[bytes] = Characteristic(
+            UUID(motion.ACCELERATION), Props.NOTIFY, Perms.READABLE
+        )
         self._acceleration.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)
-        self._fine = Characteristic(UUID(motion.I_AM_FINE), Props.NOTIFY, Perms.READABLE)
+        self._fine: Characteristic[bytes] = Characteristic(UUID(motion.I_AM_FINE), Props.NOTIFY, Perms.READABLE)
         self.device.add_services(
             [Service(UUID(motion.SERVICE), [self._acceleration, self._fine]), *self.standard_services()]
         )

@@ -82,7 +82,7 @@ async def test_a_gateway_killed_in_the_middle_of_a_transfer_loses_and_doubles_no
         for n in range(40):
             await h.cuff.measure(measured(100 + n))
         h.start_gateway()
-        await until(lambda: 3 <= len(h.values("systolic")))
+        await until(lambda: len(h.values("systolic")) >= 3)
         await h.stop_gateway()
         assert h.cuff.memory
         h.start_gateway()
@@ -165,7 +165,9 @@ async def test_a_full_disk_leaves_the_records_on_the_cuff_and_is_said(tmp_path: 
         await until(lambda: h.values("systolic") == [120] and not h.cuff.memory)
 
 
-async def test_an_indication_that_does_not_fit_is_not_confirmed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_indication_that_does_not_fit_is_not_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The disk fills between the gateway's look at it and the cuff's indications."""
     monkeypatch.setattr("devices.outbox._ROOM_BYTES", 0)
     async with home(tmp_path) as h:
