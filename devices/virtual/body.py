@@ -75,7 +75,8 @@ class Body:
 
     def _times(self, count: int) -> Samples:
         self._steps += count
-        return np.asarray((np.arange(count) + self._steps - count) / RATE_HZ)
+        times: Samples = (np.arange(count) + self._steps - count) / RATE_HZ
+        return times
 
     def _walk(self) -> Samples:
         at = self._times(RATE_HZ)

@@ -111,5 +111,5 @@ async def home(folder: Path, patience: Patience = QUICK) -> AsyncIterator[Home]:
 async def until(what: Callable[[], object], seconds: float = 15) -> None:
     """Wait until something is so; the test fails when it does not become so."""
     async with asyncio.timeout(seconds):
-        while not what():
+        while not what():  # noqa: ASYNC110  what is waited for sends no event
             await asyncio.sleep(0.02)

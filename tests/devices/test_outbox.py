@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 import textwrap
+import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -125,3 +128,47 @@ def test_small_facts_survive(tmp_path: Path) -> None:
     with Outbox(tmp_path / "outbox.db") as outbox:
         assert outbox.recall("key") == "two"
         assert outbox.recall("absent") is None
+
+
+def test_what_is_held_is_in_no_batch_until_it_is_released_with_the_quality_it_has_then(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o") as outbox:
+        held = reading(120)
+        outbox.put([held], held_s=60)
+        assert outbox.depth() == 1
+        assert outbox.batch(10) == []
+        outbox.release([replace(held, quality=Quality.CLOCK_SUSPECT)])
+        assert [r.quality for _, r in outbox.batch(10)] == [Quality.CLOCK_SUSPECT]
+
+
+def test_what_nobody_releases_goes_by_itself(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o") as outbox:
+        outbox.put([reading(120)], held_s=0.05)
+        time.sleep(0.06)
+        assert len(outbox.batch(10)) == 1
+
+
+def test_a_fact_is_remembered_with_its_readings_or_not_at_all(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o", max_bytes=28 * 1024) as outbox:
+        outbox.put([reading(120)], facts={"counter": "1"})
+        assert outbox.recall("counter") == "1"
+        with pytest.raises(OutboxFull):
+            outbox.put([reading(n) for n in range(2000)], facts={"counter": "2"})
+        assert outbox.recall("counter") == "1"
+
+
+def test_two_values_of_one_moment_are_both_kept_one_as_refused(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o") as outbox:
+        first = reading(120)
+        outbox.put([first])
+        assert outbox.put([first, replace(first, value=130.0)]) == 0
+        (refused,) = outbox.refused(10)
+        assert refused.reason == "same_time_other_value"
+        assert json.loads(refused.raw)["value"] == 130.0
+
+
+def test_room_is_looked_for_without_leaving_a_trace(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "o") as outbox:
+        outbox.check_room()
+        assert (outbox.depth(), outbox.quarantined()) == (0, 0)
+    with Outbox(tmp_path / "small", max_bytes=28 * 1024) as outbox, pytest.raises(OutboxFull):
+        outbox.check_room()
