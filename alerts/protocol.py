@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -17,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, cast
 
+from alerts.checks import faults, faults_of_limit, faults_of_sentence
 from alerts.explain import explain
 from alerts.rule import (
     ASKS,
@@ -24,7 +24,6 @@ from alerts.rule import (
     DOWN,
     EXPIRES,
     KINDS,
-    MOST_COUNTED,
     PRIORITIES,
     UP,
     Ask,
@@ -84,8 +83,15 @@ def load(directory: Path = SHIPPED) -> Protocol:
     files = sorted(directory.glob("*.toml"))
     if not files:
         raise ProtocolError(str(directory), 0, "there is no protocol here: put a file ending in .toml into it")
-    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
-    return parse_all(texts)
+    return parse_all({path.name: _text(path) for path in files})
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ProtocolError(path.name, line, "this is not UTF-8: save the file in that encoding") from error
 
 
 def parse(text: str, file: str) -> Protocol:
@@ -107,6 +113,8 @@ def parse_all(texts: Mapping[str, str]) -> Protocol:
                 raise table.error("id", f"the rule {rule.id} is there already, in protocol {rules[rule.id].protocol}")
             rules[rule.id] = rule
         top.end()
+        if not any(rule.protocol == name for rule in rules.values()):
+            raise top.error(None, "there is no rule here: write [[rule]]")
     digest = hashlib.sha256("\0".join(part for pair in texts.items() for part in pair).encode()).hexdigest()
     return Protocol(f"{max(dates)}-{digest[:8]}", digest, tuple(rules.values()))
 
@@ -119,7 +127,7 @@ def _rule(table: Table, protocol: str) -> Rule:
     missing = _missing(table.table("missing")) if table.has("missing") else None
     rule = Rule(
         id=rule_id,
-        version=table.take("version", int),
+        version=table.positive("version"),
         protocol=protocol,
         priority=table.choice("priority", PRIORITIES),
         kind=table.choice("kind", KINDS),
@@ -144,42 +152,21 @@ def _limit(table: Table) -> Limit:
     metric = _metric(table, "metric")
     word = _one_of(table, (*UP, *DOWN), "a level")
     level = table.number(word)
-    is_event = metric.kind is Kind.EVENT
-    calm_words = () if is_event else _calm_words(word)
     clear_word: Word | None = None
     clear_level: float | None = None
-    if not is_event:
-        found = _one_of(table, calm_words, "the level at which it is over again")
+    if metric.kind is not Kind.EVENT:
+        found = _one_of(table, _calm_words(word), "the level at which it is over again")
         clear_word, clear_level = cast("Word", found.removeprefix("clear_")), table.number(found)
     _unit(table, metric)
     limit = Limit(metric, cast("Word", word), level, clear_word, clear_level, table.source())
-    _check_limit(limit, table, word)
     table.end()
+    for key, message in faults_of_limit(limit):
+        raise table.error(key, message)
     return limit
 
 
 def _calm_words(word: str) -> tuple[str, ...]:
     return ("clear_below", "clear_at_most") if word in UP else ("clear_above", "clear_at_least")
-
-
-def _check_limit(limit: Limit, table: Table, word: str) -> None:
-    metric = limit.metric
-    if not metric.low <= limit.level <= metric.high:
-        raise table.error(
-            word,
-            f"{metric.name} is plausible from {metric.low:g} to {metric.high:g} {shown_unit(metric)}; "
-            f"with {limit.level:g} the rule could never fire or would always",
-        )
-    if limit.clear_level is None:
-        return
-    if limit.sign * limit.clear_level >= limit.sign * limit.level:
-        side = "below" if limit.sign > 0 else "above"
-        raise table.error(
-            f"clear_{limit.clear_word}",
-            f"the clear level must lie {side} {limit.level:g}, on the calm side, so that the alarm does not chatter",
-        )
-    if not metric.low < limit.clear_level < metric.high:
-        raise table.error(f"clear_{limit.clear_word}", f"no plausible {metric.name} would ever clear this alarm")
 
 
 def _unit(table: Table, metric: Metric) -> None:
@@ -190,9 +177,10 @@ def _unit(table: Table, metric: Metric) -> None:
 
 def _one_of(table: Table, words: Sequence[str], what: str) -> str:
     found = [word for word in words if table.has(word)]
-    if len(found) != 1:
-        how = "only one of them may stand here" if found else "one of them must stand here"
-        raise table.error(found[1] if found else None, f"{what} is given by {', '.join(words)}; {how}")
+    if not found:
+        raise table.absent(words, f"{what} is missing: it is given by one of {', '.join(words)}")
+    if len(found) > 1:
+        raise table.error(found[1], f"{what} is given by only one of {', '.join(words)}")
     return found[0]
 
 
@@ -219,13 +207,11 @@ def _also(table: Table) -> tuple[Metric, ...]:
 
 
 def _count(table: Table) -> Count:
-    k, n, within, source = table.take("over", int), table.take("of", int), table.time("within"), table.source()
-    if not 1 < k <= n:
-        raise table.error("over", f"{k} of {n} is impossible or no count at all: over is at least 2 and at most of")
-    if n > MOST_COUNTED:
-        raise table.error("of", f"at most {MOST_COUNTED} measurements can be looked at together")
+    count = Count(table.take("over", int), table.take("of", int), table.time("within"), table.source())
+    if count.k < 2:
+        raise table.error("over", "one is no count: leave out [rule.count], or write 2 and more")
     table.end()
-    return Count(k, n, within, source)
+    return count
 
 
 def _ask(table: Table) -> Ask:
@@ -253,48 +239,10 @@ def _say(table: Table) -> Mapping[Audience, Mapping[str, str]]:
 
 
 def _check(rule: Rule, table: Table) -> None:
-    _check_watches(rule, table)
-    _check_asks(rule, table)
+    for key, message in faults(rule):
+        raise table.error(key, message)
     for part, say in (("say", rule.say), ("say_unanswered", rule.say_unanswered or {})):
         for audience, sentences in say.items():
             for language, text in sentences.items():
-                _check_sentence(rule, table.at(part, audience, language), text)
-
-
-def _check_watches(rule: Rule, table: Table) -> None:
-    if bool(rule.when) == (rule.missing is not None):
-        raise table.error(None, "a rule watches either levels ([[rule.when]]) or silence ([rule.missing])")
-    names = [metric.name for metric in rule.measured]
-    if len(set(names)) != len(names):
-        raise table.error(None, "a metric can stand only once in a rule")
-    events = [limit.metric.kind is Kind.EVENT for limit in rule.when]
-    if any(events) and len(events) > 1:
-        raise table.error("when", "an event stands alone in its rule: write another rule for the other condition")
-    if rule.missing and (rule.ask or rule.count.k > 1):
-        raise table.error("missing", "silence is not counted and cannot be asked: leave out count and ask")
-
-
-def _check_asks(rule: Rule, table: Table) -> None:
-    if rule.unless and not rule.on_event:
-        raise table.error("unless", "only a rule on an event can be taken back by another event")
-    if rule.ask is None:
-        if rule.unless:
-            raise table.error("unless", "say in [rule.ask] how long to wait for it")
-        return
-    if rule.ask.kind == "are_you_well" and rule.unless is None:
-        raise table.error("ask", "are_you_well needs unless: the event that says that all is well")
-    if rule.ask.kind == "repeat_measurement" and (rule.on_event or rule.count.k < 2):
-        raise table.error("ask", "a repeat is asked for only by a measurement rule that counts: give [rule.count]")
-    if rule.on_event and rule.count.k > 1:
-        raise table.error("count", "an event is not counted: leave out count")
-
-
-def _check_sentence(rule: Rule, table: Table, text: str) -> None:
-    known = evidence_names(rule)
-    try:
-        used = [name for _, name, _, _ in string.Formatter().parse(text) if name is not None]
-    except ValueError as error:
-        raise table.error(None, f"the braces do not match: {error}") from error
-    for name in used:
-        if name not in known:
-            raise table.error(None, f"nothing fills {{{name}}}{did_you_mean(name, known)}")
+                for _, message in faults_of_sentence(rule, text):
+                    raise table.at(part, audience).error(language, message)

@@ -54,6 +54,13 @@ class Table:
         path = self._path if key is None else (*self._path, key)
         return ProtocolError(self._file, self._lines.of(path), message)
 
+    def absent(self, keys: Iterable[str], message: str) -> ProtocolError:
+        """A refusal because none of ``keys`` is here; a word left over that looks like one of them is pointed at."""
+        for key in keys:
+            if near := difflib.get_close_matches(key, self._left, 1, 0.8):
+                return self.error(near[0], f"{message}; is {near[0]} meant to be {key}?")
+        return self.error(None, message)
+
     def has(self, key: str) -> bool:
         """Whether the table has this word."""
         self._known.append(key)
@@ -65,7 +72,7 @@ class Table:
         if key not in self._left:
             if default is not None:
                 return default
-            raise self.error(None, f"{key} is missing here")
+            raise self.absent([key], f"{key} is missing here")
         found = self._left.pop(key)
         if type(found) is not kind:
             raise self.error(key, f"{key} should be {_KINDS[kind]}, not {found!r}")
@@ -75,6 +82,13 @@ class Table:
         """A whole or decimal number."""
         found = self._left.get(key)
         return float(self.take(key, int) if type(found) is int else self.take(key, float))
+
+    def positive(self, key: str) -> int:
+        """A whole number from 1."""
+        found = self.take(key, int)
+        if found < 1:
+            raise self.error(key, f"{key} counts from 1")
+        return found
 
     def choice(self, key: str, words: tuple[T, ...]) -> T:
         """One of ``words``."""
@@ -92,15 +106,15 @@ class Table:
         found = _TIME.fullmatch(text)
         if not found:
             raise self.error(key, f"{text!r} is no length of time: write 30 s, 30 min, 2 h or 3 d")
-        length = timedelta(seconds=float(found[1]) * _SECONDS[found[2]])
-        if not timedelta(0) < length <= timedelta(days=366):
-            raise self.error(key, f"{text} is impossible: from one second to a year")
-        return length
+        seconds = float(found[1]) * _SECONDS[found[2]]
+        if not 1 <= seconds <= 366 * _SECONDS["d"]:
+            raise self.error(key, f"{text} is impossible: a length of time is from one second to a year")
+        return timedelta(seconds=seconds)
 
     def source(self) -> str:
         """Where the numbers beside it come from; no number goes without."""
         if not self.has("source"):
-            raise self.error(None, "source is missing here: say where the number comes from")
+            raise self.absent(["source"], "source is missing here: say where the number comes from")
         found = self.take("source", str).strip()
         if not found:
             raise self.error("source", "source is empty: say where the number comes from")
@@ -150,7 +164,7 @@ class _Lines:
         for number, line in enumerate(text.splitlines(), 1):
             if header := self._HEADER.match(line):
                 table = self._open(header[2], is_list=header[1] == "[[")
-                self._found.setdefault(table, number)
+                self._note(table, number)
             elif key := self._KEY.match(line):
                 self._note((*table, *key[1].split(".")), number)
 

@@ -1,0 +1,114 @@
+"""What makes a rule senseless although every word of it is known. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from alerts.rule import MOST_COUNTED, Limit, Rule, evidence_names, shown_unit
+from alerts.tables import did_you_mean
+from devices.readings import Kind
+
+Fault = tuple[str | None, str]
+"""The word at fault (``None``: the rule as a whole) and what to do about it."""
+
+LONGEST_QUESTION: Final = timedelta(hours=24)
+"""A question that stands longer would leave a resident unheard for more than a day."""
+
+_PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
+_KINDS: Final = {Kind.VITAL: "physiological", Kind.EVENT: "event", Kind.DEVICE: "technical"}
+
+
+def faults_of_limit(limit: Limit) -> Iterator[Fault]:
+    """What is wrong with one level, by the range in which its metric is plausible."""
+    metric = limit.metric
+    best, worst = (metric.low, metric.high) if limit.sign > 0 else (metric.high, metric.low)
+    plausible = f"{metric.name} is plausible from {metric.low:g} to {metric.high:g} {shown_unit(metric)}"
+    if not limit.over(worst):
+        yield limit.word, f"this can never fire: {plausible}"
+    elif limit.over(best):
+        yield limit.word, f"this would fire always: {plausible}"
+    if limit.clear_level is None:
+        return
+    if limit.sign * limit.clear_level >= limit.sign * limit.level:
+        side = "below" if limit.sign > 0 else "above"
+        yield (
+            f"clear_{limit.clear_word}",
+            f"the clear level must lie {side} {limit.level:g}, on the calm side, or the alarm chatters",
+        )
+    elif not limit.calm(best):
+        yield f"clear_{limit.clear_word}", f"nothing would ever end this alarm: {plausible}"
+
+
+def faults(rule: Rule) -> Iterator[Fault]:
+    """What is wrong with a whole rule."""
+    yield from _watching(rule)
+    yield from _kind(rule)
+    yield from _counting(rule)
+    yield from _asking(rule)
+    if rule.priority == "high" and not rule.calls:
+        yield "calls", "a high priority means harm that is near (IEC 60601-1-8): it has to call somebody"
+
+
+def faults_of_sentence(rule: Rule, text: str) -> Iterator[Fault]:
+    """What is wrong with one sentence of the rule."""
+    if not text.strip():
+        yield None, "the sentence is empty"
+    known = evidence_names(rule)
+    for name in _PLACEHOLDER.findall(text):
+        if name not in known:
+            yield None, f"nothing fills {{{name}}}{did_you_mean(name, known)}"
+    if re.search(r"[{}]", _PLACEHOLDER.sub("", text)):
+        yield None, "a placeholder is a name in braces and nothing else, such as {systolic}"
+
+
+def _watching(rule: Rule) -> Iterator[Fault]:
+    if bool(rule.when) == (rule.missing is not None):
+        yield None, "a rule watches either levels ([[rule.when]]) or silence ([rule.missing])"
+    names = [metric.name for metric in rule.measured]
+    if len(set(names)) != len(names):
+        yield "when", "a metric can stand only once in a rule"
+    if len({limit.metric.kind for limit in rule.when}) > 1 or (rule.on_event and len(rule.when) > 1):
+        yield "when", "an event or a device's condition stands alone: write another rule for the other condition"
+    if any(metric.kind is not Kind.VITAL for metric in rule.also):
+        yield "also", "only vital signs stand beside others"
+    if rule.missing and (rule.ask or rule.count.k > 1 or rule.also):
+        yield "missing", "silence has nothing to ask, count or show: leave out ask, count and also"
+
+
+def _kind(rule: Rule) -> Iterator[Fault]:
+    kind = "technical" if rule.missing else _KINDS[rule.when[0].metric.kind] if rule.when else rule.kind
+    if rule.kind != kind:
+        yield "kind", f'what this rule watches is {kind}, and staff must be able to tell: write kind = "{kind}"'
+
+
+def _counting(rule: Rule) -> Iterator[Fault]:
+    count = rule.count
+    if count.k > 1 and rule.when and rule.when[0].metric.kind is not Kind.VITAL:
+        yield "count", "only measurements are counted, no events and no devices: leave out count"
+    if count.k > count.n:
+        yield "count", f"{count.k} of {count.n} is impossible"
+    if count.n > MOST_COUNTED:
+        yield "count", f"at most {MOST_COUNTED} measurements can be looked at together"
+
+
+def _asking(rule: Rule) -> Iterator[Fault]:
+    ask = rule.ask
+    if rule.unless and not rule.on_event:
+        yield "unless", "only an event can be taken back by another event"
+    if rule.unless and rule.unless == rule.when[0].metric:
+        yield "unless", "an event cannot take itself back"
+    if rule.unless and ask is None:
+        yield "unless", "say in [rule.ask] how long to wait for it"
+    if rule.say_unanswered and ask is None:
+        yield "say_unanswered", "nothing is asked here, so nothing stays unanswered"
+    if ask is None:
+        return
+    if ask.within > LONGEST_QUESTION:
+        yield "ask", "a question can stand for at most 24 hours: she would be left unheard"
+    if ask.kind == "are_you_well" and rule.unless is None:
+        yield "ask", "are_you_well needs unless: the event that says that all is well"
+    if ask.kind == "repeat_measurement" and rule.count.k < 2:
+        yield "ask", "a repeat is asked for only by a rule that counts measurements: give [rule.count]"
