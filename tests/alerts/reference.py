@@ -72,6 +72,13 @@ class Interpreter:
                 ]
 
     def step(self, readings: Sequence[Heard], now: Time) -> list[Firing]:
+        firings = self.hear_all(readings)
+        for resident in self.cells:
+            for rule, cell in zip(self.protocol.rules, self.cells[resident], strict=True):
+                firings += time_out(resident, rule, cell, now)
+        return firings
+
+    def hear_all(self, readings: Sequence[Heard]) -> list[Firing]:
         firings: list[Firing] = []
         by_resident: dict[int, list[Heard]] = {}
         for reading in readings:
@@ -81,9 +88,6 @@ class Interpreter:
         for resident, theirs in by_resident.items():
             for measurement in measurements(theirs):
                 firings += self.judge(resident, measurement)
-        for resident in self.cells:
-            for rule, cell in zip(self.protocol.rules, self.cells[resident], strict=True):
-                firings += time_out(resident, rule, cell, now)
         return firings
 
     def judge(self, resident: int, measurement: Measurement) -> list[Firing]:
