@@ -75,14 +75,14 @@ class Body:
 
     def _times(self, count: int) -> Samples:
         self._steps += count
-        times: Samples = (np.arange(count) + self._steps - count) / RATE_HZ
-        return times
+        return (np.arange(count) + self._steps - count) / RATE_HZ
 
     def _walk(self) -> Samples:
         at = self._times(RATE_HZ)
         sway = 0.22 * np.sin(2 * np.pi * 1.8 * at) + 0.08 * np.sin(2 * np.pi * 3.6 * at + 0.7)
         swing = 0.12 * np.sin(2 * np.pi * 0.9 * at)
-        return self._gravity * (1 + sway)[:, None] + swing[:, None] * np.array([0.8, 0.1, 0.5])
+        walking: Samples = self._gravity * (1 + sway)[:, None] + swing[:, None] * np.array([0.8, 0.1, 0.5])
+        return walking
 
     def _gesture(self) -> Samples:
         raised = _unit(self._gravity + self._random.normal(0, 0.35, 3))

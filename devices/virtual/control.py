@@ -14,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from devices.virtual.body import Doing
 from devices.virtual.button import Button
 from devices.virtual.cuff import Cuff, Measurement
@@ -86,18 +88,30 @@ class Controls:
 
 
 async def _call(act: Callable[..., Awaitable[Answer]], twin: Twin, request: dict[str, Any]) -> Answer:
+    name = act.__name__.strip("_")
     try:
         inspect.signature(act).bind(twin, **request)
+        types = inspect.get_annotations(act, eval_str=True)
+        values = {key: msgspec.convert(value, types.get(key, Any)) for key, value in request.items()}
     except TypeError as error:
-        raise Refused(f"{act.__name__.strip('_')}: {error}") from error
-    return await act(twin, **request)
+        raise Refused(f"{name}: {error}") from error
+    except msgspec.ValidationError as error:
+        raise Refused(f"{name}: {error}") from error
+    return await act(twin, **values)
 
 
-async def _measure(cuff: Cuff, systolic: float, diastolic: float, **more: Any) -> Answer:
-    try:
-        measurement = Measurement(systolic=systolic, diastolic=diastolic, **more)
-    except TypeError as error:
-        raise Refused(f"measure: {error}") from error
+async def _measure(
+    cuff: Cuff,
+    systolic: float,
+    diastolic: float,
+    pulse: float | None = 72,
+    user: int | None = 1,
+    status: int = 0,
+    timestamped: bool = True,
+) -> Answer:
+    measurement = Measurement(
+        systolic=systolic, diastolic=diastolic, pulse=pulse, user=user, status=status, timestamped=timestamped
+    )
     return {"measured_at": (await cuff.measure(measurement)).isoformat()}
 
 

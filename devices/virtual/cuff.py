@@ -149,17 +149,22 @@ class Cuff(Twin):
         with contextlib.suppress(TimeoutError, BaseBumbleError, asyncio.CancelledError):
             while True:
                 while self.memory:
-                    await self._indicate(connection, self.memory[0])
+                    if not await self._indicate(connection, self.memory[0]):
+                        return
                     del self.memory[0]
                 await asyncio.sleep(_LINGER_S)
                 if not self.memory:
                     break
             await connection.disconnect()
 
-    async def _indicate(self, connection: Connection, record: bytes) -> None:
+    async def _indicate(self, connection: Connection, record: bytes) -> bool:
+        """Send a record; whether its receiver has confirmed it. bumble says nothing when there is none."""
         for _ in range(2 if self.doubled else 1):
+            if connection not in self.connections:
+                return False
             sent = self.device.gatt_server.indicate_subscriber(connection, self._measurement, record)
             await connection.cancel_on_disconnection(sent)
+        return connection in self.connections
 
     def _read_clock(self, _connection: Connection) -> bytes:
         return current_time.encode(self.now())

@@ -1,0 +1,139 @@
+"""What each driver makes of its device's bytes and times, without a radio."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devices.desk import Desk
+from devices.drivers import kinds
+from devices.drivers.blood_pressure import Clock, Cuff
+from devices.drivers.driver import Configured
+from devices.drivers.wearable import SampleClock, Wearable
+from devices.gatt import motion
+from devices.outbox import Outbox
+from devices.readings import Quality
+from devices.virtual.body import Body
+
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(Outbox(tmp_path / "outbox"), zone=ZoneInfo("Asia/Shanghai"))
+
+
+def test_every_kind_the_service_configures_has_a_driver() -> None:
+    assert set(kinds()) >= {"blood_pressure", "wearable", "help_button"}
+
+
+@pytest.mark.parametrize(
+    ("ahead", "age", "quality"),
+    [
+        (timedelta(), MINUTE, Quality.NONE),
+        (timedelta(), 60 * MINUTE, Quality.FROM_MEMORY),
+        (4 * MINUTE, MINUTE, Quality.NONE),
+        (6 * MINUTE, MINUTE, Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET),
+        (-180 * MINUTE, MINUTE, Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET),
+        (timedelta(days=2), 60 * MINUTE, Quality.CLOCK_SUSPECT | Quality.FROM_MEMORY),
+    ],
+)
+def test_a_time_is_believed_as_far_as_the_clock_it_came_from(
+    ahead: timedelta, age: timedelta, quality: Quality
+) -> None:
+    assert Clock(ahead).quality(NOW - age + ahead, NOW) == quality
+
+
+@pytest.mark.parametrize(
+    ("measured_at", "quality"),
+    [
+        (NOW - MINUTE, Quality.NONE),
+        (NOW - 60 * MINUTE, Quality.FROM_MEMORY),
+        (NOW + 6 * MINUTE, Quality.CLOCK_SUSPECT),
+        (datetime(2000, 1, 1, tzinfo=UTC), Quality.CLOCK_SUSPECT),
+        (datetime(2014, 12, 31, tzinfo=UTC), Quality.CLOCK_SUSPECT),
+    ],
+)
+def test_without_a_clock_to_read_only_an_impossible_time_is_suspect(measured_at: datetime, quality: Quality) -> None:
+    assert Clock().quality(measured_at, NOW) == quality
+
+
+def test_a_cuffs_time_is_the_homes_own(desk: Desk) -> None:
+    assert desk.utc(datetime(2026, 11, 24, 18, 0)) == NOW  # noqa: DTZ001
+    assert desk.utc(datetime(9999, 12, 31, 23, 59, 59)).year == 9999  # noqa: DTZ001
+    assert desk.utc(datetime(1582, 1, 1)).tzinfo is UTC  # noqa: DTZ001
+
+
+@given(raw=st.binary(max_size=40))
+def test_no_bytes_a_cuff_may_send_do_more_than_be_kept_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, raw: bytes
+) -> None:
+    with Outbox(tmp_path_factory.mktemp("cuff") / "outbox") as outbox:
+        cuff = Cuff(Configured("C0:FF:EE:00:00:01", "blood_pressure"), Desk(outbox))
+        cuff.indicated(raw)
+        assert outbox.depth() > 0 or [r.raw for r in outbox.refused(2)] == [raw]
+
+
+def test_the_promptest_packet_tells_when_samples_were_taken() -> None:
+    clock = SampleClock()
+    for n, late_ms in enumerate((300, 20, 900, 150)):
+        clock.arrived(500.0 * n, NOW + timedelta(milliseconds=500 * n + late_ms))
+    assert abs(clock.time(1000) - (NOW + timedelta(milliseconds=1020))) < timedelta(milliseconds=5)
+
+
+def stream(body: Body, packets: int, *, sequence: int = 0, at_ms: int = 0) -> list[bytes]:
+    return [motion.encode(motion.Motion(sequence + n, at_ms + 500 * n, body.take(25))) for n in range(packets)]
+
+
+def fallen(desk: Desk, packets: list[bytes]) -> list[str]:
+    wearable = Wearable(Configured("C0:FF:EE:00:00:02", "wearable"), desk)
+    for packet in packets:
+        wearable.moved(packet)
+    return [r.metric for _, r in desk._outbox.batch(100)]
+
+
+def test_a_fall_is_told_once_and_getting_up_after_it(desk: Desk) -> None:
+    body = Body(7)
+    packets = stream(body, 20)
+    body.fall()
+    packets += stream(body, 24, sequence=20, at_ms=10_000)
+    body.get_up()
+    packets += stream(body, 40, sequence=44, at_ms=22_000)
+    assert fallen(desk, packets) == ["fall", "fall_recovered"]
+
+
+@pytest.mark.parametrize("gap", ["sequence", "time"])
+def test_a_fall_is_not_pieced_together_over_a_gap(desk: Desk, gap: str) -> None:
+    """The blow before the gap, the stillness after it: that they belong together nobody knows."""
+    body = Body(7)
+    packets = stream(body, 20)
+    body.fall()
+    packets += stream(body, 4, sequence=20, at_ms=10_000)
+    skipped = {"sequence": (30, 12_000), "time": (24, 19_000)}[gap]
+    packets += stream(body, 30, sequence=skipped[0], at_ms=skipped[1])
+    assert fallen(desk, packets) == []
+
+
+def test_acceleration_that_is_none_is_refused(desk: Desk) -> None:
+    assert fallen(desk, [bytes(9)]) == []
+    assert [r.reason for r in desk._outbox.refused(9)] == ["bad_length"]
+
+
+def test_a_doubled_press_of_i_am_fine_is_one(desk: Desk) -> None:
+    wearable = Wearable(Configured("C0:FF:EE:00:00:02", "wearable"), desk)
+    for raw in (b"\x01\x00", b"\x01\x00", b"\x02\x00", b"\x02"):
+        wearable.pressed(raw)
+    assert [r.metric for _, r in desk._outbox.batch(9)] == ["fall_recovered", "fall_recovered"]
+    assert len(desk._outbox.refused(9)) == 1
+
+
+def test_samples_are_in_g() -> None:
+    still = np.tile([0.0, 0.0, 1.0], (25, 1))
+    assert np.allclose(motion.decode(motion.encode(motion.Motion(0, 0, still))).samples, still)
