@@ -9,14 +9,14 @@ from importlib.metadata import version
 from typing import Final
 
 import structlog
-from alerts.dispatch import Dispatcher
-from alerts.worker import Watch
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 import clinicians
 from alerts import protocol
 from alerts.channels.sms import SmsChannel
+from alerts.dispatch import Dispatcher
+from alerts.worker import Watch
 from api import gateways, ingest, live, metrics, openapi, problems, sessions, webhooks
 from api.middleware import Around
 from api.settings import Settings
@@ -88,7 +88,7 @@ async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], A
     if settings.dispatch and settings.has_telephone:
         channel = sms_channel(settings)
         stack.push_async_callback(channel.close)
-        work["dispatch"] = Dispatcher(database, {"sms": channel}).run
+        work["dispatch"] = Dispatcher(database, {"sms": channel}, protocol=app.state.protocol).run
     elif settings.dispatch:
         log.warning(
             "no_telephone",

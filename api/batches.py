@@ -80,12 +80,12 @@ _refused: Final = msgspec.json.Decoder(WireRefused)
 
 @dataclass(slots=True)
 class Received:
-    """A decoded body. ``places`` are the readings' places in the list that was sent, of which there were ``total``."""
+    """A decoded body; ``places`` and ``refused_places`` say where in its list each item was sent."""
 
-    total: int
     readings: Sequence[WireReading]
     places: NDArray[np.int64]
     refused: Sequence[WireRefused]
+    refused_places: Sequence[int]
     rejected: list[Rejection] = field(default_factory=list)
     rejected_refusals: list[Rejection] = field(default_factory=list)
 
@@ -98,7 +98,7 @@ def decode(body: bytes) -> Received:
         return _decode_apart(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(body, error) from error
-    return Received(len(whole.readings), whole.readings, np.arange(len(whole.readings)), whole.refused)
+    return Received(whole.readings, np.arange(len(whole.readings)), whole.refused, range(len(whole.refused)))
 
 
 def _decode_apart(body: bytes) -> Received:
@@ -115,8 +115,8 @@ def _decode_apart(body: bytes) -> Received:
                 field=name,
             )
     readings, places, rejected = _each(_reading, apart.readings)
-    refused, _, rejected_refusals = _each(_refused, apart.refused)
-    return Received(len(apart.readings), readings, np.array(places, np.int64), refused, rejected, rejected_refusals)
+    refused, refused_places, rejected_refusals = _each(_refused, apart.refused)
+    return Received(readings, np.array(places, np.int64), refused, refused_places, rejected, rejected_refusals)
 
 
 def _each(
@@ -147,9 +147,10 @@ def malformed(body: bytes, error: Exception) -> Problem:
 
 
 def _words(error: Exception) -> tuple[str, str | None]:
-    text, _, path = str(error).partition(" - at `$")
+    text, _, path = str(error).partition(" - at ")
     text = re.sub(r"^JSON is malformed: | \(byte \d+\)$", "", text)
-    return text, path.rstrip("`").lstrip(".") or None
+    named = re.search(r"\$\.?([^`]+)", path) or re.search(r"required field `([^`]+)`", text)
+    return text, named[1] if named else None
 
 
 def _position(body: bytes, error: Exception) -> int:
@@ -178,6 +179,10 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.value)
+
+    def with_more(self, more: Columns) -> Columns:
+        """These rows and then those of ``more``."""
+        return Columns(*(np.concatenate([getattr(self, n), getattr(more, n)]) for n in self.__slots__))
 
     def where(self, rows: NDArray[Any]) -> Columns:
         """Only these rows: a mask or row numbers."""

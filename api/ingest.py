@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from api import batches, metrics
 from api.batches import Columns, Received, Rejection, WireRefused
 from api.gateways import Gatekeeper, Known
-from api.plausibility import REASONS, judge_clocks, unusable
+from api.plausibility import REASONS, judge_clocks, unusable, without_partner
 from api.problems import Problem
 from devices.readings import METRICS, METRICS_BY_CODE, Quality
 from store import gateways, readings
@@ -40,17 +41,27 @@ class Outcome(msgspec.Struct, omit_defaults=True):
     rejected_refusals: list[Rejection] = []
 
 
-@router.post("/readings", summary="Hand over readings", max_body_size=batches.MOST_BYTES)
+@router.post("/readings", summary="Hand over readings", max_body_size=sys.maxsize)
 async def post_readings(request: Request) -> Response:
     """Store ``readings`` (and note ``refused`` packets) and say what became of each; what is answered is durable."""
     gatekeeper: Gatekeeper = request.app.state.gatekeeper
     known = await gatekeeper.admit(request)
-    received = batches.decode(await request.body())
+    received = batches.decode(await _body(request))
     if _names_a_stranger(received, known):
         # A rejected reading is lost to the gateway's queue: never judge by a remembered list of devices.
         known = await gatekeeper.admit(request, fresh=True)
     outcome = await accept(request.app.state.database, known, received, datetime.now(UTC))
     return Response(msgspec.json.encode(outcome), media_type="application/json")
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than a batch may be long."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > batches.MOST_BYTES:
+            raise Problem(413, "too_large", f"a batch has at most {batches.MOST_BYTES} bytes; send it in parts")
+    return bytes(body)
 
 
 def _names_a_stranger(received: Received, known: Known) -> bool:
@@ -66,14 +77,15 @@ async def accept(database: Database, known: Known, received: Received, now: date
     refused = [r for r in received.refused if r.device in known.devices]
     _require_a_known_device(known, received, rejected, columns, refused)
     judge_clocks(columns, now)
-    reason = unusable(columns)
-    stored = await _store(database, known, received, columns, reason, refused, now)
+    async with database.service() as c:
+        reason = await _judge(c, columns)
+        stored = await _store(c, known, received, columns, reason, refused, now)
     outcome = Outcome(
         stored.accepted,
         stored.duplicate,
         stored.quarantined,
         rejected,
-        [*received.rejected_refusals, *_unknown_refusals(received, known)],
+        sorted([*received.rejected_refusals, *_unknown_refusals(received, known)], key=lambda r: r.index),
     )
     _count(known, outcome, reason, refused)
     return outcome
@@ -99,7 +111,7 @@ def _unknown_refusals(received: Received, known: Known) -> list[Rejection]:
     words = "this device is not one of this gateway's"
     return [
         Rejection(place, "unknown_device", words, "device")
-        for place, r in enumerate(received.refused)
+        for place, r in zip(received.refused_places, received.refused, strict=True)
         if r.device not in known.devices
     ]
 
@@ -111,8 +123,24 @@ class _Stored:
     quarantined: int = 0
 
 
+async def _judge(c: Connection, columns: Columns) -> NDArray[np.int8]:
+    """Why each reading is not usable. A batch may end in the middle of a measurement: then the record has its other half."""
+    alone = without_partner(columns)
+    if not len(alone):
+        return unusable(columns)
+    halves = columns.where(alone)
+    stored = await readings.pressures_at(c, halves.resident_id, halves.device_id, halves.measured_at)
+    if not stored:
+        return unusable(columns)
+    row, metric, value = (np.array(column) for column in zip(*stored, strict=True))
+    beside = halves.where(row)
+    beside.metric[:], beside.value[:] = metric, value
+    # What came with the batch stands behind, where it counts if the record has the same.
+    return unusable(beside.with_more(columns))[len(beside) :]
+
+
 async def _store(
-    database: Database,
+    c: Connection,
     known: Known,
     received: Received,
     columns: Columns,
@@ -124,17 +152,16 @@ async def _store(
     bad = np.flatnonzero(reason)
     gateway = known.gateway.id
     accepted = duplicate = quarantined = 0
-    async with database.service() as c:
-        if len(good):
-            inserted = await readings.insert(c, _incoming(gateway, now, received, good))
-            accepted, duplicate = inserted.accepted, inserted.duplicate
-            await _note_batteries(c, good, now)
-        if len(bad):
-            items = [_quarantined(gateway, received, columns, row, int(reason[row])) for row in bad.tolist()]
-            quarantined = await readings.quarantine(c, items)
-            duplicate += len(items) - quarantined
-        if refused:
-            await readings.quarantine(c, [_refusal(known, r) for r in refused])
+    if len(good):
+        inserted = await readings.insert(c, _incoming(gateway, now, received, good))
+        accepted, duplicate = inserted.accepted, inserted.duplicate
+        await _note_batteries(c, good, now)
+    if len(bad):
+        items = [_quarantined(gateway, received, columns, row, int(reason[row])) for row in bad.tolist()]
+        quarantined = await readings.quarantine(c, items)
+        duplicate += len(items) - quarantined
+    if refused:
+        await readings.quarantine(c, [_refusal(known, r) for r in refused])
     return _Stored(accepted, duplicate, quarantined)
 
 

@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
+from alerts.worker import NAME as WATCH_NAME
 from store import feed, gateways, messages, readings
 from store.postgres import Database, Unavailable
 
@@ -51,7 +52,6 @@ _OLDEST_TRANSACTION: Final = Gauge(
     "Age of the oldest open writing transaction: while it lasts the watch must wait.",
 )
 
-WATCH_NAME: Final = "live"
 SILENT_AFTER: Final = timedelta(minutes=2)
 
 

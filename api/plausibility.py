@@ -55,6 +55,17 @@ def unusable(columns: Columns) -> NDArray[np.int8]:
     return reason
 
 
+def without_partner(columns: Columns) -> NDArray[np.int64]:
+    """The rows of systolic and diastolic values whose other half is not in the batch: it may have come before."""
+    rows = np.flatnonzero((columns.metric == _SYSTOLIC) | (columns.metric == _DIASTOLIC))
+    if not len(rows):
+        return rows
+    group = _inflation(columns.device_id[rows], columns.measured_at[rows])
+    halves = np.zeros((2, int(group.max()) + 1), np.bool_)
+    halves[(columns.metric[rows] == _DIASTOLIC).astype(np.int64), group] = True
+    return rows[~halves.all(axis=0)[group]]
+
+
 def _inflation(device: NDArray[np.int32], measured_at: NDArray[np.datetime64]) -> NDArray[np.int64]:
     order = np.lexsort((device, measured_at))
     d, t = device[order], measured_at[order]

@@ -9,7 +9,8 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from api.metrics import SILENT_AFTER, WATCH_NAME
+from alerts.worker import NAME as WATCH_NAME
+from api.metrics import SILENT_AFTER
 from store import alerts, feed, gateways, messages, readings
 from store.gateways import Gateway
 from store.migrate import lacking

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
-from devices.readings import METRICS_BY_CODE
+from devices.readings import METRICS, METRICS_BY_CODE
 from store.columns import Float8, Int2, Int4, Time, use_columns
 from store.postgres import Connection, rows, value
 
+_PRESSURES: Final = tuple(METRICS[n].code for n in ("systolic", "diastolic", "mean_arterial_pressure"))
 UNKNOWN_USER: Final = 255
 """The Blood Pressure Service's own word for a user it does not know."""
 
@@ -181,6 +182,23 @@ async def _insert_details(c: Connection, batch: Incoming) -> None:
                 for i, detail in batch.details.items()
             ],
         )
+
+
+async def pressures_at(
+    c: Connection,
+    resident_id: NDArray[np.int32],
+    device_id: NDArray[np.int32],
+    measured_at: NDArray[np.datetime64],
+) -> list[tuple[int, int, float]]:
+    """Blood pressures already stored for these moments: (row of the arguments, metric, value in mm[Hg])."""
+    async with c.cursor() as cursor:
+        use_columns(cursor)
+        await cursor.execute(
+            "SELECT (q.n - 1)::int, r.metric, r.value FROM unnest(%s, %s, %s) WITH ORDINALITY q(resident_id, device_id, measured_at, n) "
+            "JOIN reading r USING (resident_id, device_id, measured_at) WHERE r.metric = ANY(%s)",
+            [Int4(resident_id), Int4(device_id), Time(measured_at), list(_PRESSURES)],
+        )
+        return await cursor.fetchall()
 
 
 async def quarantine(c: Connection, items: Sequence[Quarantined]) -> int:
