@@ -198,23 +198,28 @@ class Engine:
         c = self._of_this_device(c.where(c.at >= c.received - p.expires_us[c.rule]))
         if not len(c.cell):
             return
-        values = self._values(c)
         over = self._over(c)
         self._remember(c, over)
-        newest = s.ring_at[c.cell, 0]
-        is_newest, newest_over = c.at == newest, s.ring_over[c.cell, 0]
+        loud = self._loud(c, over)
+        if loud.any():
+            self._decide(c.where(loud), over[loud], out)
+
+    def _decide(self, c: _Cells, over: Bools, out: _Firings) -> None:
+        """Raise, ask, answer or clear, by the measurement that has just found its place."""
+        p, s = self._p, self._state
+        values = self._values(c)
         since, count = self._counted(c.cell, c.rule)
         phase = s.phase[c.cell]
         # Each event is an episode of its own, also while the alert of the one before it stands.
         phase[p.event[c.rule] & (phase == ACTIVE) & over & (c.at > s.last_at[c.cell])] = CALM
-        self._keep_values(c, values, over & (c.at >= since) & ((count == 1) | (c.at < s.first_at[c.cell])), over)
+        first = over & (c.at >= since) & ((count == 1) | (c.at < s.first_at[c.cell]))
+        self._keep_values(c, values, first, over & (c.at > s.last_at[c.cell]))
+        is_newest, newest_over = c.at == s.ring_at[c.cell, 0], s.ring_over[c.cell, 0]
         enough = over & newest_over & (count >= p.k[c.rule])
-        settled = is_newest & ~newest_over & ~p.event[c.rule]
-        excess = p.sign[c.rule] * values
-        known = (~np.isnan(values) | ~p.judged[c.rule]).all(1)
-        calm = ((excess <= p.clear_from[c.rule]) | ~p.judged[c.rule]).all(1)
         raised = enough & (phase != ACTIVE)
         asked = over & is_newest & ~enough & (phase == CALM) & (p.ask_us[c.rule] > 0)
+        settled = is_newest & ~newest_over & ~p.event[c.rule]
+        known, calm = self._known_and_calm(c.rule, values)
         answered = settled & known & (phase == ASKING)
         cleared = settled & calm & (phase == ACTIVE)
         until = c.received + p.ask_us[c.rule]
@@ -225,6 +230,21 @@ class Engine:
         out.add_over("ask", c.cell[asked], count[asked], until[asked])
         out.add("answered", c.cell[answered], c.at[answered], values[answered])
         out.add("clear", c.cell[cleared], c.at[cleared], values[cleared])
+
+    def _known_and_calm(self, rule: Rows, values: Floats) -> tuple[Bools, Bools]:
+        """Whether all that the rule judges has come, and whether all of it is back behind its clear level."""
+        p = self._p
+        unjudged = ~p.judged[rule]
+        known: Bools = np.all(unjudged | ~np.isnan(values), axis=1)
+        calm: Bools = np.all(unjudged | (p.sign[rule] * values <= p.clear_from[rule]), axis=1)
+        return known, calm
+
+    def _loud(self, c: _Cells, over: Bools) -> Bools:
+        """Where anything can change: hardly anywhere, for most measurements are calm after calm ones."""
+        s = self._state
+        kept: Bools = (c.at == s.first_at[c.cell]) | (c.at == s.last_at[c.cell])
+        begun: Bools = s.phase[c.cell] != CALM
+        return over | kept | begun
 
     def _settle(self, cells: Rows, phase: int, due: Int64s | None = None) -> None:
         self._state.phase[cells] = phase
@@ -288,10 +308,9 @@ class Engine:
         looked_at = (ring_at >= since[:, None]) & p.looked_at[rule]
         return since, (looked_at & s.ring_over[cell]).sum(1)
 
-    def _keep_values(self, c: _Cells, values: Floats, first: Bools, over: Bools) -> None:
+    def _keep_values(self, c: _Cells, values: Floats, first: Bools, last: Bools) -> None:
         """Keep the values of the first and the newest measurement that was over; one that is kept is completed."""
         s = self._state
-        last = over & (c.at > s.last_at[c.cell])
         for kept, kept_at, anew in ((s.first, s.first_at, first), (s.last, s.last_at, last)):
             same = c.at == kept_at[c.cell]
             take = anew | same
