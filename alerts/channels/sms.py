@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Awaitable
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
 
 import aiohttp
@@ -25,12 +25,14 @@ from store.messages import MessageRow
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 STATUS_PATH: Final = "/webhooks/twilio/status"
 SEND_TIMEOUT_S: Final = 8.0
 """From the first byte to the last: a sender that hangs longer has lost its answer."""
 _LOOK_BACK: Final = timedelta(minutes=1)
 """Twilio's clock is not ours, and its times are whole seconds."""
-_LOOKED_THROUGH: Final = 50
+_PAGE: Final = 200
 _VALIDITY_S: Final = (6, 36_000)
 """Twilio takes 1 to 36,000 s and recommends more than 5."""
 
@@ -82,10 +84,16 @@ class SmsChannel:
         Searched by number alone: a message that still waits in Twilio's queue has no ``DateSent`` yet.
         """
         since = (message.sending_at or message.created_at) - _LOOK_BACK
-        found = await self._ask(
-            self._twilio.messages.list_async(to=message.phone, limit=_LOOKED_THROUGH, page_size=_LOOKED_THROUGH)
-        )
-        return [_receipt(sms) for sms in _same(found, message.body, since)]
+        return await self._ask(self._same(message, since.replace(microsecond=0)))
+
+    async def _same(self, message: MessageRow, since: datetime) -> list[Receipt]:
+        found: list[Receipt] = []
+        async for sms in await self._twilio.messages.stream_async(to=message.phone, page_size=_PAGE):
+            if sms.date_created is not None and sms.date_created < since:
+                break
+            if sms.body == message.body:
+                found.append(_receipt(sms))
+        return found
 
     async def status(self, sid: str) -> Receipt:
         """How a message fares, for when its callback never came."""
@@ -103,7 +111,7 @@ class SmsChannel:
             self._client = Client(*self._credentials, http_client=_HttpClient(self._base_url))
         return self._client
 
-    async def _ask(self, request: Any) -> Any:
+    async def _ask(self, request: Awaitable[T]) -> T:
         try:
             return await request
         except (TwilioRestException, TwilioServiceException) as error:
@@ -145,10 +153,6 @@ def _meaning(error: TwilioRestException | TwilioServiceException) -> SendError:
     if code in _BUSY or error.status == 429 or error.status >= 500:
         return TryAgain(str(code), words)
     return Unreachable(str(code), words)
-
-
-def _same(found: Iterable[Any], body: str, since: datetime) -> list[Any]:
-    return [sms for sms in found if sms.body == body and (sms.date_created or since) >= since.replace(microsecond=0)]
 
 
 def _receipt(sms: Any) -> Receipt:

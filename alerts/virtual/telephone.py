@@ -47,7 +47,11 @@ _PAGE_SIZE_MOST: Final = 1000
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the network is set up. ``delivery_s`` is how long each leg of a message's way takes."""
+    """How the network is set up.
+
+    ``delivery_s`` is how long each leg of a message's way takes, ``answer_s`` how long the API takes to answer
+    after it has the message.
+    """
 
     account: str
     token: str
@@ -55,6 +59,7 @@ class Settings:
     service_url: str
     owners: Mapping[str, Owner]
     delivery_s: float = 0.25
+    answer_s: float = 0.0
 
 
 class Telephone:
@@ -117,6 +122,7 @@ class Telephone:
         self._tell()
         if fault and fault.hangs:
             await self._hang()
+        await asyncio.sleep(self.settings.answer_s)
         return JSONResponse(sms.resource(self.settings.account), status_code=201)
 
     async def listing(self, request: Request) -> Response:

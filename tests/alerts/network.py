@@ -122,14 +122,12 @@ async def serving(app: ASGIApp, port: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def telephone_line(
-    door: ASGIApp | None, port: int | None = None, delivery_s: float = 0.02
-) -> AsyncIterator[Line]:
+async def telephone_line(door: ASGIApp | None, port: int | None = None, answer_s: float = 0) -> AsyncIterator[Line]:
     """A network whose callbacks and replies come in at ``door``; without one nobody answers them."""
     service_port, own_port = port or free_port(), free_port()
     service_url, url = f"http://127.0.0.1:{service_port}", f"http://127.0.0.1:{own_port}"
     owners = {"+8613900000002": Owner("李娜", "Li Na", "care_worker")}
-    telephone = Telephone(Settings(ACCOUNT, TOKEN, NUMBER, service_url, owners, delivery_s))
+    telephone = Telephone(Settings(ACCOUNT, TOKEN, NUMBER, service_url, owners, 0.02, answer_s))
     recorder = Recorder(telephone.app())
     channel = SmsChannel(ACCOUNT, TOKEN, NUMBER, service_url, url)
     async with serving(recorder, own_port), httpx.AsyncClient(base_url=url, timeout=30) as client:
@@ -152,11 +150,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-async def until(condition: Any, within_s: float = 10) -> None:
+async def until(condition: Any, within_s: float = 10, every_s: float = 0.01) -> None:
     """Wait until something holds, whether it is asked directly or awaited; fails when it does not in time."""
     async with asyncio.timeout(within_s):
         while True:
             holds = condition()
             if await holds if asyncio.iscoroutine(holds) else holds:
                 return
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(every_s)

@@ -130,6 +130,14 @@ async def test_only_the_same_words_of_this_time_are_taken_for_the_message(line: 
     assert await line.channel.find(tomorrow) == []
 
 
+async def test_a_message_is_found_however_many_came_after_it(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sms, "_PAGE", 2)
+    sent = await line.channel.send(message())
+    for n in range(5):
+        await line.channel.send(message(f"number {n}"))
+    assert [r.sid for r in await line.channel.find(message())] == [sent.sid]
+
+
 async def test_an_earlier_same_message_comes_after_the_newest(line: Line) -> None:
     first, second = await line.channel.send(message()), await line.channel.send(message())
     assert [r.sid for r in await line.channel.find(message())] == [second.sid, first.sid]
