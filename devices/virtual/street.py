@@ -35,6 +35,14 @@ class Homes(msgspec.Struct):
     devices: list[Plate]
 
 
+class _Sink(StreamPacketSink):
+    """The way to a gateway, as long as there is one."""
+
+    def on_packet(self, packet: bytes) -> None:
+        if not self.transport.is_closing():
+            super().on_packet(packet)
+
+
 class _Socket(StreamPacketSource):
     """One gateway's HCI connection."""
 
@@ -52,20 +60,25 @@ class _Socket(StreamPacketSource):
         self._open.add(self)
         # A controller of its own: the gateway sets the address it is known by.
         address = f"00:F0:F0:F0:{self._number >> 8 & 0xFF:02X}:{self._number & 0xFF:02X}"
-        sink = StreamPacketSink(transport)
+        sink = _Sink(transport)
         self._controller = VirtualController(
             f"gateway {self._number}", self._air, address, host_source=self, host_sink=sink
         )
 
     def connection_lost(self, error: Exception | None) -> None:
         self._open.discard(self)
-        if self._controller is not None:
-            self._air.remove_controller(self._controller)
+        self._leave_the_air()
 
     def hang_up(self) -> None:
         """Take the air away from this gateway."""
+        self._leave_the_air()
         if self._transport is not None:
-            self._transport.abort()
+            self._transport.close()
+
+    def _leave_the_air(self) -> None:
+        controller, self._controller = self._controller, None
+        if controller is not None:
+            self._air.remove_controller(controller)
 
 
 class Street:

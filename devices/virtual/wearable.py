@@ -30,7 +30,7 @@ class Wearable(Twin):
     """A wearable on ``body``."""
 
     def __init__(self, air: Air, plate: Plate) -> None:
-        super().__init__(air, plate, advertise_every_ms=1000)
+        super().__init__(air, plate, advertise_every_ms=500)
         self.body = Body(zlib.crc32(plate.address.encode()))
         self._presses = 0
         self._sequence = 0

@@ -70,10 +70,12 @@ class Home:
     async def open_street(self) -> None:
         await self.street.start(self._folder / "radio", self._folder / "control")
 
-    def start_gateway(self, *devices: Configured, outbox: Outbox | None = None) -> Collector:
+    def start_gateway(
+        self, *devices: Configured, outbox: Outbox | None = None, radio: VirtualRadio | None = None
+    ) -> Collector:
         self.outbox = outbox or self.outbox
         self.desk = Desk(self.outbox)
-        self.radio = VirtualRadio(f"unix:{self._folder / 'radio'}")
+        self.radio = radio or VirtualRadio(f"unix:{self._folder / 'radio'}")
         collector = Collector(self.desk, self.radio, devices or DEVICES, patience=self._patience)
         self._gateway = asyncio.get_running_loop().create_task(collector.run())
         return collector

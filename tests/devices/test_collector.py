@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from devices.collector import Configured
 from devices.gatt.blood_pressure import Status
 from devices.outbox import Outbox
 from devices.readings import Quality
+from devices.virtual.backend import VirtualRadio
 from devices.virtual.cuff import Measurement
-from tests.devices.home import BINDKEY, BUTTON, CUFF, DEVICES, WEARABLE, home, until
+from tests.devices.home import BINDKEY, BUTTON, CUFF, DEVICES, QUICK, WEARABLE, home, until
 
 pytestmark = pytest.mark.anyio
 
@@ -302,3 +304,38 @@ async def test_a_kind_the_gateway_does_not_know_is_said(tmp_path: Path) -> None:
 
 def _local() -> datetime:
     return datetime.now().astimezone().replace(tzinfo=None)
+
+
+class Deaf(VirtualRadio):
+    """A real virtual radio whose scanner can go deaf; counts how often it was power-cycled."""
+
+    resets = 0
+    deaf = True
+
+    async def reset(self) -> None:
+        self.resets += 1
+        self.deaf = self.resets < 3  # opened, then power-cycled in vain, then heard again
+        await super().reset()
+
+    def _heard(self, advertisement: object) -> None:
+        if not self.deaf:
+            super()._heard(advertisement)
+
+
+async def test_a_scanner_that_goes_deaf_is_started_anew_and_the_adapter_power_cycled(tmp_path: Path) -> None:
+    impatient = replace(QUICK, silence=0.15, silence_most=0.3)
+    async with home(tmp_path, impatient) as h:
+        radio = Deaf(f"unix:{tmp_path / 'radio'}")
+        h.start_gateway(radio=radio)
+        await h.cuff.measure(measured(120))
+        await until(lambda: h.values("systolic"))
+        assert radio.resets == 3
+
+
+async def test_a_silence_does_not_cost_a_link_that_lives(tmp_path: Path) -> None:
+    async with home(tmp_path, replace(QUICK, silence=0.2, silence_most=0.2)) as h:
+        h.start_gateway()
+        await until(lambda: h.wearable.connections)
+        link = h.wearable.connections[0]
+        await asyncio.sleep(0.9)  # the only device on the air is linked, so nothing is heard
+        assert h.wearable.connections == [link]
