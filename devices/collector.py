@@ -107,6 +107,7 @@ class Collector:
         for address, known in list(self._devices.items()):
             if known.driver.device != wanted.get(address):
                 del self._devices[address]
+                self._desk.health.pop(address, None)
                 if known.visit is not None:
                     known.visit.cancel()
         for address, device in wanted.items():
@@ -223,6 +224,10 @@ class Collector:
             device.not_before = time.monotonic() + self._patience.full
         except _TROUBLES as error:
             await self._failed(device, driver, error)
+        except Exception as error:
+            # What nobody foresaw in one device's visit must not end the collecting of the others.
+            log.exception("a visit to %s failed", driver.address)
+            await self._failed(device, driver, error)
         else:
             device.failures = device.keys_missing = 0
             device.not_before = time.monotonic() + self._patience.between
@@ -235,10 +240,9 @@ class Collector:
         try:
             if not await self._connect(device, link):
                 return
-            health = self._desk.of(driver.address)
-            health.trouble = None
+            self._desk.well(driver.address)
             await driver.collect(link)
-            health.last_seen_at = self._desk.now()
+            self._desk.of(driver.address).last_seen_at = self._desk.now()
         finally:
             await link.end()
 
@@ -261,6 +265,8 @@ class Collector:
         return True
 
     async def _failed(self, device: _Device, driver: Visited, error: Exception) -> None:
+        if self._radio.lost.is_set():
+            return  # not the device's fault
         device.failures += 1
         pause = self._backoff(device.failures)
         device.not_before = time.monotonic() + pause

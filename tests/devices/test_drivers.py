@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devices.desk import Desk
@@ -71,6 +71,7 @@ def test_a_cuffs_time_is_the_homes_own(desk: Desk) -> None:
     assert desk.utc(datetime(1582, 1, 1)).tzinfo is UTC  # noqa: DTZ001
 
 
+@settings(max_examples=40)
 @given(raw=st.binary(max_size=40))
 def test_no_bytes_a_cuff_may_send_do_more_than_be_kept_or_refused(
     tmp_path_factory: pytest.TempPathFactory, raw: bytes
