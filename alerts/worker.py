@@ -39,8 +39,8 @@ _BATCHES: Final = 200
 """Accepted batches judged in one round at most, so that a backlog is worked off and a round stays short."""
 _LOOK_S: Final = 1.0
 """How long to wait without a notification: one that was lost is made up for by looking."""
-_UNSAFE_S: Final = 0.004
-"""How soon to look again when something is there and an earlier transaction still runs."""
+_UNSAFE_S: Final = (0.004, 0.1)
+"""How soon to look again, at first and at most, when something is there and an earlier transaction still runs."""
 _ENROL_EVERY: Final = timedelta(minutes=1)
 _WAIT_S: Final = (0.2, 5.0)
 
@@ -73,6 +73,7 @@ class Watch:
         self._judged_at: datetime | None = None
         self._enrolled_at: datetime | None = None
         self._received = np.datetime64(0, "us")
+        self._unsafe_s = _UNSAFE_S[0]
 
     async def run(self) -> None:
         """Watch until cancelled. While the database is away it waits, and goes on where it stood."""
@@ -163,7 +164,9 @@ class Watch:
 
     async def _idle_s(self, c: Connection, engine: Engine, now: datetime) -> float:
         if await feed.waiting(c, self._place):
-            return _UNSAFE_S
+            pause_s, self._unsafe_s = self._unsafe_s, min(2 * self._unsafe_s, _UNSAFE_S[1])
+            return pause_s
+        self._unsafe_s = _UNSAFE_S[0]
         wake_at = engine.wake_at()
         if wake_at is None:
             return _LOOK_S

@@ -49,9 +49,10 @@ class Home:
     async def judged(self) -> None:
         """Let the watch work until nothing is left."""
         for _ in range(20):
-            if await self.watch.round() > 0.01:
+            wait_s = await self.watch.round()
+            if wait_s > 0.1:
                 return
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(wait_s)
         raise AssertionError("the watch does not come to rest")
 
     async def open_alerts(self) -> list[alerts.AlertRow]:

@@ -1,0 +1,201 @@
+"""An alert is there once, is changed by one at a time, and keeps its whole trail."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+import psycopg
+import pytest
+
+from store import alerts, duties, messages
+from store.postgres import Connection, Database
+from tests.household import NOW, Household, furnish
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def home(database: Database) -> Household:
+    async with database.service() as c:
+        return await furnish(c)
+
+
+async def raised(
+    c: Connection, resident: int, rule: str = "fall", priority: str = "high", at: datetime = NOW
+) -> int | None:
+    return await alerts.insert(
+        c,
+        resident_id=resident,
+        rule=rule,
+        protocol="2026-11-01",
+        priority=priority,
+        kind="event",
+        happened_at=at,
+        raised_at=at,
+        evidence={"probability": 0.97},
+    )
+
+
+async def called(c: Connection, alert_id: int, home: Household, step: int = 1, purpose: str = "alert") -> int | None:
+    return await messages.add(
+        c,
+        alert_id=alert_id,
+        resident_id=home.wang,
+        step=step,
+        purpose=purpose,
+        person_id=home.li_na.id,
+        channel="sms",
+        phone="+8613900000002",
+        language="zh_Hans",
+        body="请去看看",
+        due_at=NOW,
+        expires_at=NOW + timedelta(minutes=15),
+    )
+
+
+async def test_a_rule_has_one_open_alert_for_a_resident(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        assert await raised(c, home.wang) is not None
+        assert await raised(c, home.wang, at=NOW + timedelta(minutes=1)) is None
+        assert await raised(c, home.zhao) is not None
+        assert await raised(c, home.wang, "help_call") is not None
+
+
+async def test_the_same_moment_is_never_raised_twice_not_even_after_it_is_closed(
+    database: Database, home: Household
+) -> None:
+    async with database.service() as c:
+        number = await raised(c, home.wang)
+        assert number is not None
+        await alerts.update(c, number, {"state": "resolved"})
+        assert await raised(c, home.wang) is None
+        assert await raised(c, home.wang, at=NOW + timedelta(days=1)) is not None
+
+
+async def test_the_worst_come_first_and_the_oldest_of_them(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        for n, (rule, priority) in enumerate([("a", "low"), ("b", "high"), ("c", "medium"), ("d", "high")]):
+            await raised(c, home.wang, rule, priority, NOW + timedelta(minutes=n))
+        assert [row.rule for row in await alerts.open_alerts(c)] == ["b", "d", "c", "a"]
+        assert [row.rule for row in await alerts.of_resident(c, home.wang, 2)] == ["d", "c"]
+
+
+async def test_an_alert_that_somebody_holds_is_passed_over_by_the_ladder(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        for rule in ("a", "b"):
+            number = await raised(c, home.wang, rule)
+            assert number is not None
+            await alerts.update(c, number, {"climb_at": NOW, "step": 1})
+    async with database.service() as one, database.service() as other:
+        [held] = await alerts.due_to_climb(one, NOW, 1)
+        assert held.rule == "a"
+        assert [row.rule for row in await alerts.due_to_climb(other, NOW, 10)] == ["b"]
+        assert await alerts.next_climb(other) == NOW
+
+
+async def test_two_who_change_an_alert_at_once_come_one_after_the_other(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        number = await raised(c, home.wang)
+        assert number is not None
+
+    async def count_up() -> None:
+        async with database.service() as c:
+            row = await alerts.for_update(c, number)
+            assert row is not None
+            await asyncio.sleep(0.01)
+            await alerts.update(c, number, {"rounds": row.rounds + 1})
+
+    await asyncio.gather(*(count_up() for _ in range(5)))
+    async with database.service() as c:
+        row = await alerts.alert(c, number)
+    assert row is not None
+    assert row.rounds == 5
+
+
+async def test_the_smallest_free_number_is_given_and_freed_when_its_alert_is_closed(
+    database: Database, home: Household
+) -> None:
+    async with database.service() as c:
+        numbers = []
+        for rule in ("a", "b", "c"):
+            number = await raised(c, home.wang, rule)
+            assert number is not None
+            await alerts.update(c, number, {"reply_code": await alerts.free_reply_code(c)})
+            numbers.append(number)
+        assert await alerts.free_reply_code(c) == 14
+        await alerts.update(c, numbers[1], {"state": "resolved"})
+        assert await alerts.free_reply_code(c) == 12
+
+
+async def test_a_number_means_the_alert_only_to_whom_it_was_sent(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        number = await raised(c, home.wang)
+        assert number is not None
+        await alerts.update(c, number, {"reply_code": 27})
+        await called(c, number, home)
+        found = await alerts.by_reply_code(c, home.li_na.id, 27)
+        assert found is not None
+        assert found.id == number
+        assert await alerts.by_reply_code(c, home.chen.id, 27) is None
+        assert await alerts.by_reply_code(c, home.li_na.id, 28) is None
+        assert [row.id for row in await alerts.waiting_for(c, home.li_na.id)] == [number]
+        assert await alerts.waiting_for(c, home.chen.id) == []
+
+
+async def test_who_cannot_be_reached_or_cannot_come_is_known_for_a_while(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        number = await raised(c, home.wang)
+        assert number is not None
+        message = await called(c, number, home)
+        assert message is not None
+        await messages.update(c, message, {"state": "failed", "sending_at": NOW})
+        await alerts.add_event(c, number, home.wang, "declined", at=NOW, person_id=home.chen.id)
+        assert await alerts.out_of_reach(c, number, NOW) == {home.li_na.id, home.chen.id}
+        assert await alerts.out_of_reach(c, number, NOW + timedelta(seconds=1)) == set()
+
+
+async def test_the_trail_is_kept_in_order_and_cannot_be_taken_away(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        number = await raised(c, home.wang)
+        assert number is not None
+        for kind in ("raised", "called", "acknowledged"):
+            await alerts.add_event(c, number, home.wang, kind, at=NOW, person_id=home.li_na.id)
+        steps = (await alerts.trail(c, [number]))[number]
+        assert [(step.kind, step.name_en) for step in steps] == [
+            ("raised", "Na Li"),
+            ("called", "Na Li"),
+            ("acknowledged", "Na Li"),
+        ]
+        assert await alerts.count_events(c, number, ["raised", "called"], NOW) == 2
+    for statement in ("DELETE FROM alert_event", "UPDATE alert_event SET kind = 'nothing'"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            async with database.service() as c:
+                await c.execute(statement.encode())
+
+
+async def test_a_question_is_open_until_it_is_answered_or_over(database: Database, home: Household) -> None:
+    until = NOW + timedelta(minutes=30)
+    async with database.service() as c:
+        for _ in range(2):
+            await alerts.ask(c, home.wang, "bp.severe", "repeat_measurement", NOW, until)
+        assert len(await alerts.open_prompts(c, home.wang, NOW)) == 1
+        assert await alerts.open_prompts(c, home.wang, until) == []
+        assert await alerts.answer_prompts(c, home.wang, "are_you_well", "well", NOW) == 0
+        assert await alerts.answer_prompts(c, home.wang, "repeat_measurement", "well", NOW) == 1
+        assert await alerts.open_prompts(c, home.wang, NOW) == []
+
+
+async def test_who_is_on_duty_is_known_by_rung_and_time(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        on_duty = await duties.on_duty(c, home.centre, NOW)
+        assert {rung: [p.name_en for p in persons] for rung, persons in on_duty.items()} == {
+            1: ["Na Li"],
+            2: ["Chen Jing"],
+            3: ["Zhou Min"],
+        }
+        last = await duties.last_end(c, home.centre)
+        assert last is not None
+        assert await duties.on_duty(c, home.centre, last) == {}
+        await c.execute("UPDATE person SET phone = NULL WHERE id = %s", [home.li_na.id])
+        assert 1 not in await duties.on_duty(c, home.centre, NOW)
