@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -109,6 +110,15 @@ def test_half_a_normal_measurement_answers_nothing(day: Day) -> None:
     assert day.hear(heard("systolic", 158, 8)) == []
     assert day.hear(heard("diastolic", 112, 8)) == [("bp.severe", "raise")]
     assert day.firings[0].evidence["systolic"] == 158
+
+
+def test_what_comes_later_of_a_measurement_is_named_in_the_evidence() -> None:
+    engine = Engine(Protocol("no question", "", (dataclasses.replace(rule("bp.severe"), ask=None),)))
+    first, second = pressure(192, 100, 0, received=1), pressure(188, 116, 5)
+    assert engine.step(batch(first[:1]), when(1)) == []
+    assert engine.step(batch(first[1:]), when(1)) == []
+    (raised,) = engine.step(batch(second), when(5))
+    assert (raised.evidence["first_systolic"], raised.evidence["first_diastolic"]) == (192, 100)
 
 
 def test_no_repeat_within_half_an_hour_calls(day: Day) -> None:
