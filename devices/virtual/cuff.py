@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from bumble.att import ATT_Error, ErrorCode
 from bumble.core import UUID, BaseBumbleError
@@ -54,6 +55,7 @@ class Cuff(Twin):
         self.memory: list[bytes] = []
         self.doubled = False
         self._calls = 0
+        self._zone = ZoneInfo(plate.time_zone) if plate.time_zone else None
         self._clock_error = timedelta()
         self._last: datetime | None = None
         encrypted = Perms.READ_REQUIRES_ENCRYPTION | Perms.WRITE_REQUIRES_ENCRYPTION
@@ -89,11 +91,14 @@ class Cuff(Twin):
 
     def now(self) -> datetime:
         """The cuff's own clock: local time without a zone, to the second."""
-        return (_local_now() + self._clock_error).replace(microsecond=0)
+        return (self._wall_clock() + self._clock_error).replace(microsecond=0)
 
     def set_clock(self, shows: datetime) -> None:
         """Let the cuff's clock show this local time, as after a change of battery."""
-        self._clock_error = shows - _local_now()
+        self._clock_error = shows - self._wall_clock()
+
+    def _wall_clock(self) -> datetime:
+        return datetime.now(UTC).astimezone(self._zone).replace(tzinfo=None)
 
     async def measure(self, measurement: Measurement) -> datetime:
         """Measure, keep the record and call for the gateway. The answer is the cuff's time of it."""
@@ -193,7 +198,3 @@ def _record(measurement: Measurement, taken: datetime) -> bytes:
             status=blood_pressure.Status(measurement.status),
         )
     )
-
-
-def _local_now() -> datetime:
-    return datetime.now().astimezone().replace(tzinfo=None)

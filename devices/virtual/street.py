@@ -13,8 +13,10 @@ import itertools
 import signal
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from bumble.transport.common import StreamPacketSink, StreamPacketSource
@@ -30,9 +32,10 @@ _TWINS: Final[dict[str, type[Twin]]] = {"blood_pressure": Cuff, "wearable": Wear
 
 
 class Homes(msgspec.Struct):
-    """The file that names the street's devices."""
+    """The file that names the street's devices. ``time_zone`` is that of those that name none of their own."""
 
     devices: list[Plate]
+    time_zone: str | None = None
 
 
 class _Sink(StreamPacketSink):
@@ -118,9 +121,13 @@ class Street:
 def read_homes(path: Path) -> list[Plate]:
     """The devices in a homes file. ``ValueError`` in words when it is not one."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Homes).devices
-    except (OSError, msgspec.MsgspecError) as error:
+        homes = msgspec.json.decode(path.read_bytes(), type=Homes)
+        plates = [replace(plate, time_zone=plate.time_zone or homes.time_zone) for plate in homes.devices]
+        for zone in {plate.time_zone for plate in plates if plate.time_zone}:
+            ZoneInfo(zone)
+    except (OSError, msgspec.MsgspecError, ZoneInfoNotFoundError) as error:
         raise ValueError(f"{path} is no list of homes: {error}") from error
+    return plates
 
 
 async def live(plates: Sequence[Plate], radio: Path, control: Path) -> None:

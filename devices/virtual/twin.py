@@ -24,7 +24,11 @@ _BATTERY_LEVEL: Final = UUID.from_16_bits(0x2A19)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plate:
-    """One virtual device as the list of homes names it. ``bindkey`` is 32 hexadecimal digits."""
+    """One virtual device as the list of homes names it.
+
+    ``bindkey`` is 32 hexadecimal digits. ``time_zone`` is that of its home (None: this machine's own): a new cuff's
+    clock shows its local time.
+    """
 
     address: str
     kind: Kind
@@ -35,6 +39,7 @@ class Plate:
     battery: int = 90
     bindkey: str | None = None
     rssi_dbm: int = -60
+    time_zone: str | None = None
 
 
 class Twin:

@@ -9,13 +9,17 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from devices.outbox import Outbox
 from devices.virtual.backend import open_radio
 from devices.virtual.control import Street
+from devices.virtual.cuff import Cuff
+from devices.virtual.radio import Air
 from devices.virtual.street import read_homes
 from tests.conftest import PROJECT
 from tests.devices.home import BINDKEY, BUTTON, CUFF, WEARABLE, until
@@ -147,4 +151,16 @@ def test_a_list_of_homes_that_is_none_is_refused_with_the_place(tmp_path: Path) 
     homes = tmp_path / "homes.json"
     homes.write_text('{"devices": [{"address": "C0:FF:EE:00:00:01", "kind": "toaster", "name": "T"}]}')
     with pytest.raises(ValueError, match=r"toaster.*devices\[0\]\.kind|devices"):
+        read_homes(homes)
+
+
+async def test_a_cuff_shows_the_time_of_its_home_wherever_the_street_runs(tmp_path: Path) -> None:
+    homes = tmp_path / "homes.json"
+    device = {"address": CUFF, "kind": "blood_pressure", "name": "BPM"}
+    homes.write_text(json.dumps({"devices": [device], "time_zone": "Asia/Shanghai"}))
+    (plate,) = read_homes(homes)
+    shows = Cuff(Air(), plate).now()
+    assert abs(shows - datetime.now(ZoneInfo("Asia/Shanghai")).replace(tzinfo=None)) < timedelta(seconds=2)
+    homes.write_text(json.dumps({"devices": [device], "time_zone": "Asia/Atlantis"}))
+    with pytest.raises(ValueError, match="Atlantis"):
         read_homes(homes)
