@@ -8,6 +8,7 @@ length, lower bound) followed by a length and a big-endian value per element (Po
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -58,6 +59,9 @@ class Time(_Column):
     """A column of ``datetime64[us]`` in UTC for ``timestamptz[]``."""
 
 
+_ELEMENTS: Final[dict[type[_Column], _Element]] = {Int2: _INT2, Int4: _INT4, Float8: _FLOAT8, Time: _TIMESTAMPTZ}
+
+
 def _pack(element: _Element, values: NDArray[Any]) -> bytes:
     cells = np.empty(len(values), dtype=[("size", ">i4"), ("value", element.wire)])
     cells["size"] = element.size
@@ -68,16 +72,39 @@ def _pack(element: _Element, values: NDArray[Any]) -> bytes:
     )
 
 
-def _dumper(column: type[_Column], element: _Element) -> type[Dumper]:
+_COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
+_COPY_END: Final = struct.pack(">h", -1)
+
+
+def copy_rows(columns: Sequence[_Column]) -> bytes:
+    """Columns of one length as the whole of a binary COPY, row by row.
+
+    A row is the number of its fields and, for each, its size and value (PostgreSQL manual, COPY, "Binary Format").
+    """
+    layout: list[tuple[str, str]] = [("fields", ">i2")]
+    for n, column in enumerate(columns):
+        layout += [(f"size{n}", ">i4"), (f"value{n}", _ELEMENTS[type(column)].wire)]
+    rows = np.empty(len(columns[0].values), np.dtype(layout))
+    rows["fields"] = len(columns)
+    for n, column in enumerate(columns):
+        rows[f"size{n}"] = _ELEMENTS[type(column)].size
+        rows[f"value{n}"] = _plain(column)
+    return _COPY_HEAD + rows.tobytes() + _COPY_END
+
+
+def _plain(column: _Column) -> NDArray[Any]:
+    if isinstance(column, Time):
+        return column.values.astype("datetime64[us]").astype(np.int64) - _EPOCH_US
+    return column.values
+
+
+def _dumper(element: _Element) -> type[Dumper]:
     class ColumnDumper(Dumper):
         format = Format.BINARY
         oid = element.array_oid
 
         def dump(self, obj: _Column) -> bytes:
-            values = obj.values
-            if column is Time:
-                values = values.astype("datetime64[us]").astype(np.int64) - _EPOCH_US
-            return _pack(element, values)
+            return _pack(element, _plain(obj))
 
     return ColumnDumper
 
@@ -97,9 +124,7 @@ def _loader(element: _Element) -> type[Loader]:
     return ColumnLoader
 
 
-_DUMPERS: Final = [
-    (c, _dumper(c, e)) for c, e in ((Int2, _INT2), (Int4, _INT4), (Float8, _FLOAT8), (Time, _TIMESTAMPTZ))
-]
+_DUMPERS: Final = [(column, _dumper(element)) for column, element in _ELEMENTS.items()]
 _LOADERS: Final = [(e.array_oid, _loader(e)) for e in (_INT2, _INT4, _INT8, _FLOAT8, _TIMESTAMPTZ)]
 
 

@@ -150,7 +150,8 @@ def session_options(role: str) -> str:
 @asynccontextmanager
 async def _transaction(pool: AsyncConnectionPool[Connection]) -> AsyncIterator[Connection]:
     try:
-        async with pool.connection() as c:
+        # Begun here and not by the first statement: a nested block is then a savepoint, never a commit of its own.
+        async with pool.connection() as c, c.transaction():
             yield c
-    except (psycopg.OperationalError, PoolTimeout) as error:
+    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
         raise Unavailable(f"the database cannot be reached: {str(error).strip() or type(error).__name__}") from error

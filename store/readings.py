@@ -14,10 +14,11 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from devices.readings import METRICS, METRICS_BY_CODE
-from store.columns import Float8, Int2, Int4, Time, use_columns
+from devices.readings import METRICS, METRICS_BY_CODE, Quality
+from store.columns import Float8, Int2, Int4, Time, copy_rows, use_columns
 from store.postgres import Connection, rows, value
 
 _PRESSURES: Final = tuple(METRICS[n].code for n in ("systolic", "diastolic", "mean_arterial_pressure"))
@@ -116,7 +117,17 @@ class Latest:
     device_id: int
 
 
-# Stores the batch, hands what is new (and has a believed time) to the watch, and counts. One round trip.
+# What a gateway sends is nearly always new: then nothing need be looked up row by row.
+_COPY: Final = """
+COPY reading (resident_id, metric, measured_at, device_id, value, collected_at, quality, user_slot, received_at, gateway_id)
+FROM STDIN BINARY
+"""
+_FEED: Final = """
+INSERT INTO feed (received_at, resident_id, metric, at, measured_at, value, quality, device_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+# For a batch of which some is there already: stores the rest, hands it to the watch, and counts. One round trip.
 _INSERT: Final = """
 WITH incoming AS (
     SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s)
@@ -139,31 +150,68 @@ SELECT count(*) FROM added
 
 
 async def insert(c: Connection, batch: Incoming) -> Inserted:
-    """Store what is not there yet by its key (resident, metric, measured time, device)."""
+    """Store what is not there yet by its key (resident, metric, measured time, device), and hand it to the watch."""
+    n = len(batch.value)
+    if n == 0:
+        return Inserted(0, 0)
+    try:
+        async with c.transaction():
+            await _insert_all(c, batch)
+        accepted = n
+    except UniqueViolation:
+        accepted = await _insert_the_rest(c, batch)
+    if batch.details:
+        await _insert_details(c, batch)
+    return Inserted(accepted, n - accepted)
+
+
+async def _insert_all(c: Connection, batch: Incoming) -> None:
+    n = len(batch.value)
+    moment = np.datetime64(batch.received_at.astimezone(UTC).replace(tzinfo=None), "us")
+    received, gateway = Time(np.full(n, moment)), Int4(np.full(n, batch.gateway_id))
+    async with c.cursor() as cursor, cursor.copy(_COPY) as copy:
+        await copy.write(copy_rows([*_columns(batch), received, gateway]))
+    suspect = batch.quality & int(Quality.CLOCK_SUSPECT) != 0
+    believed = ~suspect | (batch.quality & int(Quality.CLOCK_JUST_SET) != 0)
+    if not believed.any():
+        return
+    fed = [
+        Int4(batch.resident_id[believed]),
+        Int2(batch.metric[believed]),
+        Time(np.where(suspect, batch.collected_at, batch.measured_at)[believed]),
+        Time(batch.measured_at[believed]),
+        Float8(batch.value[believed]),
+        Int4(batch.quality[believed]),
+        Int4(batch.device_id[believed]),
+    ]
+    async with c.cursor() as cursor:
+        use_columns(cursor)
+        await cursor.execute(_FEED, [batch.received_at, *fed])
+
+
+async def _insert_the_rest(c: Connection, batch: Incoming) -> int:
     async with c.cursor() as cursor:
         use_columns(cursor)
         await cursor.execute(
             _INSERT,
-            [
-                Int4(batch.resident_id),
-                Int2(batch.metric),
-                Time(batch.measured_at),
-                Int4(batch.device_id),
-                Float8(batch.value),
-                Time(batch.collected_at),
-                Int4(batch.quality),
-                Int2(batch.user_slot),
-                batch.received_at,
-                batch.gateway_id,
-                batch.received_at,
-            ],
+            [*_columns(batch), batch.received_at, batch.gateway_id, batch.received_at],
             binary=True,
         )
         row = await cursor.fetchone()
-    accepted = int(row[0]) if row else 0
-    if batch.details:
-        await _insert_details(c, batch)
-    return Inserted(accepted, len(batch.value) - accepted)
+    return int(row[0]) if row else 0
+
+
+def _columns(batch: Incoming) -> list[Int2 | Int4 | Float8 | Time]:
+    return [
+        Int4(batch.resident_id),
+        Int2(batch.metric),
+        Time(batch.measured_at),
+        Int4(batch.device_id),
+        Float8(batch.value),
+        Time(batch.collected_at),
+        Int4(batch.quality),
+        Int2(batch.user_slot),
+    ]
 
 
 async def _insert_details(c: Connection, batch: Incoming) -> None:
