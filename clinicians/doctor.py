@@ -25,7 +25,7 @@ from store.residents import Resident
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
 SPARK_DAYS: Final = 30
-LINES: Final = 60
+LINES: Final = 40
 ALERTS: Final = 20
 _SHOWN: Final = tuple(m.code for m in METRICS.values() if m.kind is not Kind.DEVICE)
 _CONDITIONS: Final = {

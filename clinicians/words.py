@@ -15,7 +15,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from babel import Locale
-from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
+from babel.dates import format_date, format_skeleton, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -115,7 +115,7 @@ class Words:
 
     def clock(self, moment: datetime) -> str:
         """Hours and minutes on the centre's clock."""
-        return format_datetime(moment, "HH:mm", tzinfo=self.zone, locale=self.locale)
+        return self.local(moment).strftime("%H:%M")
 
     def when(self, moment: datetime) -> str:
         """Day and time as people say it: today, yesterday, or the date."""
@@ -127,22 +127,30 @@ class Words:
         return f"{self.day(day)} {clock}"
 
     def day(self, day: date) -> str:
-        """Day and month, with the weekday within a week and the year where it is another."""
-        skeleton = "yMMMd" if day.year != self.today.year else "MMMd"
-        return format_skeleton(skeleton, datetime(day.year, day.month, day.day), locale=self.locale)  # noqa: DTZ001
-
-    def full_day(self, day: date) -> str:
-        """Weekday, day and month in full."""
-        return format_skeleton("MMMMEEEEd", datetime(day.year, day.month, day.day), locale=self.locale)  # noqa: DTZ001
+        """Day and month, and the year where it is another."""
+        return _day(self.language, day, with_year=day.year != self.today.year)
 
     def weekday(self, day: date) -> str:
         """The weekday, short."""
-        return format_date(day, "EEE", locale=self.locale)
+        return _part(self.language, day, "EEE")
 
     def month(self, day: date) -> str:
         """The month's name, short."""
-        return format_date(day, "LLL", locale=self.locale)
+        return _part(self.language, day, "LLL")
 
     def number(self, value: float, digits: int = 0) -> str:
         """A number with at most so many digits after the point."""
+        if not digits and abs(value) < 1000:
+            return str(round(value))
         return format_decimal(round(value, digits), locale=self.locale)
+
+
+@lru_cache(maxsize=4096)
+def _day(language: str, day: date, *, with_year: bool) -> str:
+    skeleton = "yMMMd" if with_year else "MMMd"
+    return format_skeleton(skeleton, datetime(day.year, day.month, day.day), locale=_LOCALES[language])  # noqa: DTZ001
+
+
+@lru_cache(maxsize=4096)
+def _part(language: str, day: date, pattern: str) -> str:
+    return format_date(day, pattern, locale=_LOCALES[language])

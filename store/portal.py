@@ -106,14 +106,22 @@ async def centre_of(c: Connection, person_id: UUID) -> Centre | None:
 
 
 async def of_unknown_time(c: Connection, resident_id: int, since: datetime, limit: int) -> list[ReadingRow]:
-    """Readings received since then whose time cannot be believed, newest arrival first: shown, never counted."""
+    """Readings received since then whose time cannot be believed, newest arrival first: shown, never counted.
+
+    They can stand anywhere in measured time. Their keys are found in the index alone; only they are fetched.
+    """
     async with c.cursor() as cursor:
         await cursor.execute(
             """
-            SELECT metric, value, at, measured_at, received_at, quality, device_id, user_slot FROM resident_reading
-            WHERE resident_id = %s AND at IS NULL AND received_at >= %s ORDER BY received_at DESC, metric LIMIT %s
+            WITH suspect AS MATERIALIZED (
+                SELECT metric, measured_at, device_id FROM resident_reading WHERE resident_id = %(resident)s AND at IS NULL
+            )
+            SELECT r.metric, r.value, r.at, r.measured_at, r.received_at, r.quality, r.device_id, r.user_slot
+            FROM suspect s JOIN resident_reading r
+                ON r.resident_id = %(resident)s AND r.metric = s.metric AND r.measured_at = s.measured_at AND r.device_id = s.device_id
+            WHERE r.received_at >= %(since)s ORDER BY r.received_at DESC, r.metric LIMIT %(limit)s
             """,
-            [resident_id, since, limit],
+            {"resident": resident_id, "since": since, "limit": limit},
         )
         return [ReadingRow(METRICS_BY_CODE[row[0]].name, *row[1:]) for row in await cursor.fetchall()]
 
