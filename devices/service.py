@@ -79,11 +79,15 @@ class ConfiguredDevice(msgspec.Struct, frozen=True):
 
 
 class Configuration(msgspec.Struct, frozen=True):
-    """What the service answers to a heartbeat: the home's time zone (IANA name) and the devices to collect from."""
+    """What the service answers to a heartbeat: the home's time zone (IANA name) and the devices to collect from.
+
+    ``now`` is the service's clock.
+    """
 
     gateway: str
     time_zone: str
     devices: list[ConfiguredDevice]
+    now: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 class Paired(msgspec.Struct, frozen=True):

@@ -1,0 +1,441 @@
+"""The gateway as a process: a real radio link to a street in another process, a real service's door, power cuts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.responses import PlainTextResponse, Response
+
+from devices.desk import Desk
+from devices.gateway import GatewayError, GatewaySettings, live, pair
+from devices.heartbeat import Heartbeat
+from devices.outbox import Outbox
+from devices.readings import Reading
+from devices.service import Configuration, Service
+from devices.virtual.control import Street
+from tests.devices.door import Door, open_door
+
+pytestmark = pytest.mark.anyio
+
+CUFF = "C0:00:00:00:00:01"
+BUTTON = "C0:00:00:00:00:02"
+WEARABLE = "C0:00:00:00:00:03"
+KEY = "231d39c1d7cc1ab1aee224cd096db932"
+KINDS = {CUFF: ("blood_pressure", None), BUTTON: ("help_button", KEY), WEARABLE: ("wearable", None)}
+NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
+
+
+@dataclass
+class Program:
+    """A child process, its output kept."""
+
+    process: asyncio.subprocess.Process
+    said: list[str] = field(default_factory=list)
+    reader: asyncio.Task[None] | None = None
+
+    async def read(self) -> None:
+        assert self.process.stdout is not None
+        async for line in self.process.stdout:
+            self.said.append(line.decode().rstrip())
+
+    async def end(self, number: int = signal.SIGTERM) -> int:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(number)
+        async with asyncio.timeout(20):
+            code = await self.process.wait()
+        if self.reader is not None:
+            await self.reader
+        return code
+
+
+async def start(*command: str, **environment: str) -> Program:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **environment},
+    )
+    program = Program(process)
+    program.reader = asyncio.create_task(program.read())
+    return program
+
+
+async def until(condition: Callable[[], object], program: Program | None = None) -> None:
+    try:
+        async with asyncio.timeout(40):
+            while not condition():  # noqa: ASYNC110  any condition, not an event
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        pytest.fail("it did not come to pass; the gateway said:\n" + "\n".join(program.said if program else []))
+
+
+class Home:
+    """A street of one home, a service's door, and a gateway's folder."""
+
+    def __init__(self, folder: Path, door: Door) -> None:
+        self.folder = folder
+        self.door = door
+        self.data = folder / "gateway"
+        self.radio = folder / "radio"
+        self.people = Street(folder / "control")
+        self.programs: list[Program] = []
+        self.door.devices = [{"address": a, "kind": k, "bindkey": b} for a, (k, b) in KINDS.items()]
+        plates = [{"address": a, "kind": k, "bindkey": b, "name": k[:8]} for a, (k, b) in KINDS.items()]
+        (folder / "homes.json").write_text(json.dumps({"devices": plates}))
+
+    async def open_street(self) -> Program:
+        street = await start(
+            *("-m", "devices.virtual.street", "--homes", str(self.folder / "homes.json")),
+            *("--radio", f"unix:{self.radio}", "--control", str(self.folder / "control")),
+        )
+        self.programs.append(street)
+        await until(lambda: "ready" in street.said, street)
+        return street
+
+    async def pair(self) -> None:
+        await asyncio.to_thread(pair, self.door.url, self.door.code, self.data)
+
+    async def start_gateway(self, **environment: str) -> Program:
+        script = (
+            "import sys; from pathlib import Path; from devices.gateway import *; "
+            "run(GatewaySettings(Path(sys.argv[1]), radio=sys.argv[2]))"
+        )
+        gateway = await start("-c", script, str(self.data), f"unix:{self.radio}", **environment)
+        self.programs.append(gateway)
+        return gateway
+
+    def values(self, metric: str) -> list[float]:
+        return [r["value"] for r in self.door.stored.values() if r["metric"] == metric]
+
+    def waiting(self) -> int:
+        with Outbox(self.data / "outbox.db") as outbox:
+            return outbox.depth()
+
+    async def close(self) -> None:
+        for program in self.programs:
+            if program.process.returncode is None:
+                await program.end(signal.SIGKILL)
+
+
+@pytest.fixture
+async def door() -> AsyncIterator[Door]:
+    async with open_door() as it:
+        yield it
+
+
+@pytest.fixture
+async def home(scratch: Path, tmp_path: Path, door: Door) -> AsyncIterator[Home]:
+    folder = scratch / f"home-{tmp_path.name[-20:]}"  # a unix socket's path is short
+    folder.mkdir()
+    it = Home(folder, door)
+    try:
+        yield it
+    finally:
+        await it.close()
+
+
+async def test_what_happens_in_the_home_reaches_the_service(home: Home) -> None:
+    await home.open_street()
+    await home.pair()
+    gateway = await home.start_gateway()
+    await home.people.do(CUFF, "measure", systolic=192, diastolic=118, pulse=96)
+    await home.people.do(WEARABLE, "battery", level=8)
+    await until(lambda: home.values("systolic") == [192], gateway)
+    await until(lambda: 8 in home.values("battery"), gateway)
+    await home.people.do(BUTTON, "press")
+    await until(lambda: len(home.values("help_call")) == 1, gateway)
+    assert (home.values("diastolic"), home.values("pulse")) == ([118], [96])
+    await until(lambda: home.waiting() == 0, gateway)
+    assert await gateway.end() == 0
+    assert not any("Traceback" in line for line in gateway.said), gateway.said
+
+
+async def test_a_fall_in_the_home_reaches_the_service_with_what_spoke_for_it(home: Home) -> None:
+    await home.open_street()
+    await home.pair()
+    gateway = await home.start_gateway()
+    await until(lambda: 90 in home.values("battery"), gateway)
+    await asyncio.sleep(5)  # the detector must have seen the wearer upright
+    await home.people.do(WEARABLE, "fall")
+    await until(lambda: home.values("fall"), gateway)
+    [fall] = [r for r in home.door.stored.values() if r["metric"] == "fall"]
+    assert fall["value"] >= 0.5
+    assert fall["detail"]["impact_g"] > 3
+    assert set(fall["detail"]) == {"impact_g", "free_fall_ms", "stillness_s", "posture_change_deg"}
+    await home.people.do(WEARABLE, "get_up")
+    await until(lambda: home.values("fall_recovered"), gateway)
+
+
+async def test_kill_9_in_mid_story_loses_nothing_and_doubles_nothing(home: Home) -> None:
+    await home.open_street()
+    await home.pair()
+    gateway = await home.start_gateway()
+    measured = []
+    for n in range(6):
+        measured.append(100.0 + n)
+        await home.people.do(CUFF, "measure", systolic=100 + n, diastolic=70, pulse=60)
+        if n % 2:
+            await until(lambda: len(home.values("systolic")) > 0, gateway)
+            await gateway.end(signal.SIGKILL)
+            gateway = await home.start_gateway()
+        await asyncio.sleep(1.1)  # a cuff's clock counts seconds: two measurements are never of the same one
+    await until(lambda: sorted(home.values("systolic")) == measured, gateway)
+    assert home.values("diastolic") == [70] * 6
+    await until(lambda: home.waiting() == 0, gateway)
+
+
+async def test_what_is_measured_while_the_service_is_away_waits_and_goes_out_when_it_is_back(home: Home) -> None:
+    await home.open_street()
+    await home.pair()
+    gateway = await home.start_gateway()
+    await until(lambda: home.door.beats, gateway)
+    await home.door.slam()
+    await home.people.do(CUFF, "measure", systolic=131, diastolic=80, pulse=60)
+    await until(lambda: any("readings wait here" in line for line in gateway.said), gateway)
+    assert await gateway.end(signal.SIGKILL) == -signal.SIGKILL
+    gateway = await home.start_gateway()  # the service is still away: it knows what to collect
+    await until(lambda: any("3 devices, time zone Asia/Shanghai" in line for line in gateway.said), gateway)
+    await home.people.do(CUFF, "measure", systolic=132, diastolic=80, pulse=60)
+    await asyncio.sleep(3)
+    await home.door.open()
+    await until(lambda: sorted(home.values("systolic")) == [131, 132], gateway)
+
+
+async def test_a_radio_that_goes_away_is_found_again(home: Home) -> None:
+    street = await home.open_street()
+    await home.pair()
+    gateway = await home.start_gateway()
+    await until(lambda: 90 in home.values("battery"), gateway)
+    await street.end(signal.SIGKILL)
+    await until(lambda: any("adapter" in line and "fail" in line for line in gateway.said), gateway)
+    await home.open_street()
+    await home.people.do(WEARABLE, "battery", level=7)
+    await until(lambda: 7 in home.values("battery"), gateway)
+
+
+async def test_it_tells_systemd_that_it_is_ready_alive_and_ending(home: Home) -> None:
+    await home.pair()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(str(home.folder / "notify"))
+        s.setblocking(False)
+        gateway = await home.start_gateway(NOTIFY_SOCKET=str(home.folder / "notify"), WATCHDOG_USEC="200000")
+        told: list[bytes] = []
+
+        def hear() -> list[bytes]:
+            with contextlib.suppress(BlockingIOError):
+                told.append(s.recv(100))
+            return told
+
+        await until(lambda: hear().count(b"WATCHDOG=1") >= 3, gateway)
+        assert told[0] == b"READY=1"
+        assert await gateway.end() == 0
+        await until(lambda: b"STOPPING=1" in hear(), gateway)
+
+
+async def test_it_is_light_and_has_none_of_the_services_libraries() -> None:
+    script = (
+        "import sys, resource; import devices.gateway, devices.drivers; devices.drivers.kinds(); "
+        "print([m for m in ('fastapi', 'starlette', 'psycopg', 'twilio', 'jinja2', 'bumble') if m in sys.modules], "
+        "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+    )
+    program = await start("-c", script)
+    await program.process.wait()
+    assert program.reader is not None
+    await program.reader
+    loaded, megabytes = program.said[-1].rsplit(" ", 1)
+    assert loaded == "[]"
+    assert int(megabytes) < 120
+
+
+async def test_pairing_keeps_the_key_where_only_the_gateway_reads_it(home: Home) -> None:
+    assert await asyncio.to_thread(pair, home.door.url, home.door.code, home.data) == "stairway 3"
+    assert stat.S_IMODE((home.data / "outbox.db").stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.data.stat().st_mode) == 0o700
+    with Outbox(home.data / "outbox.db") as outbox:
+        assert outbox.recall("key") == "hw_right"
+
+
+async def test_a_wrong_code_an_absent_service_and_a_wrong_address_are_said_in_words(home: Home) -> None:
+    for server, code, words in [
+        (home.door.url, "WRONG", "was used already.*get a new code"),
+        ("http://127.0.0.1:9", "ABCD-EFGH", "cannot be reached"),
+        ("care.example.org", "ABCD-EFGH", "looks like https"),
+    ]:
+        with pytest.raises(GatewayError, match=words):
+            await asyncio.to_thread(pair, server, code, home.data)
+
+
+async def test_pairing_anew_is_taken_up_by_a_gateway_that_runs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devices.heartbeat.EVERY_S", 0.2)
+    monkeypatch.setattr("devices.heartbeat.UNCONFIGURED_S", 0.2)
+    await home.pair()
+    home.door.key = "hw_new"  # as if the old key was revoked
+    with Outbox(home.data / "outbox.db") as outbox:
+        outbox.put([Reading(CUFF, "systolic", 120.0, NOW, NOW)])
+    work = asyncio.create_task(live(GatewaySettings(home.data, radio=f"unix:{home.radio}")))
+    await asyncio.sleep(0.5)
+    assert home.door.stored == {}
+    await home.pair()
+    await until(lambda: home.values("systolic") == [120])
+    work.cancel()
+    await asyncio.wait([work])
+
+
+async def test_a_gateway_that_is_not_paired_says_how_to_pair_it(tmp_path: Path) -> None:
+    with pytest.raises(GatewayError, match=r"not paired.*hearthwatch gateway pair CODE"):
+        await live(GatewaySettings(tmp_path / "new", server="http://127.0.0.1:9"))
+
+
+async def test_a_second_gateway_in_the_same_folder_is_refused(home: Home) -> None:
+    await home.pair()
+    settings = GatewaySettings(home.data, radio=f"unix:{home.radio}")
+    first = asyncio.create_task(live(settings))
+    await until(lambda: home.door.beats)
+    with pytest.raises(GatewayError, match="already working"):
+        await live(settings)
+    first.cancel()
+    await asyncio.wait([first])
+
+
+async def test_a_damaged_outbox_is_said_and_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "outbox.db").write_bytes(b"not a database" * 1000)
+    with pytest.raises(GatewayError, match=r"cannot be opened.*not touched"):
+        await live(GatewaySettings(tmp_path))
+    assert (tmp_path / "outbox.db").read_bytes().startswith(b"not a database")
+
+
+async def test_a_folder_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("")
+    with pytest.raises(GatewayError, match="cannot be used"):
+        await live(GatewaySettings(tmp_path / "data"))
+
+
+@dataclass
+class Beating:
+    """A heartbeat, and what it has configured."""
+
+    heartbeat: Heartbeat
+    desk: Desk
+    configured: list[Configuration] = field(default_factory=list)
+    admitted: int = 0
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Any:
+    with Outbox(tmp_path / "outbox.db") as box:
+        box.remember("key", "hw_right")
+        yield box
+
+
+def beating(outbox: Outbox, service: Service, now: datetime = NOW) -> Beating:
+    desk = Desk(outbox, now=lambda: now)
+    it = Beating(Heartbeat(outbox, service, desk, lambda c: it.configured.append(c), lambda: admit()), desk)
+
+    def admit() -> None:
+        it.admitted += 1
+
+    return it
+
+
+async def test_a_heartbeat_says_how_the_gateway_and_its_devices_are(outbox: Outbox, door: Door) -> None:
+    outbox.put([Reading(CUFF, "systolic", 120.0, NOW, NOW)])
+    outbox.put_refused(CUFF, "2a35", b"\x00", "no_value", NOW)
+    async with Service(door.url, "hw_right") as service:
+        it = beating(outbox, service)
+        health = it.desk.of(CUFF)
+        health.rssi_dbm, health.last_seen_at, health.clock_error_s = -61, NOW - timedelta(seconds=9), -3.5
+        health.manufacturer, health.trouble = "Andon", "could not be collected"
+        await it.heartbeat.beat()
+    [beat] = door.beats
+    [device] = beat.pop("devices")
+    assert beat.pop("version")
+    assert beat == {"clock": "2026-11-24T10:00:00Z", "outbox_waiting": 1, "quarantined": 1}
+    assert device == {
+        "address": CUFF,
+        "rssi_dbm": -61,
+        "last_seen_at": "2026-11-24T09:59:51Z",
+        "clock_error_s": -3.5,
+        "manufacturer": "Andon",
+        "model": None,
+        "serial": None,
+        "firmware": None,
+        "trouble": "could not be collected",
+    }
+
+
+async def test_the_answer_is_the_configuration_and_survives_a_start_without_the_service(
+    outbox: Outbox, door: Door
+) -> None:
+    door.devices = [{"address": BUTTON, "kind": "help_button", "bindkey": KEY}]
+    async with Service(door.url, "hw_right") as service:
+        first = beating(outbox, service)
+        await first.heartbeat.beat()
+        await first.heartbeat.beat()
+        later = beating(outbox, service)
+        later.heartbeat.recall()
+    assert len(first.configured) == 1
+    assert first.configured == later.configured
+    assert later.configured[0].devices[0].bindkey == KEY
+    assert str(later.desk.zone) == "Asia/Shanghai"
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        PlainTextResponse("oh", 500),
+        PlainTextResponse("<html>hotel</html>"),
+        Response(b"\xff" * 10),
+        Response('{"gateway":"x","time_zone":"Asia/Shanghai","devices":[{"address":"../../etc","kind":"x"}]}'),
+        Response(
+            '{"gateway":"x","time_zone":"Asia/Shanghai","devices":[{"address":"C0:00:00:00:00:02","kind":"x","bindkey":"zz"}]}'
+        ),
+        Response("[" * 100_000),
+    ],
+)
+async def test_nonsense_for_an_answer_changes_nothing(outbox: Outbox, door: Door, nonsense: Response) -> None:
+    async with Service(door.url, "hw_right") as service:
+        it = beating(outbox, service)
+        await it.heartbeat.beat()
+        door.beat_answer = nonsense
+        await it.heartbeat.beat()
+        assert it.heartbeat.trouble is not None
+        assert len(it.configured) == 1
+        door.beat_answer = None
+        await it.heartbeat.beat()
+    assert (it.heartbeat.trouble, it.admitted, len(it.configured)) == (None, 1, 1)
+
+
+@pytest.mark.parametrize("zone", ["Middle/Earth", "", "../../etc/passwd", "/etc/passwd"])
+async def test_an_unknown_time_zone_does_not_hinder_collecting(outbox: Outbox, door: Door, zone: str) -> None:
+    door.beat_answer = Response(json.dumps({"gateway": "x", "time_zone": zone, "devices": []}))
+    async with Service(door.url, "hw_right") as service:
+        it = beating(outbox, service)
+        await it.heartbeat.beat()
+    assert len(it.configured) == 1
+    assert it.desk.zone is None
+
+
+async def test_a_wrong_clock_of_this_machine_is_said_once(
+    outbox: Outbox, door: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Service(door.url, "hw_right") as service:
+        it = beating(outbox, service, NOW - timedelta(days=40))
+        await it.heartbeat.beat()
+        await it.heartbeat.beat()
+    assert [r.getMessage() for r in caplog.records if "clock" in r.getMessage()] == [
+        "this machine's clock is wrong by -3456000 seconds: does it reach a time server?"
+    ]
