@@ -176,11 +176,22 @@ def report(presses: Presses, arrived: dict[str, float], rate: float) -> None:
     missing = presses.answered.keys() - arrived.keys()
     after_answer = sorted(1000 * (arrived[n] - t) for n, t in presses.answered.items() if n in arrived)
     after_post = sorted(1000 * (arrived[n] - t) for n, t in presses.posted.items() if n in arrived)
-    print(f"load {rate:.0f} readings/s, {len(presses.answered)} calls for help, {len(missing)} not called, {os.cpu_count()} cores")
-    for name, limit, values in (("accepted -> request", "150 / 500", after_answer), ("posted -> request", "", after_post)):
+    print(
+        f"load {rate:.0f} readings/s, {len(presses.answered)} calls for help, {len(missing)} not called, {os.cpu_count()} cores"
+    )
+    for name, limit, values in (
+        ("accepted -> request", "150 / 500", after_answer),
+        ("posted -> request", "", after_post),
+    ):
         p99 = values[int(0.99 * (len(values) - 1))]
-        print(f"{name:20s} p50 {statistics.median(values):6.0f} ms   p99 {p99:6.0f} ms   max {values[-1]:6.0f} ms   {limit}")
-    print(json.dumps({"p50_ms": statistics.median(after_answer), "p99_ms": after_answer[int(0.99 * (len(after_answer) - 1))]}))
+        print(
+            f"{name:20s} p50 {statistics.median(values):6.0f} ms   p99 {p99:6.0f} ms   max {values[-1]:6.0f} ms   {limit}"
+        )
+    print(
+        json.dumps(
+            {"p50_ms": statistics.median(after_answer), "p99_ms": after_answer[int(0.99 * (len(after_answer) - 1))]}
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ class Journal:
             record.parent.mkdir(parents=True, exist_ok=True)
             record.write_text("")
 
-    async def add(self, name: str, **fields: Any) -> None:
+    async def add(self, name: str, /, **fields: Any) -> None:
         """Write down what happened just now."""
         at = datetime.now(UTC)
         event = Event((at - self._began).total_seconds(), at, name, fields)
@@ -67,7 +67,7 @@ class Journal:
         async with self._news:
             self._news.notify_all()
 
-    async def until(self, name: str, within_s: float, **wanted: Any) -> Event:
+    async def until(self, name: str, within_s: float, /, **wanted: Any) -> Event:
         """The first event of this name and these values; ``TimeoutError`` when it does not come in time."""
         async with asyncio.timeout(within_s), self._news:
             while True:

@@ -21,12 +21,12 @@ from typing import Any, Final
 import httpx
 
 from api.demo import life, story
-from api.demo.neighbourhood import CENTRE_PHONE, GATEWAY, HOMES, STAFF
+from api.demo.neighbourhood import CENTRE_PHONE, DOCTORS, GATEWAY, HOMES, STAFF, TIME_ZONE
 from api.demo.observer import Journal, Observer
 from api.demo.processes import Child, Program, tail
-from api.demo.seed import PASSWORD, Seeded, seed
+from api.demo.seed import PASSWORD, Seeded, first_on_duty, seed
 from api.demo.story import Stage
-from api.demo.terminal import Terminal, story_sign_ins
+from api.demo.terminal import Terminal
 from api.gateways import issue_code
 from devices.virtual.control import Street
 from store import gateways
@@ -134,8 +134,13 @@ async def _whole(place: Place, terminal: Terminal, journal: Journal, stack: Asyn
     observer = Observer(database, journal)
     await observer.begin()
     stage = Stage(database, journal, street, seeded, place.phones_url, place.data / "story.json")
-    terminal.addresses(place.service_url, place.phones_url, str(place.logs), story_sign_ins(), PASSWORD)
-    terminal.step("ready")
+    sign_ins = [
+        ("doctor", DOCTORS[HOMES[0].doctor].username),
+        ("care_worker", await first_on_duty(database, seeded, datetime.now(UTC))),
+        ("family", HOMES[0].relatives[0].human.username),
+        ("resident", HOMES[0].human.username),
+    ]
+    terminal.addresses(place.service_url, place.phones_url, str(place.logs), sign_ins, PASSWORD)
     async with asyncio.TaskGroup() as group:
         looking = group.create_task(observer.run())
         await journal.add("ready", service=place.service_url, phones=place.phones_url)
@@ -207,7 +212,8 @@ def _street(place: Place) -> Program:
     homes = place.data / "homes.json"
     twins = [twin for home in HOMES for twin in home.twins]
     fields = ("address", "kind", "name", "model", "bindkey", "battery")
-    homes.write_text(json.dumps({"devices": [{name: getattr(twin, name) for name in fields} for twin in twins]}))
+    plates = [{name: getattr(twin, name) for name in fields} for twin in twins]
+    homes.write_text(json.dumps({"time_zone": TIME_ZONE, "devices": plates}))
     arguments = ("--homes", str(homes), "--radio", place.radio, "--control", str(place.control))
     place.control.unlink(missing_ok=True)
     return Program.module("street", "devices.virtual.street", *arguments)

@@ -70,6 +70,13 @@ async def seed(database: Database, now: datetime) -> Seeded:
     return seeded
 
 
+async def first_on_duty(database: Database, seeded: Seeded, now: datetime) -> str:
+    """The sign-in name of her who is called first just now."""
+    async with database.service() as c:
+        [called, *_] = (await duties.on_duty(c, seeded.centre_id, now))[1]
+    return next(name for name, person in seeded.people.items() if person == called.id)
+
+
 async def _find(c: Connection) -> Seeded | None:
     gateway = next((g for g in await gateways.gateways(c) if g.name == GATEWAY), None)
     if gateway is None:

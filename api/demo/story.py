@@ -29,6 +29,8 @@ _THINKS_S: Final = 7.0
 _LOW_BATTERY_PCT: Final = 8
 _SEVERE_HOME, _FALL_HOME, _HELP_HOME, _BATTERY_HOME = 1, 5, 3, 13
 _WAIT_S: Final = 90.0
+_LOOKS_AGAIN_S: Final = 3.0
+_WAITING: Final = ("raised", "notified")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,11 @@ async def _fall(stage: Stage) -> None:
     home = stage.seeded.homes[_FALL_HOME]
     if await _open(stage, home, "fall") is None:
         await asyncio.sleep(14)
-        await stage.street.do(home.home.twin("wearable").address, "fall")
+        wearable = home.home.twin("wearable").address
+        async with asyncio.timeout(_WAIT_S):
+            while not (await stage.street.do(wearable, "state"))["links"]:  # nobody listens to it yet
+                await asyncio.sleep(0.5)
+        await stage.street.do(wearable, "fall")
         await stage.journal.add("fell", resident=home.resident_id, name=home.home.human.name_en)
     await _somebody_takes(stage, home, "fall")
 
@@ -121,30 +127,31 @@ async def _measure(stage: Stage, home: Household, systolic: int, diastolic: int,
 
 async def _somebody_takes(stage: Stage, home: Household, rule: str) -> None:
     """Wait for the call, then answer it as the care worker would, unless somebody has done so meanwhile."""
-    alert = await _open(stage, home, rule)
-    if alert is None:
+    if await _open(stage, home, rule) is None:
         await stage.journal.until("raised", _WAIT_S, resident=home.resident_id, rule=rule)
-        call = await stage.journal.until("sms", _WAIT_S, resident=home.resident_id, rule=rule, purpose="alert")
-        await asyncio.sleep(_THINKS_S)
-        await _reply(stage, home, rule, str(call.fields["to"]))
-        await stage.journal.until("acknowledged", _WAIT_S, resident=home.resident_id, rule=rule)
-    elif alert.state in ("raised", "notified"):
-        number = await _called(stage, alert)
-        await _reply(stage, home, rule, number)
-        await stage.journal.until("acknowledged", _WAIT_S, resident=home.resident_id, rule=rule)
-
-
-async def _reply(stage: Stage, home: Household, rule: str, number: str) -> None:
     alert = await _open(stage, home, rule)
-    if alert is None or alert.state not in ("raised", "notified"):
-        return
+    if alert is not None and alert.state in _WAITING:
+        number = await _called(stage, alert)
+        await asyncio.sleep(_THINKS_S)
+        async with asyncio.timeout(_WAIT_S):
+            while not await _answer(stage, home, rule, number):
+                await asyncio.sleep(_LOOKS_AGAIN_S)
+
+
+async def _answer(stage: Stage, home: Household, rule: str, number: str) -> bool:
+    """Reply from the phone unless that is no longer needed; whether somebody has the alert now."""
     async with stage.database.service() as c:
+        alert = await alerts.open_of(c, home.resident_id, rule)
         person = await people.person_by_phone(c, number)
         waiting = [] if person is None else await alerts.waiting_for(c, person.id)
+    if alert is None or alert.state not in _WAITING:
+        return True
     body = "1" if len(waiting) == 1 else f"1 {alert.reply_code}"
     async with httpx.AsyncClient(base_url=stage.phones_url, timeout=10) as client:
-        (await client.post(f"/phones/{number}/reply", data={"body": body})).raise_for_status()
-    await stage.journal.add("replied", resident=home.resident_id, rule=rule, number=number, body=body)
+        answer = await client.post(f"/phones/{number}/reply", data={"body": body})
+    if answer.is_success:
+        await stage.journal.add("replied", resident=home.resident_id, rule=rule, number=number, body=body)
+    return False
 
 
 async def _called(stage: Stage, alert: AlertRow) -> str:

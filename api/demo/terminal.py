@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from api.demo.neighbourhood import HOMES, Home
+from api.demo.neighbourhood import Home
 from api.demo.observer import Event
 
 _ZH: Final = "zh_Hans"
@@ -112,7 +112,9 @@ class Terminal:
 
     def event(self, event: Event) -> None:
         """Say one event of the story; what has no sentence is not said."""
-        key = "task" if event.name == "raised" and event.fields.get("step") == 0 and self._is_task(event) else event.name
+        key = (
+            "task" if event.name == "raised" and event.fields.get("step") == 0 and self._is_task(event) else event.name
+        )
         if key not in _WORDS[self._language]:
             return
         sentence = self.word(key).format(**self._fields(event))
@@ -123,7 +125,9 @@ class Terminal:
         sentence = self.word("restarted").format(program=program, code=code)
         self._console.print(f"           {sentence}", style=_COLOURS["restarted"], markup=False)
 
-    def addresses(self, service: str, phones: str, logs: str, sign_ins: Sequence[tuple[str, str]], password: str) -> None:
+    def addresses(
+        self, service: str, phones: str, logs: str, sign_ins: Sequence[tuple[str, str]], password: str
+    ) -> None:
         """Say where to look, and as whom."""
         table = Table(box=None, show_header=False, padding=(0, 2))
         table.add_row(self.word("service"), service)
@@ -150,14 +154,3 @@ class Terminal:
         if "kind" in fields:
             fields["question"] = self.word(str(fields["kind"]))
         return fields
-
-
-def story_sign_ins() -> list[tuple[str, str]]:
-    """One doctor, one care worker, one daughter and one resident: those around the first home of the story."""
-    home = HOMES[0]
-    return [
-        ("doctor", "doctor.lin"),
-        ("care_worker", "liu.fang"),
-        ("family", home.relatives[0].human.username),
-        ("resident", home.human.username),
-    ]
