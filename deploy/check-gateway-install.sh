@@ -22,6 +22,8 @@ for absent in fastapi psycopg twilio bumble; do
     fi
 done
 "$place/venv/bin/hearthwatch" gateway --help >/dev/null
+said=$("$place/venv/bin/hearthwatch" gateway --data "$place/data" 2>&1) && { echo "an unpaired gateway claims to run"; exit 1; }
+grep -q "this gateway is not paired" <<<"$said" || { echo "an unpaired gateway says: $said"; exit 1; }
 "$place/venv/bin/python" -c 'import devices.gateway, devices.collector, devices.agent, devices.drivers'
 
 "$place/venv/bin/python" -m pip download --quiet --dest "$place/wheels" --only-binary=:all: --no-binary=pyric --no-deps --require-hashes \
