@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
@@ -103,22 +103,18 @@ class Line:
         ]
 
 
-class _Quiet(uvicorn.Server):
-    def capture_signals(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-
 @asynccontextmanager
 async def serving(app: ASGIApp, port: int) -> AsyncIterator[None]:
-    """A real HTTP server in this loop."""
-    server = _Quiet(uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=2))
-    task = asyncio.create_task(server.serve())
-    await until(lambda: server.started)
+    """A real HTTP server in this loop, without the signal handlers and the ticking of one that runs for days."""
+    config = uvicorn.Config(app, port=port, log_level="warning", timeout_graceful_shutdown=2)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
     try:
         yield
     finally:
-        server.should_exit = True
-        await asyncio.wait([task])
+        await server.shutdown()
 
 
 @asynccontextmanager

@@ -22,12 +22,10 @@ from tests.alerts.network import ACCOUNT, NUMBER, TOKEN, free_port, telephone_li
 from tests.conftest import with_database
 from tests.household import Household, batch, furnish
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
 
-RESIDENTS = 120
-BATCHES = 150
-EVERY_S = 0.07
-KILLS = 6
+RESIDENTS = BATCHES = 100
+LIVES = 5
 
 _CHILD = """
 import asyncio, sys
@@ -80,7 +78,7 @@ def readings_to_come(home: Household, numbers: list[int], now: datetime) -> list
     return batches
 
 
-async def pour(database: Database, home: Household, batches: list[list[Item]], every_s: float) -> None:
+async def pour(database: Database, home: Household, batches: list[list[Item]], every_s: float = 0) -> None:
     for items in batches:
         async with database.service() as c:
             await readings.insert(c, batch(home, *items, received_at=utc_now()))
@@ -124,7 +122,7 @@ async def undisturbed(server_dsn: str, template: str, now: datetime) -> Counter[
             async with Database(dsn, max_size=4) as database:
                 home, numbers = await enrol(database, now)
                 watching = asyncio.create_task(Watch(database, protocol.load()).run())
-                await pour(database, home, readings_to_come(home, numbers, now), 0)
+                await pour(database, home, readings_to_come(home, numbers, now))
                 await until(lambda: caught_up(database), within_s=30, every_s=0.1)
                 watching.cancel()
                 return await happened(database)
@@ -132,14 +130,16 @@ async def undisturbed(server_dsn: str, template: str, now: datetime) -> Counter[
             owner.execute(f'DROP DATABASE "{template}_calm" WITH (FORCE)'.encode())
 
 
-async def kill_again_and_again(command: list[str], chance: random.Random) -> None:
-    for _ in range(KILLS):
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        assert process.stdout is not None
-        await process.stdout.readline()
-        await asyncio.sleep(chance.uniform(0.3, 1.3))
-        process.kill()
-        await process.wait()
+async def begin(command: list[str]) -> asyncio.subprocess.Process:
+    process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"at work\n"
+    return process
+
+
+async def kill(process: asyncio.subprocess.Process) -> None:
+    process.kill()
+    await process.communicate()
 
 
 async def test_killed_at_any_moment_it_neither_loses_nor_doubles_an_alert_or_a_message(
@@ -152,19 +152,25 @@ async def test_killed_at_any_moment_it_neither_loses_nor_doubles_an_alert_or_a_m
         telephone_line(open_door(behind_the_door, port), port, answer_s=0.1) as line,
     ):
         command = [sys.executable, "-c", _CHILD, database.dsn, ACCOUNT, TOKEN, NUMBER, line.service_url, line.url]
-        pouring = asyncio.create_task(pour(database, home, readings_to_come(home, numbers, now), EVERY_S))
-        await kill_again_and_again(command, random.Random(7))
-        await pouring
-        last = await asyncio.create_subprocess_exec(*command)
-        try:
-            await until(lambda: caught_up(database), within_s=30, every_s=0.1)
-            await until(lambda: all_sent(database), within_s=40, every_s=0.1)
-        finally:
-            last.kill()
-            await last.wait()
+        to_come, chance = readings_to_come(home, numbers, now), random.Random(7)
+        share = BATCHES // LIVES
+        for life in range(LIVES):
+            process = await begin(command)
+            part = to_come[life * share : (life + 1) * share]
+            pouring = asyncio.create_task(pour(database, home, part, 0.02))
+            if life % 2:
+                await asyncio.sleep(chance.uniform(0.2, 0.8))
+            else:  # with a request at the network that has no answer yet
+                await until(lambda: len(line.recorder.asked) > len(line.recorder.exchanges), within_s=30)
+            await kill(process)
+            await pouring
+        process = await begin(command)
+        await until(lambda: caught_up(database), within_s=30, every_s=0.1)
+        await until(lambda: all_sent(database), within_s=60, every_s=0.1)
+        await kill(process)
         disturbed = await happened(database)
         assert disturbed == await undisturbed(server_dsn, template, now)
-        assert len(disturbed) > 200
+        assert len(disturbed) > 150
         async with database.service() as c:
             cursor = await c.execute("SELECT phone, body FROM message")
             due = Counter(await cursor.fetchall())
