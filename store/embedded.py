@@ -77,6 +77,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 cwd="/",
+                start_new_session=True,  # Ctrl-C is for its owner, who ends it last
                 **self._as_user(),
                 preexec_fn=_end_with_parent,
             )

@@ -11,12 +11,17 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 from store.postgres import Database
 
 PROJECT = Path(__file__).resolve().parent.parent
+CHROMIUM_ARGUMENTS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -91,6 +96,18 @@ def database_url(server_dsn: str, template: str) -> Iterator[str]:
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with Database(database_url, max_size=6) as db:
         yield db
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Headless Chromium: HEARTHWATCH_CHROMIUM, or the one on PATH."""
+    path = os.environ.get("HEARTHWATCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        unavailable("there is no Chromium: install it, or set HEARTHWATCH_CHROMIUM to its path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_ARGUMENTS))
+        yield browser
+        browser.close()
 
 
 def with_database(dsn: str, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,17 +17,13 @@ _PAUSE_S: Final = (25.0, 70.0)
 
 
 async def go_on(street: Street, seeded: Seeded) -> None:
-    """Live on, until cancelled."""
+    """Live on, until cancelled. A street that is away for a moment is lived in later."""
     rng = np.random.default_rng()
     homes = [h.home for h in seeded.homes.values() if not h.home.pattern.silent_days]
     while True:
         await asyncio.sleep(rng.uniform(*_PAUSE_S))
         home = homes[int(rng.integers(len(homes)))]
         usual = history.usual(home, datetime.now(UTC))
-        await street.do(
-            home.twin("blood_pressure").address,
-            "measure",
-            systolic=usual.systolic,
-            diastolic=usual.diastolic,
-            pulse=usual.pulse,
-        )
+        cuff = home.twin("blood_pressure").address
+        with contextlib.suppress(OSError):
+            await street.do(cuff, "measure", systolic=usual.systolic, diastolic=usual.diastolic, pulse=usual.pulse)

@@ -11,12 +11,12 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import httpx
 
@@ -27,6 +27,7 @@ from api.demo.processes import Child, Program, tail
 from api.demo.seed import PASSWORD, Seeded, first_on_duty, seed
 from api.demo.story import Stage
 from api.demo.terminal import Terminal
+from api.demo.waiting import until
 from api.gateways import issue_code
 from devices.virtual.control import Street
 from store import gateways
@@ -186,10 +187,16 @@ def _telephone(place: Place) -> Program:
             {h.phone: {"name_zh": h.name_zh, "name_en": h.name_en, "role": h.face} for h in humans}, ensure_ascii=False
         )
     )
-    arguments = ("--port", str(place.phones_port), "--account", place.secrets["account_sid"])
-    arguments += ("--token", place.secrets["auth_token"], "--number", CENTRE_PHONE)
-    arguments += ("--service-url", place.service_url, "--people", str(book))
-    return Program.module("telephone", "alerts.virtual.telephone", *arguments)
+    arguments = {
+        "port": str(place.phones_port),
+        "account": place.secrets["account_sid"],
+        "token": place.secrets["auth_token"],
+        "number": CENTRE_PHONE,
+        "service-url": place.service_url,
+        "people": str(book),
+    }
+    words = (word for name, value in arguments.items() for word in (f"--{name}", value))
+    return Program.module("telephone", "alerts.virtual.telephone", *words)
 
 
 def _service(place: Place, dsn: str) -> Program:
@@ -284,11 +291,9 @@ async def _until_there(path: Path, log: Path) -> None:
     await _until(there, log)
 
 
-async def _until(condition: Callable[[], Any], log: Path) -> None:
+async def _until(condition: Callable[[], Awaitable[bool]], log: Path) -> None:
     try:
-        async with asyncio.timeout(_READY_S):
-            while not await condition():
-                await asyncio.sleep(_LOOK_S)
+        await until(condition, _READY_S, _LOOK_S)
     except TimeoutError:
         raise DemoError(f"{log.stem} did not get ready. Its log {log} ends:\n{tail(log)}") from None
 

@@ -18,6 +18,7 @@ import httpx
 
 from api.demo.observer import Journal
 from api.demo.seed import Household, Seeded
+from api.demo.waiting import until
 from devices.virtual.control import Street
 from store import alerts, messages, people
 from store.alerts import AlertRow
@@ -86,12 +87,14 @@ async def _fall(stage: Stage) -> None:
     if await _open(stage, home, "fall") is None:
         await asyncio.sleep(14)
         wearable = home.home.twin("wearable").address
-        async with asyncio.timeout(_WAIT_S):
-            while not (await stage.street.do(wearable, "state"))["links"]:  # nobody listens to it yet
-                await asyncio.sleep(0.5)
+        await until(lambda: _is_listened_to(stage, wearable), _WAIT_S, _LOOKS_AGAIN_S / 6)
         await stage.street.do(wearable, "fall")
         await stage.journal.add("fell", resident=home.resident_id, name=home.home.human.name_en)
     await _somebody_takes(stage, home, "fall")
+
+
+async def _is_listened_to(stage: Stage, wearable: str) -> bool:
+    return bool((await stage.street.do(wearable, "state"))["links"])
 
 
 async def _help(stage: Stage) -> None:
@@ -133,9 +136,7 @@ async def _somebody_takes(stage: Stage, home: Household, rule: str) -> None:
     if alert is not None and alert.state in _WAITING:
         number = await _called(stage, alert)
         await asyncio.sleep(_THINKS_S)
-        async with asyncio.timeout(_WAIT_S):
-            while not await _answer(stage, home, rule, number):
-                await asyncio.sleep(_LOOKS_AGAIN_S)
+        await until(lambda: _answer(stage, home, rule, number), _WAIT_S, _LOOKS_AGAIN_S)
 
 
 async def _answer(stage: Stage, home: Household, rule: str, number: str) -> bool:

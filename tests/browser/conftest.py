@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ from uuid import UUID
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 from api.app import create_app
 from api.sessions import hash_password
@@ -23,15 +21,10 @@ from api.settings import Settings
 from store import people
 from store.postgres import Database
 from tests.clinicians.lived import Lived, live_in
-from tests.conftest import unavailable
 
 T = TypeVar("T")
 
 PASSWORD = "a warm hearth"
-ARGUMENTS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -85,18 +78,6 @@ async def _furnished(database: Database) -> Lived:
 def service(database_url: str) -> Iterator[Service]:
     with serving(database_url) as running:
         yield running
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Iterator[Browser]:
-    """Headless Chromium: HEARTHWATCH_CHROMIUM, or the one on PATH."""
-    path = os.environ.get("HEARTHWATCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        unavailable("there is no Chromium: install it, or set HEARTHWATCH_CHROMIUM to its path")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(ARGUMENTS))
-        yield browser
-        browser.close()
 
 
 class Visit:

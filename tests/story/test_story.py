@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from api.demo.seed import PASSWORD
-from tests.browser.chromium import chromium_page
 from tests.story.demo import Demo, alive, running
 
 pytestmark = [pytest.mark.story, pytest.mark.timeout(400)]
@@ -22,16 +21,18 @@ def demo(scratch: Path) -> Iterator[Demo]:
         yield started
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    yield from chromium_page()
+@pytest.fixture
+def page(chromium: Browser) -> Iterator[Page]:
+    context = chromium.new_context(viewport={"width": 390, "height": 844}, locale="zh-CN")
+    yield context.new_page()
+    context.close()
 
 
 def sign_in(page: Page, demo: Demo, username: str) -> None:
     page.goto(demo.service_url + "/sign-in")
     page.fill("input[name=username]", username)
     page.fill("input[name=password]", PASSWORD)
-    page.click("form[action='/sign-in'] button[type=submit]")
+    page.click("form[action='/sign-in'] button")
     page.wait_for_load_state()
 
 
@@ -60,7 +61,7 @@ def test_a_severe_pressure_repeated_reaches_a_care_worker_and_her_answer_reaches
 
 
 def name_zh(demo: Demo, name_en: str) -> str:
-    [(name,)] = demo.query(f"SELECT name_zh FROM person WHERE name_en = '{name_en}'")  # noqa: S608
+    [(name,)] = demo.query(f"SELECT name_zh FROM person WHERE name_en = '{name_en}'")
     return str(name)
 
 
