@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from store import alerts, notes, readings, residents
+from store import alerts, gateways, notes, readings, residents
 from store.postgres import Database, session_options, value
 from tests.household import NOW, Household, batch, furnish
 
@@ -90,6 +90,18 @@ async def test_a_reader_cannot_reach_a_chunk_of_the_readings(database: Database)
     for (chunk,) in chunks:
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             await count(database, home.doctor.id, chunk)
+
+
+async def test_a_reader_sees_a_device_but_never_its_key(database: Database) -> None:
+    home = await fill(database)
+    async with database.service() as c:
+        await gateways.add_device(c, "C0:00:00:00:00:03", home.wang, "help_button", home.gateway, bindkey="ab" * 16)
+    async with database.reader(home.doctor.id) as c:
+        assert len(await gateways.devices(c, home.wang)) == 3
+    for query in (b"SELECT bindkey FROM device", b"SELECT * FROM device", b"SELECT device FROM device"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            async with database.reader(home.doctor.id) as c:
+                await c.execute(query)
 
 
 async def write_as_reader(database: Database, person: object, first: bytes) -> None:

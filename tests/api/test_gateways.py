@@ -1,0 +1,188 @@
+"""A gateway is let in once by a code, speaks by its key, and is shut out within seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api import gateways as door
+from store import gateways
+from store.postgres import Database, value
+from tests.api.callers import CUFF, GATEWAY, KEY, iso, reading, send
+from tests.household import Household
+
+pytestmark = pytest.mark.anyio
+
+
+async def code_for(database: Database, home: Household, name: str = "stairway 3") -> str:
+    async with database.service() as c:
+        return await door.issue_code(c, home.centre, name, datetime.now(UTC))
+
+
+async def pair(client: httpx.AsyncClient, code: str) -> httpx.Response:
+    return await client.post("/v1/pair", json={"code": code})
+
+
+async def test_a_code_is_exchanged_for_a_key_once(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    code = await code_for(database, home)
+    answer = await pair(client, code)
+    assert answer.status_code == 200
+    assert answer.json()["gateway"] == "stairway 3"
+    beat = await client.post(
+        "/v1/heartbeat",
+        json={"version": "1", "clock": iso(datetime.now(UTC))},
+        headers={"Authorization": f"Bearer {answer.json()['key']}"},
+    )
+    assert beat.status_code == 200
+    again = await pair(client, code)
+    assert (again.status_code, again.json()["type"]) == (403, "urn:hearthwatch:problem:bad_code")
+
+
+async def test_neither_code_nor_key_lies_in_the_record(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    code = await code_for(database, home)
+    key = (await pair(client, code)).json()["key"]
+    async with database.service() as c:
+        kept = str(await (await c.execute("SELECT * FROM gateway")).fetchall())
+    assert key not in kept
+    assert code.replace("-", "") not in kept
+
+
+@given(st.text("0123456789ABCDEFGHJKMNPQRSTVWXYZ", min_size=8, max_size=8))
+def test_a_code_is_understood_however_it_was_read_out(letters: str) -> None:
+    code = f"{letters[:4]}-{letters[4:]}"
+    told = code.replace("-", " ").lower().replace("0", "o").replace("1", "l")
+    assert door.code_hash(told) == door.code_hash(code)
+
+
+def test_codes_have_letters_that_cannot_be_mistaken() -> None:
+    codes = {door.new_code() for _ in range(200)}
+    assert len(codes) == 200
+    assert not set("".join(codes)) & set("ILOU")
+
+
+async def test_an_expired_code_is_refused(client: httpx.AsyncClient, database: Database, home: Household) -> None:
+    async with database.service() as c:
+        past = datetime.now(UTC) - door.CODE_LASTS - timedelta(seconds=1)
+        code = await door.issue_code(c, home.centre, "stairway 3", past)
+    assert (await pair(client, code)).status_code == 403
+
+
+async def test_guessing_codes_is_slowed_down(client: httpx.AsyncClient, database: Database, home: Household) -> None:
+    for n in range(door.GUESSES):
+        assert (await pair(client, f"{n:08d}")).status_code == 403
+    answer = await pair(client, await code_for(database, home))
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic abc"}, {"Authorization": "Bearer other"}]
+)
+@pytest.mark.parametrize("path", ["/v1/readings", "/v1/heartbeat"])
+async def test_without_a_known_key_nothing_is_taken(
+    client: httpx.AsyncClient, database: Database, home: Household, path: str, headers: dict[str, str]
+) -> None:
+    body = {"readings": [reading("pulse", 70, datetime.now(UTC))]}
+    answer = await client.post(path, json=body, headers=headers)
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.headers["content-type"] == "application/problem+json"
+    async with database.service() as c:
+        assert await value(c, "SELECT count(*) FROM reading") == 0
+
+
+async def test_a_revoked_gateway_is_refused_within_two_seconds(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    now = datetime.now(UTC)
+    assert (await send(client, reading("pulse", 70, now))).status_code == 200
+    async with database.service() as c:
+        assert await gateways.revoke(c, "stairway 9", now)
+    await anyio.sleep(door.REMEMBER_S + 0.1)
+    answer = await send(client, reading("pulse", 71, now + timedelta(seconds=1)))
+    assert (answer.status_code, answer.json()["type"]) == (403, "urn:hearthwatch:problem:gateway_revoked")
+    async with database.service() as c:
+        assert await value(c, "SELECT count(*) FROM reading") == 1
+    assert door.REMEMBER_S <= 2
+
+
+async def test_a_stolen_key_stays_shut_out_when_its_gateway_is_paired_anew(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    async with database.service() as c:
+        await gateways.revoke(c, "stairway 9", datetime.now(UTC))
+    code = await code_for(database, home, "stairway 9")
+    assert (await send(client)).status_code == 401
+    assert (await pair(client, code)).status_code == 200
+    assert (await send(client)).status_code == 401
+
+
+async def test_a_known_gateway_keeps_its_key_until_the_new_code_is_used(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    code = await code_for(database, home, "stairway 9")
+    assert (await send(client)).status_code == 200
+    await pair(client, code)
+    await anyio.sleep(door.REMEMBER_S + 0.1)
+    assert (await send(client)).status_code == 401
+
+
+async def test_the_heartbeat_is_noted_and_answered_with_what_to_collect(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    now = datetime.now(UTC)
+    async with database.service() as c:
+        await gateways.add_device(c, "C0:00:00:00:00:03", home.wang, "help_button", home.gateway, bindkey="ab" * 16)
+    device = {
+        "address": CUFF, "rssi_dbm": -61.4, "last_seen_at": iso(now + timedelta(days=9)), "clock_error_s": 120.0,
+        "manufacturer": "Cuff\0makers", "model": "BP-2", "serial": None, "firmware": "1.4", "trouble": "the cuff asks to be paired again",
+    }  # fmt: skip
+    beat = {
+        "version": "0.1.0", "clock": iso(now - timedelta(seconds=90)), "outbox_waiting": 7, "quarantined": 2,
+        "devices": [device, {"address": "C0:FF:FF:FF:FF:FF"}],
+    }  # fmt: skip
+    answer = await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["gateway"], told["time_zone"]) == ("stairway 9", "Asia/Shanghai")
+    assert abs(datetime.fromisoformat(told["now"]) - now) < timedelta(minutes=1)
+    assert {d["address"]: (d["kind"], d["bindkey"]) for d in told["devices"]} == {
+        "C0:00:00:00:00:01": ("blood_pressure", None),
+        "C0:00:00:00:00:02": ("wearable", None),
+        "C0:00:00:00:00:03": ("help_button", "ab" * 16),
+        "C0:00:00:00:00:04": ("blood_pressure", None),
+    }
+    async with database.service() as c:
+        known = await gateways.by_key(c, door.hash_token(KEY))
+        [cuff] = [d for d in await gateways.devices(c, home.wang) if d.address == CUFF]
+    assert known is not None
+    assert (known.version, known.outbox_waiting, known.quarantined) == ("0.1.0", 7, 2)
+    assert known.clock_error_s == pytest.approx(-90, abs=30)
+    assert (cuff.rssi_dbm, cuff.manufacturer, cuff.trouble) == (-61, "Cuffmakers", "the cuff asks to be paired again")
+    assert cuff.last_seen_at is not None
+    assert cuff.last_seen_at <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/heartbeat", {"version": "1", "clock": "noon"}, "clock"),
+        ("/v1/heartbeat", {"version": "1"}, "clock"),
+        ("/v1/heartbeat", {"version": "1", "clock": "2026-01-01T00:00:00Z", "outbox_waiting": -1}, "outbox_waiting"),
+        ("/v1/pair", {"code": 12345678}, "code"),
+    ],
+)
+async def test_a_field_that_is_wrong_is_named(
+    client: httpx.AsyncClient, home: Household, path: str, body: dict[str, object], field: str
+) -> None:
+    answer = await client.post(path, json=body, headers=GATEWAY)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
