@@ -136,7 +136,7 @@ async def watched(c: Connection) -> list[int]:
 
 
 async def save_latest(c: Connection, batch: FeedBatch) -> None:
-    """Keep the newest value of each metric, and tell open pages whose readings these are."""
+    """Keep the newest value of each metric. Open pages are told by the table's own trigger."""
     order = np.lexsort((batch.at, batch.metric, batch.resident_id))
     resident, metric = batch.resident_id[order], batch.metric[order]
     is_last = np.append((resident[1:] != resident[:-1]) | (metric[1:] != metric[:-1]), np.True_)
@@ -145,18 +145,11 @@ async def save_latest(c: Connection, batch: FeedBatch) -> None:
         use_columns(cursor)
         await cursor.execute(
             """
-            WITH newest AS (
-                SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s)
-                    AS t(resident_id, metric, at, measured_at, value, quality, device_id)
-            ), kept AS (
-                INSERT INTO latest_reading AS l (resident_id, metric, at, measured_at, value, quality, device_id)
-                SELECT * FROM newest
-                ON CONFLICT (resident_id, metric) DO UPDATE SET at = excluded.at, measured_at = excluded.measured_at,
-                    value = excluded.value, quality = excluded.quality, device_id = excluded.device_id
-                WHERE l.at <= excluded.at
-            )
-            SELECT pg_notify('hearthwatch', json_build_object('kind', 'reading', 'resident_id', resident_id)::text)
-            FROM (SELECT DISTINCT resident_id FROM newest) r
+            INSERT INTO latest_reading AS l (resident_id, metric, at, measured_at, value, quality, device_id)
+            SELECT * FROM unnest(%s, %s, %s, %s, %s, %s, %s)
+            ON CONFLICT (resident_id, metric) DO UPDATE SET at = excluded.at, measured_at = excluded.measured_at,
+                value = excluded.value, quality = excluded.quality, device_id = excluded.device_id
+            WHERE l.at <= excluded.at
             """,
             [
                 Int4(batch.resident_id[newest]),

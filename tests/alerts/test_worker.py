@@ -223,7 +223,7 @@ async def test_open_pages_are_told_whose_reading_came(home: Home) -> None:
     await home.measure(systolic=131, diastolic=79)
     await home.judged()
     async with asyncio.timeout(5):
-        while await anext(notes) != {"kind": "reading", "resident_id": home.people.wang}:
+        while await anext(notes) != {"kind": "latest_reading", "resident_id": home.people.wang}:
             pass
     await notes.aclose()
 
