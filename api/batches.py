@@ -189,23 +189,33 @@ class Columns:
         return Columns(*(getattr(self, name)[rows] for name in self.__slots__))
 
 
+class Devices:
+    """The devices a gateway may speak for, ready to be looked up by the thousand."""
+
+    def __init__(self, by_address: Mapping[str, DeviceRef]) -> None:
+        self.by_address = by_address
+        self.slots = {address: slot for slot, address in enumerate(by_address)}
+        # The last place is that of a stranger, whose slot is -1.
+        refs = [*by_address.values(), DeviceRef(0, 0, "", None)]
+        self.resident_id = np.array([d.resident_id for d in refs], np.int32)
+        self.device_id = np.array([d.id for d in refs], np.int32)
+
+
 _METRIC_CODES: Final = {name: m.code for name, m in METRICS.items()}
 _EARLIEST: Final = np.datetime64("1900-01-01", "us")
 _LATEST: Final = np.datetime64("9998-01-01", "us")
 """Beyond these a moment cannot be told in every place that must show it."""
 
 
-def columns(received: Received, devices: Mapping[str, DeviceRef]) -> tuple[Columns, list[Rejection]]:
+def columns(received: Received, devices: Devices) -> tuple[Columns, list[Rejection]]:
     """The readings as columns, and those that name a device or metric nobody knows, or an impossible date."""
     readings = received.readings
-    slots = {address: slot for slot, address in enumerate(devices)}
-    slot = np.array([slots.get(r.device, -1) for r in readings], np.int32)
+    slot = np.array([devices.slots.get(r.device, -1) for r in readings], np.int32)
     metric = np.array([_METRIC_CODES.get(r.metric, -1) for r in readings], np.int16)
-    known = list(devices.values()) or [DeviceRef(0, 0, "", None)]
     all_of_them = Columns(
         received.places,
-        np.array([d.resident_id for d in known], np.int32)[slot],
-        np.array([d.id for d in known], np.int32)[slot],
+        devices.resident_id[slot],
+        devices.device_id[slot],
         metric,
         np.array([r.value for r in readings], np.float64),
         _times([r.measured_at.timestamp() for r in readings]),

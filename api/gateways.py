@@ -15,7 +15,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from msgspec import Meta
 
-from api.batches import Time, malformed
+from api.batches import Devices, Time, malformed
 from api.metrics import PAIRINGS
 from api.problems import Problem
 from store import audit, gateways, people
@@ -65,7 +65,11 @@ class Known:
     """A gateway that has shown its key, and the devices it may speak for by address."""
 
     gateway: Gateway
-    devices: Mapping[str, DeviceRef]
+    lookup: Devices
+
+    @property
+    def devices(self) -> Mapping[str, DeviceRef]:
+        return self.lookup.by_address
 
 
 class Gatekeeper:
@@ -95,7 +99,7 @@ class Gatekeeper:
             if gateway.revoked_at is not None:
                 log.warning("revoked_gateway", gateway=gateway.name, address=address_of(request))
                 raise Problem(403, "gateway_revoked", f"the gateway {gateway.name!r} was revoked; pair it again")
-            return Known(gateway, await gateways.devices_of(c, gateway.id))
+            return Known(gateway, Devices(await gateways.devices_of(c, gateway.id)))
 
 
 def _bearer(request: Request) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from api import batches, metrics
 from api.batches import Columns, Received, Rejection, WireRefused
 from api.gateways import Gatekeeper, Known
-from api.plausibility import REASONS, judge_clocks, unusable, without_partner
+from api.plausibility import REASONS, Inflations, judge_clocks, unusable
 from api.problems import Problem
 from devices.readings import METRICS, METRICS_BY_CODE, Quality
 from store import gateways, readings
@@ -71,7 +71,7 @@ def _names_a_stranger(received: Received, known: Known) -> bool:
 
 async def accept(database: Database, known: Known, received: Received, now: datetime) -> Outcome:
     """Judge and store a batch as of ``now``. Raises :class:`Problem` 403 when no device in it is the gateway's."""
-    columns, rejected = batches.columns(received, known.devices)
+    columns, rejected = batches.columns(received, known.lookup)
     rejected = sorted([*received.rejected, *rejected], key=lambda r: r.index)
     refused = [r for r in received.refused if r.device in known.devices]
     _require_a_known_device(known, received, rejected, columns, refused)
@@ -124,18 +124,20 @@ class _Stored:
 
 async def _judge(c: Connection, columns: Columns) -> NDArray[np.int8]:
     """Why each reading is not usable. A batch may end in the middle of a measurement: then the record has its other half."""
-    alone = without_partner(columns)
+    inflations = Inflations(columns)
+    alone = inflations.without_partner()
     if not len(alone):
-        return unusable(columns)
+        return unusable(columns, inflations)
     halves = columns.where(alone)
     stored = await readings.pressures_at(c, halves.resident_id, halves.device_id, halves.measured_at)
     if not stored:
-        return unusable(columns)
+        return unusable(columns, inflations)
     row, metric, value = (np.array(column) for column in zip(*stored, strict=True))
     beside = halves.where(row)
     beside.metric[:], beside.value[:] = metric, value
     # What came with the batch stands behind, where it counts if the record has the same.
-    return unusable(beside.with_more(columns))[len(beside) :]
+    both = beside.with_more(columns)
+    return unusable(both, Inflations(both))[len(beside) :]
 
 
 async def _store(
@@ -181,9 +183,9 @@ def _incoming(gateway_id: int, now: datetime, received: Received, good: Columns)
 
 
 def _details(received: Received, good: Columns) -> dict[int, dict[str, float]]:
-    told = {int(place): r.detail for place, r in zip(received.places, received.readings, strict=True) if r.detail}
-    if not told:
+    if not any(r.detail for r in received.readings):
         return {}
+    told = {int(place): r.detail for place, r in zip(received.places, received.readings, strict=True) if r.detail}
     return {row: told[place] for row, place in enumerate(good.place.tolist()) if place in told}
 
 

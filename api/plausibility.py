@@ -26,7 +26,6 @@ REASONS: Final = (
 
 _IMPLAUSIBLE, _CROSSED, _NARROW, _MEAN_OUTSIDE = 1, 2, 3, 4
 _SYSTOLIC, _DIASTOLIC, _MEAN = (METRICS[n].code for n in ("systolic", "diastolic", "mean_arterial_pressure"))
-_PRESSURES: Final = np.array([_SYSTOLIC, _DIASTOLIC, _MEAN], np.int16)
 _LEAST_PULSE_PRESSURE: Final = 10.0
 
 _LOW: Final = np.full(max(METRICS_BY_CODE) + 1, np.inf)
@@ -34,62 +33,70 @@ _HIGH: Final = np.full(max(METRICS_BY_CODE) + 1, -np.inf)
 for _metric in METRICS_BY_CODE.values():
     _LOW[_metric.code], _HIGH[_metric.code] = _metric.low, _metric.high
 
+_PLACE: Final = np.full(max(METRICS_BY_CODE) + 1, -1)
+for _place, _code in enumerate((_SYSTOLIC, _DIASTOLIC, _MEAN)):
+    _PLACE[_code] = _place
+_IS_PRESSURE: Final = _PLACE >= 0
+
 _AHEAD: Final = np.timedelta64(5 * 60, "s").astype("timedelta64[us]")
 """How far a clock may run ahead before it is not believed: a cuff shows minutes, a gateway is set by the network."""
 _FIRST_DEVICES: Final = np.datetime64("2020-01-01", "us")
 """No device of ours was made before; a clock that lost its battery begins in 1970 or 2000."""
 
 
-def unusable(columns: Columns) -> NDArray[np.int8]:
+class Inflations:
+    """Which rows are pressures, and which of them are of one inflation of a cuff: same device, same measured time."""
+
+    def __init__(self, columns: Columns) -> None:
+        self.rows = np.flatnonzero(_IS_PRESSURE[columns.metric])
+        self.metric = columns.metric[self.rows]
+        device, at = columns.device_id[self.rows], columns.measured_at[self.rows].view(np.int64)
+        order = np.lexsort((device, at))
+        d, t = device[order], at[order]
+        begins = np.ones(len(order), np.bool_)
+        begins[1:] = (d[1:] != d[:-1]) | (t[1:] != t[:-1])
+        self.number = np.empty(len(order), np.int64)
+        self.number[order] = np.cumsum(begins) - 1
+        self.count = int(begins.sum())
+
+    def table(self, of: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A value of every row of the batch as (systolic, diastolic, mean) of each inflation, NaN where there is none."""
+        table = np.full((3, self.count), np.nan)
+        table[_PLACE[self.metric], self.number] = of[self.rows]
+        return table
+
+    def without_partner(self) -> NDArray[np.int64]:
+        """The rows of systolic and diastolic values whose other half is not in the batch: it may have come before."""
+        there = np.zeros((3, self.count), np.bool_)
+        there[_PLACE[self.metric], self.number] = True
+        alone: NDArray[np.bool_] = (there[0] != there[1])[self.number] & (self.metric != _MEAN)
+        return self.rows[alone]
+
+
+def unusable(columns: Columns, inflations: Inflations) -> NDArray[np.int8]:
     """For each reading the number of its reason in :data:`REASONS`, shape ``(n,)``.
 
     The pressures of one inflation share their fate: a diastolic value beside an impossible systolic one is as
     little to be believed.
     """
     metric, value = columns.metric, columns.value
-    reason = ((value < _LOW[metric]) | (value > _HIGH[metric])).astype(np.int8) * np.int8(_IMPLAUSIBLE)
-    rows = np.flatnonzero(np.isin(metric, _PRESSURES))
+    implausible: NDArray[np.bool_] = (value < _LOW[metric]) | (value > _HIGH[metric])
+    reason = implausible.astype(np.int8) * np.int8(_IMPLAUSIBLE)
+    rows = inflations.rows
     if len(rows):
-        group = _inflation(columns.device_id[rows], columns.measured_at[rows])
-        reason[rows] = _of_inflations(group, metric[rows], value[rows], reason[rows])[group]
+        reason[rows] = _of_inflations(inflations, value, implausible[rows])[inflations.number]
     return reason
 
 
-def without_partner(columns: Columns) -> NDArray[np.int64]:
-    """The rows of systolic and diastolic values whose other half is not in the batch: it may have come before."""
-    rows = np.flatnonzero((columns.metric == _SYSTOLIC) | (columns.metric == _DIASTOLIC))
-    if not len(rows):
-        return rows
-    group = _inflation(columns.device_id[rows], columns.measured_at[rows])
-    halves = np.zeros((2, int(group.max()) + 1), np.bool_)
-    halves[(columns.metric[rows] == _DIASTOLIC).astype(np.int64), group] = True
-    return rows[~halves.all(axis=0)[group]]
-
-
-def _inflation(device: NDArray[np.int32], measured_at: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    order = np.lexsort((device, measured_at))
-    d, t = device[order], measured_at[order]
-    begins = np.ones(len(order), np.bool_)
-    begins[1:] = (d[1:] != d[:-1]) | (t[1:] != t[:-1])
-    group = np.empty(len(order), np.int64)
-    group[order] = np.cumsum(begins) - 1
-    return group
-
-
 def _of_inflations(
-    group: NDArray[np.int64], metric: NDArray[np.int16], value: NDArray[np.float64], reason: NDArray[np.int8]
+    inflations: Inflations, value: NDArray[np.float64], implausible: NDArray[np.bool_]
 ) -> NDArray[np.int8]:
-    n = int(group.max()) + 1
-    found = np.zeros(n, np.int8)
-    of = np.full((3, n), np.nan)
-    for row, code in enumerate((_SYSTOLIC, _DIASTOLIC, _MEAN)):
-        mine = metric == code
-        of[row, group[mine]] = value[mine]
-    systolic, diastolic, mean = of
+    systolic, diastolic, mean = inflations.table(value)
+    found = np.zeros(inflations.count, np.int8)
     found[(mean < diastolic) | (mean > systolic)] = _MEAN_OUTSIDE
     found[systolic - diastolic < _LEAST_PULSE_PRESSURE] = _NARROW
     found[diastolic >= systolic] = _CROSSED
-    found[group[reason == _IMPLAUSIBLE]] = _IMPLAUSIBLE
+    found[inflations.number[implausible]] = _IMPLAUSIBLE
     return found
 
 
@@ -111,4 +118,5 @@ def judge_clocks(columns: Columns, received_at: datetime) -> None:
 
 
 def _cannot_be(moments: NDArray[np.datetime64], now: np.datetime64) -> NDArray[np.bool_]:
-    return (moments > now + _AHEAD) | (moments < _FIRST_DEVICES)
+    wrong: NDArray[np.bool_] = (moments > now + _AHEAD) | (moments < _FIRST_DEVICES)
+    return wrong
