@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psycopg
 
 from store.embedded import EmbeddedPostgres
@@ -27,7 +28,7 @@ class Demo:
 
     def __init__(self, data: Path, port: int, phones_port: int) -> None:
         self.data = data
-        self.record = data / "story.jsonl"
+        self.record = data / f"story-{port}.jsonl"
         self.service_url = f"http://127.0.0.1:{port}"
         self.phones_url = f"http://127.0.0.1:{phones_port}"
         ports = ("--port", str(port), "--phones-port", str(phones_port))
@@ -77,6 +78,11 @@ class Demo:
         """Ask the record, as its superuser."""
         with psycopg.connect(EmbeddedPostgres(self.data / "postgres").dsn, autocommit=True) as c:
             return c.execute(sql.encode()).fetchall()
+
+    def phone_messages(self) -> list[tuple[str, str]]:
+        """What the service sent to each number, message by message."""
+        phones = httpx.get(f"{self.phones_url}/phones.json").json()["phones"]
+        return [(p["number"], m["body"]) for p in phones for m in p["messages"] if m["direction"] == "outbound-api"]
 
     def stop(self) -> int:
         """Ctrl-C, and the exit code."""
