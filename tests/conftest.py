@@ -76,6 +76,9 @@ def template(server_dsn: str) -> str:
     with psycopg.connect(server_dsn, autocommit=True) as c:
         c.execute(f'CREATE DATABASE "{name}"'.encode())
     migrate(with_database(server_dsn, name))
+    with psycopg.connect(server_dsn, autocommit=True) as c:
+        # A database in use cannot be copied, and TimescaleDB's own workers visit every one that lets them in.
+        c.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false'.encode())
     return name
 
 
