@@ -23,7 +23,7 @@ from api.problems import Problem
 from devices.readings import METRICS, METRICS_BY_CODE, Quality
 from store import gateways, readings
 from store.postgres import Connection, Database
-from store.readings import Incoming, Quarantined
+from store.readings import AlreadyThere, Incoming, Quarantined
 
 log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/v1", tags=["readings"])
@@ -76,9 +76,14 @@ async def accept(database: Database, known: Known, received: Received, now: date
     refused = [r for r in received.refused if r.device in known.devices]
     _require_a_known_device(known, received, rejected, columns, refused)
     judge_clocks(columns, now)
-    async with database.service() as c:
-        reason = await _judge(c, columns)
-        stored = await _store(c, known, received, columns, reason, refused, now)
+    try:
+        async with database.service() as c:
+            reason = await _judge(c, columns)
+            stored = await _store(c, known, received, columns, reason, refused, now, all_new=True)
+    except AlreadyThere:
+        async with database.service() as c:
+            reason = await _judge(c, columns)
+            stored = await _store(c, known, received, columns, reason, refused, now)
     outcome = Outcome(
         stored.accepted,
         stored.duplicate,
@@ -148,14 +153,21 @@ async def _store(
     reason: NDArray[np.int8],
     refused: Sequence[WireRefused],
     now: datetime,
+    *,
+    all_new: bool = False,
 ) -> _Stored:
     good = columns if not reason.any() else columns.where(reason == 0)
     bad = np.flatnonzero(reason)
     gateway = known.gateway.id
     accepted = duplicate = quarantined = 0
     if len(good):
-        inserted = await readings.insert(c, _incoming(gateway, now, received, good))
-        accepted, duplicate = inserted.accepted, inserted.duplicate
+        incoming = _incoming(gateway, now, received, good)
+        if all_new:
+            await readings.insert_new(c, incoming)
+            accepted = len(good)
+        else:
+            inserted = await readings.insert(c, incoming)
+            accepted, duplicate = inserted.accepted, inserted.duplicate
         await _note_batteries(c, good, now)
     if len(bad):
         items = [_quarantined(gateway, received, columns, row, int(reason[row])) for row in bad.tolist()]

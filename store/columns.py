@@ -8,7 +8,6 @@ length, lower bound) followed by a length and a big-endian value per element (Po
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,26 +69,6 @@ def _pack(element: _Element, values: NDArray[Any]) -> bytes:
         _HEADER.pack(1 if len(values) else 0, 0, element.oid, len(values), 1)[: 20 if len(values) else 12]
         + cells.tobytes()
     )
-
-
-_COPY_HEAD: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
-_COPY_END: Final = struct.pack(">h", -1)
-
-
-def copy_rows(columns: Sequence[_Column]) -> bytes:
-    """Columns of one length as the whole of a binary COPY, row by row.
-
-    A row is the number of its fields and, for each, its size and value (PostgreSQL manual, COPY, "Binary Format").
-    """
-    layout: list[tuple[str, str]] = [("fields", ">i2")]
-    for n, column in enumerate(columns):
-        layout += [(f"size{n}", ">i4"), (f"value{n}", _ELEMENTS[type(column)].wire)]
-    rows = np.empty(len(columns[0].values), np.dtype(layout))
-    rows["fields"] = len(columns)
-    for n, column in enumerate(columns):
-        rows[f"size{n}"] = _ELEMENTS[type(column)].size
-        rows[f"value{n}"] = _plain(column)
-    return _COPY_HEAD + rows.tobytes() + _COPY_END
 
 
 def _plain(column: _Column) -> NDArray[Any]:

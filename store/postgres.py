@@ -18,6 +18,7 @@ from uuid import UUID
 import psycopg
 import structlog
 from psycopg import AsyncConnection
+from psycopg.pq import ConnStatus
 from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -76,7 +77,7 @@ class Database:
             timeout=_WAIT_S,
             open=False,
             name=role,
-            check=AsyncConnectionPool.check_connection,
+            check=_require_open,
             reconnect_timeout=5,
             kwargs={"options": session_options(role), "connect_timeout": 3},
         )
@@ -140,6 +141,13 @@ class Database:
                 log.warning("listener_lost_database", error=str(error).strip(), retry_s=pause_s)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, 5.0)
+
+
+async def _require_open(c: Connection) -> None:
+    """A server that ended has closed its side of the connection: that is seen here, without asking it anything."""
+    c.pgconn.consume_input()
+    if c.pgconn.status != ConnStatus.OK:
+        raise psycopg.OperationalError("the server closed the connection")
 
 
 def session_options(role: str) -> str:

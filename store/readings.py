@@ -18,7 +18,7 @@ from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
 from devices.readings import METRICS, METRICS_BY_CODE, Quality
-from store.columns import Float8, Int2, Int4, Time, copy_rows, use_columns
+from store.columns import Float8, Int2, Int4, Time, use_columns
 from store.postgres import Connection, rows, value
 
 _PRESSURES: Final = tuple(METRICS[n].code for n in ("systolic", "diastolic", "mean_arterial_pressure"))
@@ -117,14 +117,17 @@ class Latest:
     device_id: int
 
 
-# What a gateway sends is nearly always new: then nothing need be looked up row by row.
-_COPY: Final = """
-COPY reading (resident_id, metric, measured_at, device_id, value, collected_at, quality, user_slot, received_at, gateway_id)
-FROM STDIN BINARY
-"""
-_FEED: Final = """
-INSERT INTO feed (received_at, resident_id, metric, at, measured_at, value, quality, device_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+# What a gateway sends is nearly always new: then nothing need be looked up row by row. One round trip.
+_INSERT_NEW: Final = """
+WITH fed AS (
+    INSERT INTO feed (received_at, resident_id, metric, at, measured_at, value, quality, device_id)
+    SELECT %s, f.* FROM (VALUES (%s, %s, %s, %s, %s, %s, %s)) AS f(resident_id, metric, at, measured_at, value, quality, device_id)
+    WHERE cardinality(f.at) > 0
+)
+INSERT INTO reading (resident_id, metric, measured_at, device_id, value, collected_at, quality, user_slot,
+                     received_at, gateway_id)
+SELECT t.*, %s, %s FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s)
+    AS t(resident_id, metric, measured_at, device_id, value, collected_at, quality, user_slot)
 """
 
 # For a batch of which some is there already: stores the rest, hands it to the watch, and counts. One round trip.
@@ -149,36 +152,22 @@ SELECT count(*) FROM added
 """
 
 
-async def insert(c: Connection, batch: Incoming) -> Inserted:
-    """Store what is not there yet by its key (resident, metric, measured time, device), and hand it to the watch."""
-    n = len(batch.value)
-    if n == 0:
-        return Inserted(0, 0)
-    try:
-        async with c.transaction():
-            await _insert_all(c, batch)
-        accepted = n
-    except UniqueViolation:
-        accepted = await _insert_the_rest(c, batch)
-    if batch.details:
-        await _insert_details(c, batch)
-    return Inserted(accepted, n - accepted)
+class AlreadyThere(Exception):
+    """Some of a batch is stored already; the transaction that tried is over."""
 
 
-async def _insert_all(c: Connection, batch: Incoming) -> None:
-    n = len(batch.value)
-    moment = np.datetime64(batch.received_at.astimezone(UTC).replace(tzinfo=None), "us")
-    received, gateway = Time(np.full(n, moment)), Int4(np.full(n, batch.gateway_id))
-    async with c.cursor() as cursor, cursor.copy(_COPY) as copy:
-        await copy.write(copy_rows([*_columns(batch), received, gateway]))
+async def insert_new(c: Connection, batch: Incoming) -> None:
+    """Store a batch of which nothing is there yet, and hand it to the watch; quicker than :func:`insert`.
+
+    Raises :class:`AlreadyThere` otherwise; begin a new transaction then and :func:`insert`.
+    """
     suspect = batch.quality & int(Quality.CLOCK_SUSPECT) != 0
     believed = ~suspect | (batch.quality & int(Quality.CLOCK_JUST_SET) != 0)
-    if not believed.any():
-        return
+    at = np.where(suspect, batch.collected_at, batch.measured_at)
     fed = [
         Int4(batch.resident_id[believed]),
         Int2(batch.metric[believed]),
-        Time(np.where(suspect, batch.collected_at, batch.measured_at)[believed]),
+        Time(at[believed]),
         Time(batch.measured_at[believed]),
         Float8(batch.value[believed]),
         Int4(batch.quality[believed]),
@@ -186,10 +175,18 @@ async def _insert_all(c: Connection, batch: Incoming) -> None:
     ]
     async with c.cursor() as cursor:
         use_columns(cursor)
-        await cursor.execute(_FEED, [batch.received_at, *fed])
+        try:
+            await cursor.execute(
+                _INSERT_NEW, [batch.received_at, *fed, batch.received_at, batch.gateway_id, *_columns(batch)]
+            )
+        except UniqueViolation as error:
+            raise AlreadyThere(str(error)) from error
+    if batch.details:
+        await _insert_details(c, batch)
 
 
-async def _insert_the_rest(c: Connection, batch: Incoming) -> int:
+async def insert(c: Connection, batch: Incoming) -> Inserted:
+    """Store what is not there yet by its key (resident, metric, measured time, device), and hand it to the watch."""
     async with c.cursor() as cursor:
         use_columns(cursor)
         await cursor.execute(
@@ -198,7 +195,10 @@ async def _insert_the_rest(c: Connection, batch: Incoming) -> int:
             binary=True,
         )
         row = await cursor.fetchone()
-    return int(row[0]) if row else 0
+    accepted = int(row[0]) if row else 0
+    if batch.details:
+        await _insert_details(c, batch)
+    return Inserted(accepted, len(batch.value) - accepted)
 
 
 def _columns(batch: Incoming) -> list[Int2 | Int4 | Float8 | Time]:

@@ -1,8 +1,6 @@
-"""numpy columns go to PostgreSQL and come back as they were, as arrays and as the rows of a COPY."""
+"""numpy columns go to PostgreSQL as arrays and come back as they were."""
 
 from __future__ import annotations
-
-from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -10,9 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as shapes
 
-from store.columns import Float8, Int2, Int4, Time, copy_rows, use_columns
+from store.columns import Float8, Int2, Int4, Time, use_columns
 from store.postgres import Database, value
-from store.readings import utc
 
 pytestmark = pytest.mark.anyio
 
@@ -41,23 +38,6 @@ async def test_an_empty_array_is_empty(database: Database) -> None:
         use_columns(cursor)
         await cursor.execute("SELECT cardinality(%s)", [Int4(np.array([], np.int32))])
         assert await cursor.fetchone() == (0,)
-
-
-async def test_a_copy_puts_each_row_together(database: Database) -> None:
-    moments = np.array(["2026-11-24T10:00:00.123457", "1969-12-31T23:59:59.999999"], "datetime64[us]")
-    rows = [
-        Int4(np.array([1, 2], np.int32)),
-        Int2(np.array([-3, 4], np.int16)),
-        Time(moments),
-        Float8(np.array([1.5, -2.5])),
-    ]
-    async with database.service() as c:
-        await c.execute("CREATE TEMP TABLE t (a int, b smallint, c timestamptz, d float8)")
-        async with c.cursor() as cursor, cursor.copy("COPY t FROM STDIN BINARY") as copy:
-            await copy.write(copy_rows(rows))
-        found = await (await c.execute("SELECT * FROM t ORDER BY a")).fetchall()
-    assert found == [(1, -3, utc(moments[0]), 1.5), (2, 4, utc(moments[1]), -2.5)]
-    assert found[0][2] == datetime(2026, 11, 24, 10, 0, 0, 123457, UTC)
 
 
 @given(shapes.arrays(np.int64, st.integers(1, 30), elements=st.integers(_LONG_AGO, _FAR_OFF)))

@@ -37,6 +37,44 @@ async def test_the_same_reading_twice_in_one_batch_is_one(database: Database) ->
         assert await readings.insert(c, batch(home, item, item)) == readings.Inserted(1, 1)
 
 
+@pytest.mark.parametrize("quality", [0, Quality.CLOCK_SUSPECT, Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET])
+async def test_what_is_all_new_is_stored_and_fed_as_by_the_careful_way(database: Database, quality: Quality) -> None:
+    found = []
+    async with database.service() as c:
+        home = await furnish(c)
+    items = [(home.wang, home.cuff, "systolic", 120.5 + i, NOW - timedelta(minutes=i)) for i in range(10)]
+    other = [(home.zhao, home.zhao_cuff, *item[2:]) for item in items]
+    async with database.service() as c:
+        await readings.insert_new(c, batch(home, *items, quality=quality))
+    async with database.service() as c:
+        await readings.insert(c, batch(home, *other, quality=quality))
+    position = feed.Position()
+    for resident in (home.wang, home.zhao):
+        async with database.service() as c:
+            fed = await feed.next_batch(c, position, 1)
+        position = fed.position if fed else position
+        async with database.reader(home.doctor.id) as c:
+            rows = [dataclasses.replace(r, device_id=0) for r in await readings.recent(c, resident, 20)]
+        found.append(
+            (rows, fed and [list(column) for column in (fed.metric, fed.at, fed.measured_at, fed.value, fed.quality)])
+        )
+    assert found[0] == found[1]
+    assert len(found[0][0]) == 10
+    assert (found[0][1] is None) == (quality == Quality.CLOCK_SUSPECT)
+
+
+async def test_what_is_partly_there_is_not_taken_for_new(database: Database) -> None:
+    async with database.service() as c:
+        home = await furnish(c)
+        await readings.insert(c, batch(home, (home.wang, home.cuff, "pulse", 70.0, NOW)))
+    more = [(home.wang, home.cuff, "pulse", 70.0, NOW - timedelta(minutes=i)) for i in range(3)]
+    with pytest.raises(readings.AlreadyThere):
+        async with database.service() as c:
+            await readings.insert_new(c, batch(home, *more))
+    async with database.service() as c:
+        assert await readings.insert(c, batch(home, *more)) == readings.Inserted(2, 1)
+
+
 async def test_series_come_back_in_order_whatever_order_they_arrived_in(database: Database) -> None:
     async with database.service() as c:
         home = await furnish(c)
