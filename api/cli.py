@@ -41,9 +41,7 @@ def main() -> None:
 
 @app.command()
 def serve(
-    host: Annotated[
-        str | None, typer.Option(help="Address to listen on. HEARTHWATCH_HOST when not given.")
-    ] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. HEARTHWATCH_HOST when not given.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on. HEARTHWATCH_PORT when not given.")] = None,
 ) -> None:
     """Run the service: readings in, rules, messages out, and the pages. Ends cleanly on SIGTERM and Ctrl-C."""
@@ -99,7 +97,8 @@ def status() -> None:
 def gateway(
     context: typer.Context,
     server: Annotated[
-        str | None, typer.Option(help="Where the service is, such as https://hearthwatch.example; as paired when not given.")
+        str | None,
+        typer.Option(help="Where the service is, such as https://hearthwatch.example; as paired when not given."),
     ] = None,
     data: DataFolder = _GATEWAY_DATA,
     radio: Annotated[
