@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check browser timescale lock clean
+.PHONY: help demo test check browser timescale bench screenshots messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -24,7 +24,7 @@ demo: $(VENV)/.demo ## the whole service on this machine, with a street of virtu
 	$(BIN)/hearthwatch demo
 
 test: $(VENV)/.dev ## the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(VENV)/.dev ## lint, types, and who may import whom
 	$(BIN)/ruff check .
@@ -37,6 +37,17 @@ browser: $(VENV)/.dev ## the portals in headless Chromium
 
 timescale: ## a real TimescaleDB in .timescale/, nothing installed (Debian and its kin)
 	deploy/timescale-here.sh .timescale
+
+bench: $(VENV)/.dev ## the figures of bench/RESULTS.md, one after the other (about ten minutes)
+	for figure in ingest latency page engine; do PYTHONPATH=. $(BIN)/python bench/$$figure.py || exit 1; done
+
+screenshots: $(VENV)/.dev ## take the pictures of docs/screenshots anew (needs Chromium)
+	PYTHONPATH=. $(BIN)/python docs/take_screenshots.py
+
+messages: $(VENV)/.dev ## collect the sentences of the pages for translation (see docs/translating.md)
+	$(BIN)/pybabel -q extract -F clinicians/locales/babel.cfg -k N_ --no-location --sort-output -o .messages.pot clinicians
+	$(BIN)/pybabel -q update -i .messages.pot -d clinicians/locales -l zh_Hans --no-fuzzy-matching --ignore-obsolete --no-wrap --omit-header
+	rm .messages.pot
 
 lock: ## resolve the dependencies anew (needs uv)
 	@for pair in gateway:"--extra gateway" server:"--extra server" demo:"--extra gateway --extra server --extra virtual" dev:"--extra dev"; do \
