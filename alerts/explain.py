@@ -66,7 +66,7 @@ def length(time: timedelta, language: str) -> str:
 def _level(limit: Limit, word: str, level: float, language: str) -> str:
     if limit.metric.kind is Kind.EVENT:
         name, how = metric_name(limit.metric, language), _LEVELS[word][language != ZH]
-        return f"{name}(可能性{how}{level:g})" if language == ZH else f"{name} (probability {how} {level:g})"
+        return f"{name}（可能性{how}{level:g}）" if language == ZH else f"{name} (probability {how} {level:g})"
     name, unit = metric_name(limit.metric, language), shown_unit(limit.metric)
     how = _LEVELS[word][language != ZH]
     if language == ZH:
@@ -128,11 +128,11 @@ def _english_end(rule: Rule) -> str:
 
 
 def _chinese(rule: Rule) -> str:
-    head = f"{rule.title(ZH)}({rule.id},第{rule.version}版),优先级:{_PRIORITIES[rule.priority][0]}。"
+    head = f"{rule.title(ZH)}（{rule.id}，第{rule.version}版），优先级：{_PRIORITIES[rule.priority][0]}。"
     parts = [head, _chinese_condition(rule), _chinese_ask(rule), _chinese_call(rule), _chinese_end(rule)]
     if rule.when:
         parts.append(f"收到时已超过{length(rule.expires, ZH)}的读数不作判断。")
-    parts.append(f"依据:{' | '.join(rule.sources)}")
+    parts.append(f"依据：{' | '.join(rule.sources)}")
     return "".join(parts)
 
 
@@ -152,12 +152,12 @@ def _chinese_ask(rule: Rule) -> str:
         return ""
     time = length(rule.ask.within, ZH)
     if rule.unless:
-        return f"先询问本人;{time}内{metric_name(rule.unless, ZH)}则取消,没有回应则不取消。"
-    return f"第一次时先请本人复测;{time}内没有复测也触发。"
+        return f"先询问本人；{time}内{metric_name(rule.unless, ZH)}则取消，没有回应则不取消。"
+    return f"第一次时先请本人复测；{time}内没有复测也触发。"
 
 
 def _chinese_call(rule: Rule) -> str:
-    return "通知护理人员。" if rule.calls else "不呼叫任何人,只列为待办。"
+    return "通知护理员。" if rule.calls else "不呼叫任何人，只列为待办。"
 
 
 def _chinese_end(rule: Rule) -> str:

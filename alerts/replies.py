@@ -11,9 +11,9 @@ from typing import Final, Literal
 _CARRIER: Final = frozenset(
     {"stop", "stopall", "unsubscribe", "cancel", "end", "quit", "start", "unstop", "yes", "help", "info"}
 )
-_TAKE: Final = frozenset({"1", "接", "接单", "take", "taken"})
-_DECLINE: Final = frozenset({"2", "不能", "不行", "busy", "cannot"})
-_FORM: Final = re.compile(r"(?P<word>1|2|[^\W\d]+)[\s,.:;#、,。-]*(?P<code>[1-9][0-9])?[.。!]?")
+_TAKE: Final = frozenset({"1", "接", "接单", "接手", "我来", "我去", "take", "taken"})
+_DECLINE: Final = frozenset({"2", "不能", "不行", "去不了", "来不了", "busy", "cannot"})
+_FORM: Final = re.compile(r"(?P<word>1|2|[^\W\d]+)[\s,.:;#、。(-]*(?P<code>[1-9][0-9])?[)\s]*[.。!]?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Reply:
 
 
 def understand(body: str) -> Reply:
-    """Read ``1``, ``1 27``, ``127``, full-width digits, and the words for them in both languages."""
+    """Read ``1``, ``1 27``, ``127``, full-width digits and marks, and the words for them in both languages."""
     found = _FORM.fullmatch(unicodedata.normalize("NFKC", body).strip().lower())
     if found is None:
         return Reply("unknown")

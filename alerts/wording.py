@@ -68,14 +68,19 @@ def one_segment(text: str, language: str) -> bool:
 
 
 def fill(sentence: str, values: Mapping[str, Any]) -> str:
-    """``sentence`` with its ``{placeholders}`` filled; whole numbers bear no decimal point, what is missing shows as ``?``."""
-    return _PLACEHOLDER.sub(lambda found: _shown(values.get(found[1])), sentence)
+    """``sentence`` with its ``{placeholders}`` filled; whole numbers bear no decimal point, what is missing shows as ``?``.
+
+    A body temperature always shows its tenths: 34.6 and 35.4 °C are not the same news.
+    """
+    return _PLACEHOLDER.sub(lambda found: _shown(found[1], values.get(found[1])), sentence)
 
 
-def _shown(value: Any) -> str:
+def _shown(name: str, value: Any) -> str:
     if value is None:
         return "?"
     if isinstance(value, float):
+        if name.endswith("body_temperature"):
+            return f"{value:.1f}"
         return f"{value:.0f}" if abs(value) >= 20 or value == round(value) else f"{value:.1f}"
     return str(value)
 
@@ -83,8 +88,8 @@ def _shown(value: Any) -> str:
 def alert_sms(sentence: str, about: About, language: str, code: int) -> str:
     """The call to a member of staff: who, where, what, and how to take it."""
     if language == ZH:
-        tail = f"。回1接单{code}"
-        return _fit(language, f"【炉望】{about.name}", f"({about.address})", sentence.rstrip("。.") + tail, len(tail))
+        tail = f"。回复1接手，2去不了（编号{code}）"
+        return _fit(language, f"【炉望】{about.name}", f"（{about.address}）", sentence.rstrip("。.") + tail, len(tail))
     tail = f". Reply 1 to take, 2 if you cannot ({code})"
     return _fit(
         language, f"Hearthwatch: {about.name}", f", {about.address}", f": {sentence.rstrip('.')}{tail}", len(tail)
@@ -111,15 +116,15 @@ def _plain(text: str, language: str) -> str:
 def taken_sms(about: About, taker: str, language: str) -> str:
     """To those who were called too: somebody has taken it."""
     if language == ZH:
-        return f"【炉望】{about.name}的警报已由{taker}接单,您无需处理。"
+        return f"【炉望】{about.name}的警报已由{taker}接手，您无需处理。"
     return gsm(f"Hearthwatch: {taker} has taken the alert for {about.name}. Nothing for you to do.")
 
 
 def receipt(about: About, language: str) -> str:
     """The answer to her who takes it: where to go and whom to ring."""
     if language == ZH:
-        phone = f",电话{about.phone}" if about.phone else ""
-        return f"已接单:{about.name},{about.address}{phone}"
+        phone = f"，电话{about.phone}" if about.phone else ""
+        return f"已接手：{about.name}，{about.address}{phone}"
     phone = f", phone {about.phone}" if about.phone else ""
     return gsm(f"Taken. {about.name}, {about.address}{phone}")
 
@@ -127,14 +132,14 @@ def receipt(about: About, language: str) -> str:
 def declined(about: About, language: str, following: Sequence[str]) -> str:
     """The answer to her who cannot come: who is called instead."""
     if language == ZH:
-        return f"知道了。{about.name}:已改叫{'、'.join(following) or '其他人'}。"
+        return f"知道了。{about.name}：已改叫{'、'.join(following) or '其他人'}。"
     return gsm(f"Understood. {about.name}: calling {', '.join(following) or 'somebody else'} instead.")
 
 
 def taken_already(about: About, taker: str, language: str) -> str:
     """The answer to her who comes second."""
     if language == ZH:
-        return f"{about.name}的警报已由{taker}接单,谢谢。"
+        return f"{about.name}的警报已由{taker}接手，谢谢。"
     return gsm(f"{taker} has already taken the alert for {about.name}. Thank you.")
 
 
@@ -146,8 +151,8 @@ def closed_already(about: About, language: str) -> str:
 def which(waiting: Sequence[tuple[int, str]], verb: str, language: str) -> str:
     """The question to her who answers ``verb`` (1 or 2) with several alerts waiting, as (code, resident)."""
     if language == ZH:
-        listed = ",".join(f"{code} {name}" for code, name in waiting)
-        return f"有{len(waiting)}个警报:{listed}。请回复 {verb} 加编号,例如 {verb} {waiting[0][0]}"
+        listed = "，".join(f"{code} {name}" for code, name in waiting)
+        return f"有{len(waiting)}个警报：{listed}。请回复{verb}加编号，例如：{verb} {waiting[0][0]}"
     listed = ", ".join(f"{code} {name}" for code, name in waiting)
     return gsm(f"{len(waiting)} alerts wait: {listed}. Reply {verb} and the number, such as {verb} {waiting[0][0]}")
 
@@ -165,7 +170,7 @@ def unknown_code(code: int, language: str) -> str:
 def help_text(language: str) -> str:
     """The answer to anything else. HELP and STOP belong to the carrier, so neither word is asked for."""
     if language == ZH:
-        return "回复1接单,回复2无法前往;多个警报时加编号,例如 1 27。紧急情况请拨120。"
+        return "回复1接手，回复2表示去不了；有多个警报时加上编号，例如：1 27。紧急情况请拨120。"
     return (
         "Reply 1 to take an alert, 2 if you cannot come; with several, add its number: 1 27. In an emergency ring 120."
     )
@@ -173,4 +178,4 @@ def help_text(language: str) -> str:
 
 def without_rule(rule: str, language: str) -> str:
     """The sentence for an alert whose rule is no longer in the protocol."""
-    return f"警报({rule}),请查看页面" if language == ZH else f"alert {rule}, see its page"
+    return f"警报（{rule}），请查看页面" if language == ZH else f"alert {rule}, see its page"

@@ -29,7 +29,7 @@ _WORDS: Final = MappingProxyType(
                 "are_you_well": "are you well?",
                 "fell": "{name} falls",
                 "pressed": "{name} presses the help button",
-                "battery_low": "the cuff of {name} has {level} % battery left",
+                "battery_low": "the cuff of {name} has {level}% battery left",
                 "raised": "alert {rule} ({priority}) for {name}",
                 "task": "task {rule} ({priority}) for {name}: it waits on the board, no SMS",
                 "sms": "SMS to {person}: {body}",
@@ -50,29 +50,32 @@ _WORDS: Final = MappingProxyType(
                 "family": "daughter",
                 "resident": "resident",
                 "logs": "logs",
+                "high": "high",
+                "medium": "medium",
+                "low": "low",
             }
         ),
         _ZH: MappingProxyType(
             {
                 "database": "数据库已打开",
-                "seeding": "街坊入住:24 位老人,90 天的测量记录",
+                "seeding": "街坊入住：24位老人，90天的测量记录",
                 "starting": "正在启动电话网、服务、街道和网关",
-                "ready": "全部就绪,故事开始",
-                "measured": "{name}测得血压 {systolic:.0f}/{diastolic:.0f}",
-                "asked": "询问{name}:{question}",
+                "ready": "全部就绪，故事开始",
+                "measured": "{name}测得血压{systolic:.0f}/{diastolic:.0f}",
+                "asked": "询问{name}：{question}",
                 "repeat_measurement": "请休息后再量一次",
-                "are_you_well": "您还好吗?",
+                "are_you_well": "您还好吗？",
                 "fell": "{name}跌倒了",
-                "pressed": "{name}按下了求助按钮",
-                "battery_low": "{name}的血压计电量只剩 {level}%",
-                "raised": "警报 {rule}({priority}):{name}",
-                "task": "任务 {rule}({priority}):{name},留在任务板上,不发短信",
-                "sms": "短信发给{person}:{body}",
-                "replied": "{number} 回复了 {body}",
-                "acknowledged": "{by}已接单 {rule}:{name}",
-                "resolved": "{by}已结束 {rule}:{name}",
-                "story_told": "故事讲完了,街坊的生活继续。按 Ctrl-C 结束",
-                "restarted": "{program} 退出({code}),正在重新启动",
+                "pressed": "{name}按下了呼救按钮",
+                "battery_low": "{name}的血压计电量只剩{level}%",
+                "raised": "警报 {rule}（{priority}）：{name}",
+                "task": "待办 {rule}（{priority}）：{name}，留在任务板上，不发短信",
+                "sms": "短信发给{person}：{body}",
+                "replied": "{number}回复了{body}",
+                "acknowledged": "{by}已接手 {rule}：{name}",
+                "resolved": "{by}已结束 {rule}：{name}",
+                "story_told": "故事讲完了，街坊的生活继续。按Ctrl-C结束",
+                "restarted": "{program}退出（{code}），正在重新启动",
                 "stopping": "正在结束各个部分",
                 "open": "打开",
                 "who": "身份",
@@ -85,6 +88,9 @@ _WORDS: Final = MappingProxyType(
                 "family": "女儿",
                 "resident": "老人",
                 "logs": "日志",
+                "high": "紧急",
+                "medium": "尽快",
+                "low": "不急",
             }
         ),
     }
@@ -151,6 +157,8 @@ class Terminal:
         home = self.homes.get(int(fields.get("resident") or 0))
         if home is not None:
             fields["name"] = home.human.name_zh if self._language == _ZH else home.human.name_en
+        if "priority" in fields:
+            fields["priority"] = self.word(str(fields["priority"]))
         if "kind" in fields:
             fields["question"] = self.word(str(fields["kind"]))
         return fields

@@ -34,7 +34,7 @@ async def test_the_reply_1_takes_the_alert_and_is_answered_with_where_to_go(serv
     row = await service.raised()
     await service.work()
     [answer] = await service.reply(service.home.li_na, "1")
-    assert answer == "已接单:王秀英,9号楼502,电话+8613900000006"
+    assert answer == "已接手：王秀英，9号楼502，电话+8613900000006"
     taken = await service.alert(row.id)
     assert (taken.state, taken.acknowledged_by, taken.climb_at) == ("acknowledged", service.home.li_na.id, None)
     service.clock.go_on(hours=1)
@@ -50,7 +50,7 @@ async def test_the_others_who_were_called_are_told_and_nobody_else(service: Serv
     await service.reply(service.home.chen, "1")
     service.clock.go_on(minutes=5)
     await service.work()
-    assert service.said_to(service.home.li_na)[-1] == "【炉望】王秀英的警报已由陈静接单,您无需处理。"
+    assert service.said_to(service.home.li_na)[-1] == "【炉望】王秀英的警报已由陈静接手，您无需处理。"
     assert len(service.said_to(service.home.chen)) == 1
     assert service.said_to(service.home.supervisor) == []
     assert [name for name, _ in await service.states(row.id, "taken")] == ["Na Li"]
@@ -103,7 +103,7 @@ async def test_a_reply_that_is_delivered_twice_counts_once(service: Service) -> 
 async def test_the_reply_2_calls_the_next_at_once_and_says_whom(service: Service) -> None:
     row = await service.raised()
     await service.work()
-    assert await service.reply(service.home.li_na, "2") == ["知道了。王秀英:已改叫陈静。"]
+    assert await service.reply(service.home.li_na, "2") == ["知道了。王秀英：已改叫陈静。"]
     service.clock.go_on(seconds=5)
     await service.work()
     assert [name for name, _ in await service.states(row.id)] == ["Na Li", "Chen Jing"]
@@ -147,7 +147,7 @@ async def test_with_several_waiting_it_is_asked_which_and_the_number_says_it(ser
     assert "赵德明" in answer
     assert (await service.alert(two.id)).state == "acknowledged"
     assert (await service.alert(one.id)).state == "notified"
-    assert await service.reply(service.home.li_na, "1") == ["已接单:王秀英,9号楼502,电话+8613900000006"]
+    assert await service.reply(service.home.li_na, "1") == ["已接手：王秀英，9号楼502，电话+8613900000006"]
 
 
 async def test_a_number_that_is_no_alert_of_hers_is_said_to_be_none(service: Service) -> None:
@@ -226,7 +226,7 @@ async def test_who_was_called_may_act_though_she_does_not_care_for_the_resident(
     async with service.database.service() as c:
         await residents.end_relation(c, service.home.li_na.id, service.home.wang, "care_worker")
     await service.work()
-    assert "已接单" in (await service.reply(service.home.li_na, "1"))[0]
+    assert "已接手" in (await service.reply(service.home.li_na, "1"))[0]
     assert (await service.alert(row.id)).state == "acknowledged"
 
 

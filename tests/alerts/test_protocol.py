@@ -60,7 +60,7 @@ say.zh_Hans = "请再量一次。"
 say.en = "Please measure again."
 
 [rule.say]
-staff.zh_Hans = "血压{first_systolic}/{first_diastolic},复测{systolic}/{diastolic}"
+staff.zh_Hans = "血压{first_systolic}/{first_diastolic}，复测{systolic}/{diastolic}"
 staff.en = "Blood pressure {first_systolic}/{first_diastolic}, repeated {systolic}/{diastolic}"
 family.zh_Hans = "血压偏高。"
 family.en = "Blood pressure is high."
@@ -312,9 +312,9 @@ def test_staff_read_the_numbers_and_whether_it_was_repeated() -> None:
     twice = {"systolic": 188.0, "diastolic": 116.0, "first_systolic": 192.0, "first_diastolic": 118.0, "count": 2.0}
     once = {"systolic": 192.0, "diastolic": 118.0, "count": 1.0}
     severe = RULES["bp.severe"]
-    assert severe.sentence("staff", ZH, twice) == "血压192/118,复测188/116"
+    assert severe.sentence("staff", ZH, twice) == "血压192/118，复测188/116"
     assert severe.sentence("staff", "en", twice) == "Blood pressure 192/118, repeated 188/116"
-    assert severe.sentence("staff", ZH, once) == "血压192/118,30分钟内未复测"
+    assert severe.sentence("staff", ZH, once) == "血压192/118，30分钟内未复测"
     assert severe.sentence("staff", "en", once) == "Blood pressure 192/118, not repeated within 30 minutes"
 
 
@@ -345,7 +345,7 @@ def test_a_rule_explains_itself_in_english() -> None:
 
 def test_a_rule_explains_itself_in_chinese() -> None:
     text = protocol.explain(RULES["bp.severe"], ZH)
-    assert text.startswith("血压过高(bp.severe,第1版),优先级:高。30分钟内最近3次测量中有2次收缩压不低于180 mmHg")
+    assert text.startswith("血压过高（bp.severe，第1版），优先级：高。30分钟内最近3次测量中有2次收缩压不低于180 mmHg")
     assert "收缩压低于170 mmHg且舒张压低于105 mmHg时结束" in text
 
 

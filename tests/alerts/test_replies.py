@@ -9,19 +9,37 @@ from hypothesis import strategies as st
 from alerts.replies import Reply, belongs_to_carrier, understand
 
 
-@pytest.mark.parametrize("text", ["1", " 1 ", "1.", "\uff11", "1。", "接", "接单", "Take", "TAKEN", "1!"])
+@pytest.mark.parametrize(
+    "text", ["1", " 1 ", "1.", "\uff11", "1。", "接", "接单", "接手", "我来", "Take", "TAKEN", "1!", "1！"]
+)
 def test_taking(text: str) -> None:
     assert understand(text) == Reply("take")
 
 
 @pytest.mark.parametrize(
-    "text", ["1 27", "127", "1,27", "1、27", "1:27", "\uff11 \uff12\uff17", "接单27", "take 27", "1 27.", "1-27"]
+    "text",
+    [
+        "1 27",
+        "127",
+        "1,27",
+        "1、27",
+        "1:27",
+        "\uff11 \uff12\uff17",
+        "接单27",
+        "take 27",
+        "1 27.",
+        "1-27",
+        "1，27",
+        "1：27",
+        "1（27）",
+        "接手（27）",
+    ],
 )
 def test_taking_one_of_several(text: str) -> None:
     assert understand(text) == Reply("take", 27)
 
 
-@pytest.mark.parametrize("text", ["2", "\uff12", "不能", "不行", "busy", "Cannot"])
+@pytest.mark.parametrize("text", ["2", "\uff12", "不能", "不行", "去不了", "来不了。", "busy", "Cannot"])
 def test_declining(text: str) -> None:
     assert understand(text) == Reply("decline")
 

@@ -15,11 +15,12 @@ WANG_EN = About("Wang Xiuying", "Bldg 9-502", "+8613900000006")
 
 texts = st.text(max_size=300)
 codes = st.integers(11, 99)
+TEMPERATURES = {"body_temperature": 34.6, "first_body_temperature": 35.0}
 
 
 def test_a_chinese_call_reads_as_a_person_would_write_it() -> None:
-    text = wording.alert_sms("血压192/118,复测188/116。", WANG_ZH, ZH, 27)
-    assert text == "【炉望】王秀英(9号楼502)血压192/118,复测188/116。回1接单27"
+    text = wording.alert_sms("血压192/118，复测188/116。", WANG_ZH, ZH, 27)
+    assert text == "【炉望】王秀英（9号楼502）血压192/118，复测188/116。回复1接手，2去不了（编号27）"
 
 
 def test_an_english_call_says_how_to_take_and_how_to_decline() -> None:
@@ -62,7 +63,7 @@ def test_what_does_not_fit_is_cut_from_the_address_first_and_the_sentence_next()
     assert "很" not in wording.alert_sms("跌倒", long_address, ZH, 27)
     cut = wording.alert_sms("长" * 100, WANG_ZH, ZH, 27)
     assert cut.startswith("【炉望】王秀英长长")
-    assert cut.endswith("。回1接单27")
+    assert cut.endswith("。回复1接手，2去不了（编号27）")
     assert wording.ucs2_units(cut) == wording.UCS2_SEGMENT
 
 
@@ -77,10 +78,19 @@ def test_extended_characters_count_twice() -> None:
 
 @pytest.mark.parametrize(
     ("sentence", "shown"),
-    [("{a}", "192"), ("{b}", "8.5"), ("{c}", "?"), ("{d}", "30"), ("{e}", "well"), ("no {braces", "no {braces")],
+    [
+        ("{a}", "192"),
+        ("{b}", "8.5"),
+        ("{c}", "?"),
+        ("{d}", "30"),
+        ("{e}", "well"),
+        ("no {braces", "no {braces"),
+        ("{body_temperature}", "34.6"),
+        ("{first_body_temperature}", "35.0"),
+    ],
 )
 def test_values_are_shown_as_people_read_them(sentence: str, shown: str) -> None:
-    assert wording.fill(sentence, {"a": 192.0, "b": 8.5, "c": None, "d": 30.4, "e": "well"}) == shown
+    assert wording.fill(sentence, {"a": 192.0, "b": 8.5, "c": None, "d": 30.4, "e": "well"} | TEMPERATURES) == shown
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
