@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+CATALOGUE := clinicians/locales/zh_Hans/LC_MESSAGES/messages.po
 
 .PHONY: help demo test check browser timescale bench screenshots messages lock clean
 
@@ -45,9 +46,11 @@ screenshots: $(VENV)/.dev ## take the pictures of docs/screenshots anew (needs C
 	PYTHONPATH=. $(BIN)/python docs/take_screenshots.py
 
 messages: $(VENV)/.dev ## collect the sentences of the pages for translation (see docs/translating.md)
+	sed '/^$$/q' $(CATALOGUE) > .messages.head
 	$(BIN)/pybabel -q extract -F clinicians/locales/babel.cfg -k N_ --no-location --sort-output -o .messages.pot clinicians
 	$(BIN)/pybabel -q update -i .messages.pot -d clinicians/locales -l zh_Hans --no-fuzzy-matching --ignore-obsolete --no-wrap --omit-header
-	rm .messages.pot
+	cat .messages.head $(CATALOGUE) > .messages.po && mv .messages.po $(CATALOGUE)
+	rm .messages.pot .messages.head
 
 lock: ## resolve the dependencies anew (needs uv)
 	@for pair in gateway:"--extra gateway" server:"--extra server" demo:"--extra gateway --extra server --extra virtual" dev:"--extra dev"; do \
