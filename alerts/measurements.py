@@ -34,7 +34,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.resident)
 
-    def __getitem__(self, part: slice) -> Batch:
+    def __getitem__(self, part: slice | Rows) -> Batch:
         received = None if self.received is None else self.received[part]
         return Batch(
             self.resident[part],

@@ -2,6 +2,9 @@
 
 One round is one transaction. Killed before its commit, nothing of the round happened and the next watch does the
 same again; killed after it, all of it did. Only one watch works at a time, however many run.
+
+A round that fails for another reason than the database's absence is done again one resident at a time
+(:mod:`alerts.apart`): what made it fail is set aside, and everybody else is watched as before.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import numpy as np
 import structlog
 from prometheus_client import Counter, Histogram
 
+from alerts.apart import Apart
 from alerts.bell import Bell
 from alerts.engine import Batch, Engine
 from alerts.protocol import Protocol
@@ -28,6 +32,7 @@ log = structlog.get_logger(__name__)
 NAME: Final = "live"
 
 ROUNDS: Final = Counter("hearthwatch_watch_rounds_total", "Rounds of the watch that found something to judge.")
+FAILED: Final = Counter("hearthwatch_watch_rounds_failed_total", "Rounds of the watch that failed and were done apart.")
 JUDGED: Final = Counter("hearthwatch_watch_readings_total", "Readings the watch has judged.")
 ROUND_SECONDS: Final = Histogram(
     "hearthwatch_watch_round_seconds",
@@ -43,16 +48,6 @@ _UNSAFE_S: Final = (0.004, 0.1)
 """How soon to look again, at first and at most, when something is there and an earlier transaction still runs."""
 _ENROL_EVERY: Final = timedelta(minutes=1)
 _WAIT_S: Final = (0.2, 5.0)
-
-
-_NOTHING: Final = Batch(
-    np.empty(0, np.int32),
-    np.empty(0, np.int16),
-    np.empty(0, "datetime64[us]"),
-    np.empty(0, np.float64),
-    np.empty(0, np.int32),
-    np.empty(0, np.int32),
-)
 
 
 def utc_now() -> datetime:
@@ -74,6 +69,7 @@ class Watch:
         self._enrolled_at: datetime | None = None
         self._received = np.datetime64(0, "us")
         self._unsafe_s = _UNSAFE_S[0]
+        self._apart = False
 
     async def run(self) -> None:
         """Watch until cancelled. While the database is away it waits, and goes on where it stood."""
@@ -106,10 +102,22 @@ class Watch:
                     if not await feed.lock_watch(c):
                         self._engine = None
                         return _LOOK_S
-                    place, wait_s = await self._work(c)
+                    place, wait_s = await (self._work_apart(c) if self._apart else self._work(c))
+            except Unavailable:
+                self._engine = None
+                raise
+            except Exception as error:
+                self._engine = None
+                if self._apart:
+                    raise
+                FAILED.inc()
+                log.exception("watch_round_failed", error=type(error).__name__, hint="judging one resident at a time")
+                self._apart = True
+                return 0.0
             except BaseException:
                 self._engine = None  # it may be ahead of the record: to be loaded again
                 raise
+            self._apart = False
             self._place = place
         return wait_s
 
@@ -125,6 +133,22 @@ class Watch:
         place = self._place if batch is None else batch.position
         await self._judge(c, engine, batch, now)
         await self._save(c, engine, place, now)
+        return place, 0.0
+
+    async def _work_apart(self, c: Connection) -> tuple[Position, float]:
+        """After a round that failed: one resident at a time, so that what made it fail stops nobody else's alerts."""
+        self._engine = None
+        state = await feed.load_state(c, NAME) or WatchState(0, 0, "", None)
+        now = max(self._clock(), state.clock or self._clock())
+        place = Position(state.tx, state.seq)
+        batch = await feed.next_batch(c, place, _BATCHES)
+        place = place if batch is None else batch.position
+        await feed.save_state(c, NAME, place, self._protocol.digest, now, {})
+        await Apart(c, NAME, self._protocol, now).judge(batch, _columns(batch, self._received, _numpy(now)))
+        ROUNDS.inc()
+        if batch is not None:
+            JUDGED.inc(len(batch))
+            self._received = max(self._received, batch.received_at.max())
         return place, 0.0
 
     async def _judge(self, c: Connection, engine: Engine, batch: FeedBatch | None, now: datetime) -> None:
@@ -184,7 +208,7 @@ def _columns(batch: FeedBatch | None, after: np.datetime64, now: np.datetime64) 
     Two batches that were accepted at the same moment may be committed in the other order.
     """
     if batch is None:
-        return _NOTHING
+        return Batch.empty()
     received = np.clip(np.maximum.accumulate(batch.received_at), min(after, now), now)
     return Batch(batch.resident_id, batch.metric, batch.at, batch.value, batch.quality, batch.device_id, received)
 

@@ -13,9 +13,12 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from psycopg.types.json import Jsonb
 
+from devices.readings import METRICS_BY_CODE
 from store.columns import Float8, Int2, Int4, Time, use_columns
 from store.postgres import Connection, one, value
+from store.readings import utc
 
 _WATCH_LOCK: Final = 0x7761746368
 
@@ -44,6 +47,10 @@ class FeedBatch:
 
     def __len__(self) -> int:
         return len(self.value)
+
+    def where(self, rows: NDArray[np.intp]) -> FeedBatch:
+        """Only these rows."""
+        return FeedBatch(self.position, *(getattr(self, name)[rows] for name in self.__slots__[1:]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +98,39 @@ async def save_state(
         {"name": name, "tx": str(position.tx), "seq": position.seq, "protocol": protocol, "clock": clock},
     )
     if changed:
-        await c.execute(
-            "INSERT INTO watch_row (name, resident_id, state) SELECT %s, * FROM unnest(%s::int[], %s::bytea[]) "
-            "ON CONFLICT (name, resident_id) DO UPDATE SET state = excluded.state",
-            [name, list(changed), list(changed.values())],
-        )
+        await save_rows(c, name, changed)
+
+
+async def save_rows(c: Connection, name: str, changed: Mapping[int, bytes]) -> None:
+    """Keep these rows of a watch whose place is known."""
+    await c.execute(
+        "INSERT INTO watch_row (name, resident_id, state) SELECT %s, * FROM unnest(%s::int[], %s::bytea[]) "
+        "ON CONFLICT (name, resident_id) DO UPDATE SET state = excluded.state",
+        [name, list(changed), list(changed.values())],
+    )
+
+
+async def forget_row(c: Connection, name: str, resident_id: int) -> None:
+    """Let a resident begin anew under this watch."""
+    await c.execute("DELETE FROM watch_row WHERE name = %s AND resident_id = %s", [name, resident_id])
+
+
+async def set_aside(c: Connection, batch: FeedBatch, row: int, reason: str) -> None:
+    """Put one reading of a batch, which stays in the record, into quarantine as well: it could not be judged."""
+    await c.execute(
+        "INSERT INTO reading_quarantine (resident_id, device, metric, value, measured_at, reason, raw) "
+        "SELECT (SELECT id FROM resident WHERE id = %(resident)s), coalesce((SELECT address FROM device WHERE id = %(device)s), ''), "
+        "%(metric)s, %(value)s, %(measured_at)s, %(reason)s, %(raw)s ON CONFLICT DO NOTHING",
+        {
+            "resident": int(batch.resident_id[row]),
+            "device": int(batch.device_id[row]),
+            "metric": metric_name(int(batch.metric[row])),
+            "value": float(batch.value[row]),
+            "measured_at": utc(batch.measured_at[row]),
+            "reason": reason,
+            "raw": Jsonb({"tx": batch.position.tx, "seq": batch.position.seq, "resident": int(batch.resident_id[row])}),
+        },
+    )
 
 
 async def next_batch(c: Connection, after: Position, limit: int) -> FeedBatch | None:
@@ -162,6 +197,11 @@ async def save_latest(c: Connection, batch: FeedBatch) -> None:
             ],
             binary=True,
         )
+
+
+def metric_name(code: int) -> str:
+    """A metric's name, or its code when this version has none for it."""
+    return METRICS_BY_CODE[code].name if code in METRICS_BY_CODE else str(code)
 
 
 async def end(c: Connection) -> Position:

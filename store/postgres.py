@@ -156,10 +156,27 @@ def session_options(role: str) -> str:
 
 
 @asynccontextmanager
+async def part(c: Connection) -> AsyncIterator[None]:
+    """A part of a transaction that can fail alone: what it wrote is undone, and the transaction goes on.
+
+    Raises :class:`Unavailable` when it was the database that failed, which ends the transaction too.
+    """
+    try:
+        async with c.transaction():
+            yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> Unavailable:
+    return Unavailable(f"the database cannot be reached: {str(error).strip() or type(error).__name__}")
+
+
+@asynccontextmanager
 async def _transaction(pool: AsyncConnectionPool[Connection]) -> AsyncIterator[Connection]:
     try:
         # Begun here and not by the first statement: a nested block is then a savepoint, never a commit of its own.
         async with pool.connection() as c, c.transaction():
             yield c
     except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
-        raise Unavailable(f"the database cannot be reached: {str(error).strip() or type(error).__name__}") from error
+        raise _away(error) from error

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from alerts import protocol
+from alerts.apart import SET_ASIDE
 from alerts.worker import Watch, utc_now
 from store import alerts, feed, messages, readings
 from store.embedded import EmbeddedPostgres
@@ -316,3 +317,51 @@ async def test_it_waits_while_the_database_is_away_and_goes_on(scratch: Any) -> 
             watching.cancel()
     finally:
         server.stop()
+
+
+async def feed_a_stranger(home: Home) -> None:
+    """A reading of somebody the record does not know: her row cannot be kept, whatever the watch does."""
+    stranger = batch(home.people, (999_999, home.people.cuff, "systolic", 150.0, home.clock.now))
+    async with home.database.service() as c:
+        await readings.insert(c, stranger)
+
+
+async def test_a_reading_that_cannot_be_judged_stops_nobody_elses_alert(home: Home) -> None:
+    await home.judged()
+    await feed_a_stranger(home)
+    await home.measure(device=home.people.button, help_call=1.0)
+    await home.judged()
+    [row] = await home.open_alerts()
+    assert (row.resident_id, row.rule, row.state) == (home.people.wang, "help_call", "notified")
+
+
+async def test_what_cannot_be_judged_is_set_aside_with_its_reason_and_counted(home: Home) -> None:
+    before = SET_ASIDE.labels("reading")._value.get()
+    await feed_a_stranger(home)
+    await home.judged()
+    async with home.database.service() as c:
+        reason = await value(c, "SELECT reason FROM reading_quarantine WHERE metric = 'systolic' AND value = 150")
+        assert await feed.lag_s(c, "live") == 0
+    assert reason == "not_judged:ForeignKeyViolation"
+    assert SET_ASIDE.labels("reading")._value.get() == before + 1
+
+
+async def test_a_spoilt_row_of_one_resident_is_forgotten_and_everybody_is_watched_again(home: Home) -> None:
+    await home.measure(systolic=192, diastolic=118)
+    await home.judged()
+    async with home.database.service() as c:
+        await c.execute("UPDATE watch_row SET state = 'spoilt' WHERE resident_id = %s", [home.people.zhao])
+    home.watch = Watch(home.database, RULES, clock=home.clock)
+    home.clock.go_on(minutes=6)
+    await home.measure(systolic=188, diastolic=116)
+    await home.judged()
+    assert [(a.resident_id, a.rule) for a in await home.open_alerts()] == [(home.people.wang, "bp.severe")]
+
+
+async def test_judged_apart_a_question_goes_on_where_it_stood(home: Home) -> None:
+    await home.measure(systolic=192, diastolic=118)
+    await home.judged()
+    await feed_a_stranger(home)
+    home.clock.go_on(minutes=30, seconds=1)
+    await home.judged()
+    assert [(a.resident_id, a.rule) for a in await home.open_alerts()] == [(home.people.wang, "bp.severe")]

@@ -1,0 +1,123 @@
+"""One resident at a time: how the watch goes on when a round has failed.
+
+The rules core judges every resident by herself, so each can have a core of her own. Whatever makes hers fail is set
+aside, loudly: a reading in quarantine, a state that cannot be taken up any more, or what was decided about her.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+import structlog
+from prometheus_client import Counter
+
+from alerts.engine import Batch, Engine
+from alerts.measurements import Rows
+from alerts.protocol import Protocol
+from alerts.verdicts import Verdicts
+from store import feed
+from store.feed import FeedBatch
+from store.postgres import Connection, Unavailable, part
+from store.readings import utc
+
+log = structlog.get_logger(__name__)
+
+SET_ASIDE: Final = Counter(
+    "hearthwatch_watch_set_aside_total", "What the watch could not judge and set aside, by what it was.", ["what"]
+)
+REASON: Final = "not_judged"
+"""The quarantine's code for a reading at which the rules core failed; after it stands the kind of error."""
+
+
+@dataclass(slots=True)
+class Apart:
+    """Judges residents one by one as of ``now``, in a transaction that has already moved the watch ``name`` on."""
+
+    c: Connection
+    name: str
+    protocol: Protocol
+    now: datetime
+
+    async def judge(self, readings: FeedBatch | None, columns: Batch) -> None:
+        """Judge what came, given as it was read and as the rules core takes it, and let every timer run."""
+        rows = await feed.load_rows(self.c, self.name)
+        for resident in sorted({*rows, *columns.resident.tolist()}):
+            hers = np.flatnonzero(columns.resident == resident)
+            row = await self._up_to_the_first(resident, rows.get(resident), columns, hers)
+            try:
+                await self._step(resident, row, readings, columns, hers, self.now)
+            except Unavailable:
+                raise
+            except Exception as error:  # noqa: BLE001  # whatever it is, it must not stop the others
+                log.warning("resident_judged_reading_by_reading", resident=resident, error=type(error).__name__)
+                await self._one_by_one(resident, row, readings, columns, hers)
+
+    async def _up_to_the_first(self, resident: int, row: bytes | None, columns: Batch, hers: Rows) -> bytes | None:
+        """Her row when her first reading comes; a row that cannot get so far is forgotten, and no reading is to blame."""
+        return await self._timers(resident, row, columns, self._received(columns, hers[0]) if len(hers) else self.now)
+
+    async def _timers(self, resident: int, row: bytes | None, columns: Batch, now: datetime) -> bytes | None:
+        try:
+            return await self._step(resident, row, None, columns, _NONE, now)
+        except Unavailable:
+            raise
+        except Exception:
+            SET_ASIDE.labels("state").inc()
+            log.exception("watch_row_set_aside", resident=resident, hint="she is watched anew from now on")
+            await feed.forget_row(self.c, self.name, resident)
+            return None
+
+    async def _one_by_one(
+        self, resident: int, row: bytes | None, readings: FeedBatch | None, columns: Batch, hers: Rows
+    ) -> None:
+        for i in hers:
+            try:
+                row = await self._step(resident, row, readings, columns, i[None], self._received(columns, i))
+            except Unavailable:
+                raise
+            except Exception as error:
+                SET_ASIDE.labels("reading").inc()
+                log.exception("reading_set_aside", resident=resident, metric=int(columns.metric[i]))
+                assert readings is not None, "a reading was read"
+                await feed.set_aside(self.c, readings, int(i), f"{REASON}:{type(error).__name__}")
+        await self._timers(resident, row, columns, self.now)
+
+    def _received(self, columns: Batch, row: np.intp) -> datetime:
+        return self.now if columns.received is None else utc(columns.received[row])
+
+    async def _step(
+        self,
+        resident: int,
+        row: bytes | None,
+        readings: FeedBatch | None,
+        columns: Batch,
+        which: Rows,
+        now: datetime,
+    ) -> bytes | None:
+        """Judge some of one resident's readings with all that follows, or nothing of it; returns her row afterwards."""
+        async with part(self.c):
+            engine = self._core(resident, row)
+            firings = engine.step(columns[which], _numpy(now))
+            await Verdicts(self.c, self.protocol, self.now).carry_out(firings)
+            changed = engine.dirty_rows()
+            if changed:
+                await feed.save_rows(self.c, self.name, changed)
+            if readings is not None and len(which):
+                await feed.save_latest(self.c, readings.where(which))
+        return changed.get(resident, row)
+
+    def _core(self, resident: int, row: bytes | None) -> Engine:
+        engine = Engine(self.protocol)
+        if row is not None:
+            engine.load_rows({resident: row})
+        return engine
+
+
+_NONE: Final = np.zeros(0, np.intp)
+
+
+def _numpy(moment: datetime) -> np.datetime64:
+    return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
