@@ -38,8 +38,9 @@ def configure(*, as_json: bool, level: int = logging.INFO) -> None:
 
 
 def _form(*, as_json: bool) -> list[Any]:
+    # No local variables in tracebacks: those may be somebody's data, or her password.
     if as_json:
-        return [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(ensure_ascii=False)]
-    # Plain tracebacks: the rich ones show local variables, and those may be somebody's data.
+        frames = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        return [structlog.processors.ExceptionRenderer(frames), structlog.processors.JSONRenderer(ensure_ascii=False)]
     plain = structlog.dev.plain_traceback
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

@@ -9,6 +9,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.metrics import REQUESTS
+from clinicians.pages import STATIC, static
 
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -23,6 +24,7 @@ _HEADERS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
 _TWO_YEARS: Final = "max-age=63072000"
 
 
@@ -47,7 +49,9 @@ class Around:
                 for name, value in self._headers.items():
                     headers.setdefault(name, value)
                 if "cache-control" not in headers:
-                    headers["Cache-Control"] = "no-store"
+                    headers["Cache-Control"] = (
+                        _FOR_EVER if status in (200, 304) and _bears_its_content(scope) else "no-store"
+                    )
             await send(message)
 
         try:
@@ -56,6 +60,14 @@ class Around:
             seconds = time.perf_counter() - began
             if scope["path"] != "/live":  # a stream lasts as long as its page
                 REQUESTS.labels(scope["method"], _route(scope), str(status)).observe(seconds)
+
+
+def _bears_its_content(scope: Scope) -> bool:
+    """Whether the address is that of a static file as it is now (:func:`clinicians.pages.static`)."""
+    folder, _, name = scope["path"].rpartition("/static/")
+    if folder or not (STATIC / name).is_file():
+        return False
+    return bool(static(name).partition("?")[2].encode() == scope["query_string"])
 
 
 def _route(scope: Scope) -> str:

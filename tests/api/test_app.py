@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,12 +11,15 @@ import anyio
 import httpx
 import psycopg
 import pytest
+import structlog
 from fastapi import FastAPI
 
+from api import logs
 from api.app import create_app
 from api.gateways import hash_token
 from api.settings import Settings
 from api.supervisor import supervise
+from clinicians.pages import static
 from store import alerts
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
@@ -40,6 +44,33 @@ async def test_every_answer_carries_the_headers_that_keep_a_browser_safe(client:
 
 async def test_pages_are_not_kept_by_the_browser(client: httpx.AsyncClient) -> None:
     assert (await client.get("/sign-in", headers=PAGE)).headers["cache-control"] == "no-store"
+
+
+async def test_a_static_file_is_kept_for_ever_at_the_address_that_bears_its_content(client: httpx.AsyncClient) -> None:
+    kept = await client.get(static("hearthwatch.css"))
+    assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
+    for other in ("/static/hearthwatch.css", "/static/hearthwatch.css?v=00000000", "/static/nothing.css?v=00000000"):
+        assert (await client.get(other)).headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_traceback_in_the_log_shows_no_values(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(password: str) -> None:
+        raise ValueError(f"wrong by {len(password)}")
+
+    before = logging.getLogger().handlers[:]
+    try:
+        logs.configure(as_json=as_json)
+        try:
+            fail(" ".join(("correct", "horse")))
+        except ValueError:
+            structlog.get_logger("api.test").exception("went_wrong")
+    finally:
+        logging.getLogger().handlers[:] = before
+        structlog.reset_defaults()
+    written = capsys.readouterr().err
+    assert "wrong by 13" in written
+    assert "correct horse" not in written
 
 
 async def test_without_https_nothing_claims_it(database_url: str) -> None:
