@@ -10,7 +10,6 @@ from typing import Final
 
 from clinicians.words import N_, Words
 
-_RING: Final = N_("Ring. Ask: any chest pain, breathlessness, weakness, trouble speaking?")
 _EMERGENCY: Final = N_("If yes, or if nobody answers: call 120 and go there.")
 
 _STEPS: Final = MappingProxyType(
@@ -23,16 +22,42 @@ _STEPS: Final = MappingProxyType(
             N_("Ring at once. Nobody answers: go there now."),
             N_("Do not lift somebody in pain. Head hurt, strong pain or confusion: call 120."),
         ),
-        "bp.severe": (_RING, _EMERGENCY, N_("If well: rest, measure again in half an hour, tell the doctor today.")),
+        "bp.severe": (
+            N_("Ring. Ask: any chest pain, breathlessness, weakness on one side, trouble speaking?"),
+            _EMERGENCY,
+            N_("If none of these: rest, measure again in half an hour, tell the doctor today."),
+        ),
         "bp.low": (
-            N_("Ring. Ask: dizzy, faint, drinking enough?"),
-            N_("Let her or him lie down; tell the doctor today."),
+            N_("Ring. Ask: any chest pain, fainting, confusion, bleeding?"),
+            _EMERGENCY,
+            N_("If none of these: lie down, get up slowly, tell the doctor today."),
         ),
         "bp.missing": (N_("Ring when it suits: is the monitor within reach, does it work?"),),
-        "spo2": (N_("Ring. Ask: short of breath? Are the fingers warm, is the clip on well?"), _EMERGENCY),
-        "pulse": (_RING, _EMERGENCY),
-        "temperature": (N_("Ring. Ask: shivering, cough, drinking enough?"), N_("Tell the doctor today.")),
-        "glucose": (N_("Ring. If low: something sweet now, measure again in 15 minutes."), _EMERGENCY),
+        "spo2": (
+            N_("Ring. Ask: short of breath, confused, blue lips?"),
+            _EMERGENCY,
+            N_("If none of these: warm the hand, put the clip on again, measure once more, tell the doctor today."),
+        ),
+        "pulse": (
+            N_("Ring. Ask: any chest pain, breathlessness, fainting, confusion?"),
+            _EMERGENCY,
+            N_("If none of these: rest, measure again in half an hour, tell the doctor today."),
+        ),
+        "temperature": (
+            N_("Ring. Ask: confused, short of breath, hard to wake?"),
+            _EMERGENCY,
+            N_("If none of these: ask about cough and drinking, tell the doctor today."),
+        ),
+        "temperature.low": (
+            N_("Ring. Ask: confused, slurred speech, hard to wake?"),
+            _EMERGENCY,
+            N_("If none of these: warm room, dry clothes, measure again in half an hour, tell the doctor today."),
+        ),
+        "glucose": (
+            N_("Ring. Ask: confused, hard to wake, cannot swallow?"),
+            _EMERGENCY,
+            N_("If none of these and low: something sweet now, measure again in 15 minutes."),
+        ),
         "device.battery": (N_("Bring a battery on the next visit."),),
         "device": (N_("Look at the device on the next visit."),),
         "": (N_("Ring and ask how things are."), N_("Tell the doctor what you found.")),

@@ -201,7 +201,7 @@ def _step(row: TrailRow, words: Words) -> Step:
     who = (row.name_zh if words.language == "zh_Hans" else row.name_en) or ""
     text = words.gettext(_TRAIL[row.kind]) if row.kind in _TRAIL else row.kind.replace("_", " ")
     if row.channel in _CHANNELS:
-        text = f"{text} {words.gettext(_CHANNELS[row.channel])}"
+        text = words.gettext("%(what)s %(how)s", what=text, how=words.gettext(_CHANNELS[row.channel]))
     return Step(row.at, who, text, _detail(row.detail, words))
 
 

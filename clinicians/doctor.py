@@ -11,7 +11,7 @@ from fastapi import APIRouter, Form, Request, Response
 from markupsafe import Markup
 
 from alerts.protocol import Protocol
-from clinicians import cases, charts, vitals, worklist
+from clinicians import cases, charts, troubles, vitals, worklist
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Doctor, Refused, Visitor
@@ -46,13 +46,6 @@ _DEVICES: Final = {
     "scale": N_("Scale"),
     "glucose_meter": N_("Glucose meter"),
 }
-_TROUBLES: Final = (
-    ("pairing", N_("has lost its pairing: pair it again")),
-    ("unreachable", N_("does not answer")),
-    ("could not be collected", N_("does not answer")),
-    ("bad_packets", N_("sends damaged data")),
-)
-"""What a gateway says of a device, by a piece of its code or of its English sentence."""
 LOW_BATTERY_PCT: Final = 15
 WRONG_CLOCK_S: Final = 120
 QUIET: Final = timedelta(days=2)
@@ -76,7 +69,7 @@ class Health:
 def health(device: Device, words: Words) -> Health:
     """What is known of a device, and what is wrong with it."""
     name = words.gettext(_DEVICES[device.kind]) if device.kind in _DEVICES else device.kind
-    battery = "" if device.battery_pct is None else f"{device.battery_pct} %"
+    battery = "" if device.battery_pct is None else f"{device.battery_pct}%"
     seen = words.age(device.last_seen_at) if device.last_seen_at else words.gettext("never heard of")
     return Health(name, device.model or "", battery, seen, tuple(_troubles(device, words)))
 
@@ -84,8 +77,7 @@ def health(device: Device, words: Words) -> Health:
 def _troubles(device: Device, words: Words) -> list[str]:
     found = []
     if device.trouble:
-        known = next((text for piece, text in _TROUBLES if piece in device.trouble), None)
-        found.append(words.gettext(known) if known else words.gettext("needs a look (%(what)s)", what=device.trouble))
+        found.append(troubles.in_words(device.trouble, words))
     if device.battery_pct is not None and device.battery_pct <= LOW_BATTERY_PCT:
         found.append(words.gettext("battery low"))
     if device.clock_error_s is not None and abs(device.clock_error_s) > WRONG_CLOCK_S:

@@ -62,16 +62,16 @@ def say(
     if heard is None:
         return (
             "quiet",
-            words.gettext("We have not heard from %(who)s yet.", who=who),
+            words.gettext("No readings from %(who)s yet.", who=who),
             words.gettext("Nothing has been measured so far."),
         )
     known = _known(pressure, heard, words)
     if words.now - heard > vitals.STALE:
-        sentence = words.gettext("We have not heard from %(who)s since %(when)s.", who=who, when=words.when(heard))
+        sentence = words.gettext("No readings from %(who)s since %(when)s.", who=who, when=words.when(heard))
         return "quiet", sentence, words.gettext("Perhaps nothing was measured. A call would be good.")
     if pressure and not pressure.is_stale and pressure.standing != "within":
-        above = words.gettext("%(who)s seems well; the blood pressure is a little above target.", who=who)
-        below = words.gettext("%(who)s seems well; the blood pressure is a little below target.", who=who)
+        above = words.gettext("%(who)s seems well; the blood pressure is above target.", who=who)
+        below = words.gettext("%(who)s seems well; the blood pressure is below target.", who=who)
         return "watch", above if pressure.standing == "above" else below, known
     return "well", words.gettext("%(who)s is well, as far as we can see.", who=who), known
 
@@ -79,8 +79,14 @@ def say(
 def _alarm(who: str, pressing: Sequence[cases.Case], words: Words) -> tuple[str, str, str]:
     case = pressing[0]
     if case.standing == "taken":
-        return "watch", words.gettext("%(helper)s is looking after %(who)s.", helper=case.taken_by, who=who), ""
-    return "alarm", words.gettext("Something may be wrong with %(who)s. We are calling a care worker.", who=who), ""
+        return (
+            "watch",
+            words.gettext("%(helper)s knows about %(who)s and is seeing to it.", helper=case.taken_by, who=who),
+            "",
+        )
+    if case.standing == "shelved":
+        return "watch", words.gettext("The health centre knows about %(who)s and will look again.", who=who), ""
+    return "alarm", words.gettext("%(who)s may need help. We are calling a care worker.", who=who), ""
 
 
 def _known(pressure: vitals.Vital | None, heard: object, words: Words) -> str:

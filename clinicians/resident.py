@@ -34,8 +34,8 @@ _GREETINGS: Final = (
 )
 _STANDINGS: Final = {
     "within": N_("That is good."),
-    "above": N_("That is a little high. Rest a while; your doctor sees it too."),
-    "below": N_("That is a little low. Get up slowly and drink something; your doctor sees it too."),
+    "above": N_("That is above your target. Rest a while; your doctor can see it too."),
+    "below": N_("That is below your target. Get up slowly; sit down if you feel dizzy. Your doctor can see it too."),
 }
 
 
@@ -49,8 +49,8 @@ class Scene:
 
     @property
     def spoken(self) -> str:
-        """What the page reads aloud."""
-        return " ".join((self.title, *self.lines))
+        """What the page reads aloud; a voice pauses at the end of a line."""
+        return "\n".join((self.title, *self.lines))
 
 
 def scene(
@@ -58,36 +58,39 @@ def scene(
     prompts: Sequence[Prompt],
     open_cases: Sequence[cases.Case],
     latest: Mapping[str, Latest],
+    protocol: Protocol,
     words: Words,
 ) -> Scene:
-    """Most pressing first: is she well; help is on the way; measure again; else how things stand."""
-    kinds = {prompt.kind for prompt in prompts}
-    if "are_you_well" in kinds:
+    """Most pressing first: is she well; help is being called; measure again; else how things stand."""
+    if any(prompt.kind == "are_you_well" for prompt in prompts):
         return Scene(
             "are_you_well",
             words.gettext("Are you well?"),
-            (words.gettext("It looks as if you have fallen. If you do not answer, we call somebody."),),
+            (words.gettext("It looks as if you have fallen. If you do not answer, we will call somebody."),),
         )
     if pressing := [case for case in open_cases if not case.is_task]:
         return _help(pressing[0], words)
-    if "repeat_measurement" in kinds:
+    if repeats := [prompt for prompt in prompts if prompt.kind == "repeat_measurement"]:
         return Scene(
-            "repeat_measurement",
-            words.gettext("Please measure once more"),
-            (
-                words.gettext("Sit down and rest for five minutes. Do not talk."),
-                words.gettext("Then measure your blood pressure again."),
-            ),
+            "repeat_measurement", words.gettext("Please measure once more"), _question(repeats[0], protocol, words)
         )
     return _calm(resident, latest, words)
+
+
+def _question(prompt: Prompt, protocol: Protocol, words: Words) -> tuple[str, ...]:
+    """What her rule asks of her: what to measure again, and how. Nothing where the rule has gone since."""
+    rule = protocol.rule(prompt.rule)
+    return (rule.ask.sentence(words.language),) if rule and rule.ask else ()
 
 
 def _help(case: cases.Case, words: Words) -> Scene:
     if case.standing == "taken":
         title = words.gettext("%(who)s knows and will be in touch", who=case.taken_by)
+    elif case.standing == "shelved":
+        title = words.gettext("The health centre knows and will look again")
     else:
         title = words.gettext("We are calling somebody for you")
-    return Scene("help", title, (case.sentence, words.gettext("Stay where you are. You are not alone.")))
+    return Scene("help", title, (case.sentence, words.gettext("If you can, keep the telephone beside you.")))
 
 
 def _calm(resident: Resident, latest: Mapping[str, Latest], words: Words) -> Scene:
@@ -133,7 +136,7 @@ async def show(request: Request, visitor: ResidentHerself) -> Response:
         request,
         "me.html",
         words=words,
-        scene=scene(resident, prompts, known, latest, words),
+        scene=scene(resident, prompts, known, latest, protocol, words),
         pressure=vitals.pressure(latest, resident, words),
         pulse=latest.get("pulse"),
         centre_phone=centre.phone if centre else None,

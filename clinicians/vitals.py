@@ -60,7 +60,8 @@ def value(metric: str, number: float, words: Words) -> str:
     """A value with its unit."""
     known = METRICS.get(metric)
     unit = _UNITS.get(known.unit, known.unit) if known else ""
-    return f"{words.number(number, _DIGITS.get(metric, 0))} {words.gettext(unit) if unit else ''}".strip()
+    shown = words.number(number, _DIGITS.get(metric, 0))
+    return f"{shown}%" if unit == "%" else f"{shown} {words.gettext(unit) if unit else ''}".strip()
 
 
 def metric_name(metric: str, words: Words) -> str:
@@ -231,7 +232,7 @@ def _single(metric: str, columns: Series, i: int, words: Words) -> Line:
     event = METRICS[metric].kind is Kind.EVENT
     text = "" if event else value(metric, float(columns.value[i]), words)
     if metric == "fall":
-        text = words.gettext("likelihood %(percent)s %%", percent=words.number(100 * float(columns.value[i])))
+        text = words.gettext("likelihood %(percent)s%%", percent=words.number(100 * float(columns.value[i])))
     remark = words.gettext(", ").join(reservations(int(columns.quality[i]), words))
     return Line("measured", utc(columns.at[i]), metric_name(metric, words), text, remark)
 

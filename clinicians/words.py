@@ -124,7 +124,7 @@ class Words:
             return self.gettext("today %(time)s", time=clock)
         if day == self.today - timedelta(days=1):
             return self.gettext("yesterday %(time)s", time=clock)
-        return f"{self.day(day)} {clock}"
+        return self.gettext("%(day)s %(time)s", day=self.day(day), time=clock)
 
     def day(self, day: date) -> str:
         """Day and month, and the year where it is another."""

@@ -117,9 +117,9 @@ def _pressure(resident: Resident, summary: PressureSummary | None, words: Words)
     rise = summary.systolic_7d - summary.systolic_before if summary.systolic_before is not None else 0.0
     if abs(rise) >= RISE_MMHG:
         text = (
-            words.gettext("systolic up by %(rise)s in a week", rise=words.number(rise))
+            words.gettext("systolic up %(rise)s mmHg in a week", rise=words.number(rise))
             if rise > 0
-            else words.gettext("systolic down by %(fall)s in a week", fall=words.number(-rise))
+            else words.gettext("systolic down %(fall)s mmHg in a week", fall=words.number(-rise))
         )
         found.append(Reason("up" if rise > 0 else "down", text, 20.0 + abs(rise)))
     return found
@@ -134,15 +134,15 @@ def _against_target(resident: Resident, summary: PressureSummary, words: Words) 
     if upper > 0:
         weight = (200.0 if upper >= FAR_ABOVE_MMHG else 20.0) + upper
         found.append(
-            Reason("above", words.gettext("week's mean %(mmhg)s above the systolic target", mmhg=upper), weight)
+            Reason("above", words.gettext("week's mean systolic %(mmhg)s mmHg above target", mmhg=upper), weight)
         )
     if lower > 0:
         found.append(
-            Reason("above", words.gettext("week's mean %(mmhg)s above the diastolic target", mmhg=lower), 20.0 + lower)
+            Reason("above", words.gettext("week's mean diastolic %(mmhg)s mmHg above target", mmhg=lower), 20.0 + lower)
         )
     if under > 0:
         found.append(
-            Reason("below", words.gettext("week's mean %(mmhg)s below the systolic target", mmhg=under), 40.0 + under)
+            Reason("below", words.gettext("week's mean systolic %(mmhg)s mmHg below target", mmhg=under), 40.0 + under)
         )
     return found
 

@@ -124,20 +124,20 @@ def test_an_alert_that_is_taken_elsewhere_changes_on_the_board_without_a_reload(
     service.run(taken_by_sms())
     card = page.locator(f"#alert-{service.lived.severe}")
     expect(card).to_contain_text("Taken by Chen Jing")
-    expect(card.get_by_role("button", name="I take it")).to_have_count(0)
+    expect(card.get_by_role("button", name="I'll take it")).to_have_count(0)
     assert is_the_same_page(page)
     assert window.complaints == []
 
 
 def test_one_tap_takes_an_alert_and_the_family_sees_it(service: Service, open_window: Any) -> None:
     daughter = open_window().sign_in("zhang")
-    expect(daughter.locator("h1")).to_contain_text("Something may be wrong with Mum.")
+    expect(daughter.locator("h1")).to_contain_text("Mum may need help.")
     mark_page(daughter)
     speak(service, service.lived.home.li_na.id, "en")
     board = open_window(width=390, height=844).sign_in("na")
-    board.get_by_role("button", name="I take it").first.click()
+    board.get_by_role("button", name="I'll take it").first.click()
     expect(board.get_by_role("status")).to_have_text("It is yours. Thank you. The others have been told.")
-    expect(daughter.locator("h1")).to_have_text("Na Li is looking after Mum.")
+    expect(daughter.locator("h1")).to_have_text("Na Li knows about Mum and is seeing to it.")
     assert is_the_same_page(daughter)
 
 
@@ -181,7 +181,7 @@ def test_a_board_can_be_worked_by_keyboard_alone(service: Service, open_window: 
     page = open_window().sign_in("na")
     for _ in range(30):
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.textContent.trim()") == "I take it":
+        if page.evaluate("document.activeElement.textContent.trim()") == "I'll take it":
             break
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineWidth")
     assert float(outline.removesuffix("px")) >= 3

@@ -102,7 +102,7 @@ async def test_taking_it_is_one_tap_and_everybody_sees_who_has_it(app: FastAPI, 
     assert "Taken by Na Li" in html
     assert f'id="take-{lived.severe}"' not in html
     daughter = await visit(app, lived.home.daughter.id, "en")
-    assert "Na Li is looking after Mum." in (await daughter.get("/family")).text
+    assert "Na Li knows about Mum and is seeing to it." in (await daughter.get("/family")).text
 
 
 @pytest.mark.anyio

@@ -35,7 +35,7 @@ async def test_the_list_puts_need_first_and_says_why(app: FastAPI, lived: Lived)
     assert "1 resident needs you today." in html
     assert html.index("Needs you today") < html.index("Wang Xiuying") < html.index("Nothing measured")
     assert html.index("Nothing measured") < html.index("Zhao Deming")
-    assert "above the systolic target" in html
+    assert "mmHg above target" in html
     assert "no blood pressure for 5 days" in html
 
 
@@ -123,9 +123,8 @@ def device(**what: object) -> Device:
     [
         ({}, ()),
         ({"battery_pct": 9}, ("电量不足",)),
-        ({"trouble": "pairing_lost"}, ("配对已丢失，请重新配对",)),
         ({"trouble": "its pairing is lost: pair it again, as its manual says"}, ("配对已丢失，请重新配对",)),
-        ({"trouble": "smells odd"}, ("需要检查（smells odd）",)),
+        ({"trouble": "smells odd"}, ("设备有异常，下次上门时请检查",)),
         ({"clock_error_s": -3600.0}, ("时钟偏差1小时",)),
         ({"last_seen_at": NOW - timedelta(days=3)}, ("已有一阵没有联络",)),
     ],

@@ -41,17 +41,22 @@ def test_a_low_battery_does_not_worry_the_family() -> None:
 
 def test_an_alert_comes_before_everything() -> None:
     mood, sentence, _ = say("Mum", [ALERT], FRESH, WANG, EN)
-    assert (mood, sentence) == ("alarm", "Something may be wrong with Mum. We are calling a care worker.")
+    assert (mood, sentence) == ("alarm", "Mum may need help. We are calling a care worker.")
 
 
-def test_who_is_on_the_way_is_named() -> None:
-    assert say("Mum", [TAKEN], FRESH, WANG, EN)[1] == "Li Na is looking after Mum."
+def test_who_has_taken_it_is_named_and_not_said_to_be_there() -> None:
+    assert say("Mum", [TAKEN], FRESH, WANG, EN)[1] == "Li Na knows about Mum and is seeing to it."
+
+
+def test_an_alert_put_aside_calls_nobody_and_says_so() -> None:
+    mood, sentence, _ = say("Mum", [replace(ALERT, standing="shelved")], FRESH, WANG, EN)
+    assert (mood, sentence) == ("watch", "The health centre knows about Mum and will look again.")
 
 
 def test_silence_is_said_and_not_taken_for_well_being() -> None:
     mood, sentence, _ = say("Mum", [], measured(timedelta(days=4)), WANG, EN)
     assert mood == "quiet"
-    assert sentence == "We have not heard from Mum since 20 Nov 18:00."
+    assert sentence == "No readings from Mum since 20 Nov 18:00."
 
 
 def test_nothing_known_is_nothing_claimed() -> None:
@@ -62,7 +67,7 @@ def test_nothing_known_is_nothing_claimed() -> None:
 def test_a_value_off_target_is_told_calmly(systolic: float, word: str) -> None:
     mood, sentence, _ = say("Mum", [], measured(timedelta(hours=3), systolic), WANG, EN)
     assert mood == "watch"
-    assert f"a little {word} target" in sentence
+    assert f"the blood pressure is {word} target" in sentence
 
 
 def test_a_device_that_reports_its_battery_is_no_sign_of_life() -> None:

@@ -3,58 +3,85 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from fastapi import FastAPI
 
-from clinicians.resident import scene
+from alerts.protocol import load
+from clinicians import resident
+from clinicians.cases import Case
+from clinicians.resident import Scene
 from clinicians.words import Words
 from devices.readings import METRICS
 from store import alerts, feed, readings
 from store.alerts import Prompt
+from store.readings import Latest
 from tests.clinicians.lived import Lived, live_in, open_service, settle, visit
 from tests.clinicians.test_family import FRESH, measured
 from tests.clinicians.test_worklist import ALERT, EN, NOW, TAKEN, TASK, WANG, ZH
 
 ASKED = Prompt(1, 1, "fall", "are_you_well", NOW, NOW + timedelta(seconds=30))
 REPEAT = Prompt(2, 1, "bp.severe", "repeat_measurement", NOW, NOW + timedelta(minutes=30))
+SHIPPED = load()
+
+
+def scene(prompts: list[Prompt], cases: list[Case], latest: dict[str, Latest], words: Words) -> Scene:
+    return resident.scene(WANG, prompts, cases, latest, SHIPPED, words)
 
 
 def test_is_she_well_comes_before_all_else() -> None:
-    found = scene(WANG, [REPEAT, ASKED], [ALERT], FRESH, ZH)
+    found = scene([REPEAT, ASKED], [ALERT], FRESH, ZH)
     assert (found.kind, found.title) == ("are_you_well", "您还好吗？")
 
 
 def test_help_that_is_being_called_is_told() -> None:
-    assert scene(WANG, [REPEAT], [ALERT], FRESH, EN).title == "We are calling somebody for you"
+    assert scene([REPEAT], [ALERT], FRESH, EN).title == "We are calling somebody for you"
 
 
 def test_who_has_taken_it_is_named() -> None:
-    assert scene(WANG, [], [TAKEN], FRESH, EN).title == "Li Na knows and will be in touch"
+    assert scene([], [TAKEN], FRESH, EN).title == "Li Na knows and will be in touch"
 
 
 def test_measuring_again_is_one_clear_request() -> None:
-    found = scene(WANG, [REPEAT], [TASK], FRESH, ZH)
+    found = scene([REPEAT], [TASK], FRESH, ZH)
     assert found.kind == "repeat_measurement"
-    assert found.lines == ("请坐下休息五分钟，先不要说话。", "然后再量一次血压。")
+    assert found.lines == ("请坐下休息五分钟，先不要说话，然后再量一次血压。",)
+
+
+def test_she_is_asked_to_measure_what_the_rule_is_about() -> None:
+    (line,) = scene([replace(REPEAT, rule="spo2.low")], [], FRESH, EN).lines
+    assert "oxygen" in line
+    assert scene([replace(REPEAT, rule="gone.rule")], [], FRESH, EN).lines == ()
+
+
+def test_an_alert_put_aside_does_not_claim_that_somebody_is_being_called() -> None:
+    assert scene([], [replace(ALERT, standing="shelved")], FRESH, EN).title == (
+        "The health centre knows and will look again"
+    )
+
+
+@pytest.mark.parametrize("systolic", [150.0, 192.0, 88.0])
+def test_a_value_off_target_is_never_made_small(systolic: float) -> None:
+    said = scene([], [], measured(timedelta(hours=1), systolic), EN).lines[1]
+    assert "your target" in said
+    assert "little" not in said
 
 
 def test_a_calm_day_tells_the_last_value_in_words() -> None:
-    found = scene(WANG, [], [], FRESH, EN)
+    found = scene([], [], FRESH, EN)
     assert found.title == "Good evening, Wang Xiuying"
     assert found.lines == ("Your blood pressure today 15:00: 128 over 78.", "That is good.")
-    assert found.spoken == "Good evening, Wang Xiuying Your blood pressure today 15:00: 128 over 78. That is good."
+    assert found.spoken == "Good evening, Wang Xiuying\nYour blood pressure today 15:00: 128 over 78.\nThat is good."
 
 
 def test_a_battery_is_not_her_worry() -> None:
-    assert scene(WANG, [], [TASK], FRESH, EN).kind == "calm"
+    assert scene([], [TASK], FRESH, EN).kind == "calm"
 
 
 def test_an_old_value_is_not_praised() -> None:
-    assert (
-        scene(WANG, [], [], measured(timedelta(days=3)), EN).lines[1] == "That is some time ago. Please measure today."
-    )
+    assert scene([], [], measured(timedelta(days=3)), EN).lines[1] == "That is some time ago. Please measure today."
 
 
 @pytest.mark.parametrize(
@@ -62,7 +89,7 @@ def test_an_old_value_is_not_praised() -> None:
 )
 def test_the_greeting_is_of_her_time_of_day(hour: int, greeting: str) -> None:
     at = datetime(2026, 11, 24, hour, tzinfo=ZH.zone)
-    assert scene(WANG, [], [], {}, Words.of("zh_Hans", now=at.astimezone(UTC))).title == f"王秀英，{greeting}"
+    assert scene([], [], {}, Words.of("zh_Hans", now=at.astimezone(UTC))).title == f"王秀英，{greeting}"
 
 
 @pytest.fixture

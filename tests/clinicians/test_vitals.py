@@ -110,7 +110,7 @@ def test_the_newest_come_first_whatever_they_are_worth() -> None:
     row = UnusableRow("C0", "systolic", 20.0, NOW - timedelta(hours=2), NOW, "implausible_value")
     found = lines({"systolic": series((3, 120), (1, 125)), "fall": series((2.5, 0.93))}, [], [row], WANG, EN, 10)
     assert [line.kind for line in found] == ["measured", "unusable", "measured", "measured"]
-    assert found[2].text == "likelihood 93 %"
+    assert found[2].text == "likelihood 93%"
     assert [line.text for line in lines({"systolic": series((3, 120), (1, 125))}, [], [], WANG, EN, 1)] == [
         "125/? mmHg"
     ]

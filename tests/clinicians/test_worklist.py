@@ -97,8 +97,10 @@ def test_a_task_is_not_a_reason_for_today() -> None:
 def test_a_mean_above_target_is_for_this_week() -> None:
     e = of(replace(WELL, systolic_7d=144.4, diastolic_7d=88.0, systolic_before=143.0))
     assert e.group == "week"
-    assert texts(e) == ["week's mean 9 above the systolic target", "week's mean 3 above the diastolic target"]
-    assert texts(of(replace(WELL, systolic_7d=144.4, systolic_before=144.0), words=ZH)) == ["周均值高于收缩压目标9"]
+    assert texts(e) == ["week's mean systolic 9 mmHg above target", "week's mean diastolic 3 mmHg above target"]
+    assert texts(of(replace(WELL, systolic_7d=144.4, systolic_before=144.0), words=ZH)) == [
+        "收缩压周均值比目标高9 mmHg"
+    ]
 
 
 def test_a_mean_far_above_target_is_for_today() -> None:
@@ -108,13 +110,13 @@ def test_a_mean_far_above_target_is_for_today() -> None:
 def test_a_mean_below_target_is_a_reason_too() -> None:
     e = of(replace(WELL, systolic_7d=102.0, systolic_before=103.0))
     assert e.group == "week"
-    assert texts(e) == ["week's mean 8 below the systolic target"]
+    assert texts(e) == ["week's mean systolic 8 mmHg below target"]
 
 
 def test_a_rise_within_the_target_is_seen() -> None:
     e = of(replace(WELL, systolic_7d=130.0, systolic_before=119.0))
     assert e.group == "week"
-    assert texts(e) == ["systolic up by 11 in a week"]
+    assert texts(e) == ["systolic up 11 mmHg in a week"]
     assert e.reasons[0].mark == "up"
 
 

@@ -1,0 +1,39 @@
+"""What a gateway says of a device, in the reader's language. Pure.
+
+A gateway sends one English sentence, for its own log as much as for us, and some end in a technical cause
+("could not be collected: br-connection-canceled"). A sentence is known by how it begins; one that nobody has
+foreseen still tells people that somebody must look. ``tests/clinicians/test_troubles.py`` holds this table against
+every sentence in ``devices/``.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from clinicians.words import N_, Words
+
+_LOST_PAIRING: Final = N_("has lost its pairing: pair it again")
+_NOT_READ: Final = N_("could not be read just now; the gateway tries again")
+_DISK_FULL: Final = N_("the gateway's disk is full: readings stay on the device until there is room")
+_SETTINGS: Final = N_("its settings are not right: register it again")
+
+_BEGINNINGS: Final = (
+    ("its pairing is lost", _LOST_PAIRING),
+    ("could not be collected", _NOT_READ),
+    ("the gateway's disk is full", _DISK_FULL),
+    ("a call for help could not be kept", N_("a call for help was heard but could not be kept: ring at once")),
+    ("fall could not be kept", N_("a fall was noticed but could not be kept: ring at once")),
+    ("fall_recovered could not be kept", _DISK_FULL),
+    ("its clock cannot be set", N_("its clock is wrong and cannot be set")),
+    ("the button has no key", N_("the button has no key: register it again with the key from its app")),
+    ("this device offers no blood pressure measurement", N_("offers no blood pressure: is it the right device?")),
+    ("this device offers no acceleration", N_("offers no movement data: is it the right device?")),
+    ("this gateway does not know devices of the kind", N_("the gateway does not know this kind of device: update it")),
+    ("the configuration of this device cannot be read", _SETTINGS),
+)
+
+
+def in_words(trouble: str, words: Words) -> str:
+    """The trouble as staff read it."""
+    known = next((text for beginning, text in _BEGINNINGS if trouble.startswith(beginning)), None)
+    return words.gettext(known) if known else words.gettext("needs a look on the next visit")

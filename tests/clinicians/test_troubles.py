@@ -1,0 +1,65 @@
+"""Every sentence a gateway says of a device is known by its beginning and has its words in both languages."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import devices
+from clinicians import troubles
+from clinicians.words import Words
+
+EN, ZH = Words.of("en"), Words.of("zh_Hans")
+UNKNOWN = "smells odd"
+
+
+def spoken() -> list[str]:
+    """How each trouble in ``devices/`` begins; a place for a value in it is filled with ``fall``, a metric's name."""
+    found = []
+    for module in sorted(Path(devices.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "trouble":
+                found.append(text(node.args[1]))
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "OutboxFull":
+                found.append(text(node.args[0]))
+    return found
+
+
+def text(node: ast.expr) -> str:
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(part.value if isinstance(part, ast.Constant) else "fall" for part in node.values)
+    # A sentence made elsewhere: that of a full disk, which is found where it is raised.
+    assert ast.unparse(node) in ("str(error)", "_FULL"), ast.unparse(node)
+    return "the gateway's disk is full"
+
+
+def test_the_gateway_s_sentences_are_found() -> None:
+    assert len(spoken()) >= 12
+    assert "its pairing is lost: pair it again, as its manual says" in spoken()
+
+
+@pytest.mark.parametrize("sentence", sorted(set(spoken())))
+@pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh_Hans"])
+def test_each_is_said_in_the_reader_s_language(sentence: str, words: Words) -> None:
+    said = troubles.in_words(sentence, words)
+    assert said != troubles.in_words(UNKNOWN, words)
+    assert said.isascii() == (words is EN)
+
+
+def test_a_lost_call_for_help_is_no_mere_disk_trouble() -> None:
+    sentence = "a call for help could not be kept: the gateway's disk is full: readings stay on the devices"
+    assert troubles.in_words(sentence, ZH) == "收到过呼救但没能保存，请马上打电话"
+
+
+def test_a_technical_cause_is_left_to_the_log() -> None:
+    assert "br-connection" not in troubles.in_words("could not be collected: br-connection-canceled", EN)
+
+
+@pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh_Hans"])
+def test_what_nobody_has_foreseen_still_asks_for_a_look(words: Words) -> None:
+    assert UNKNOWN not in troubles.in_words(UNKNOWN, words)
+    assert troubles.in_words(UNKNOWN, words)
