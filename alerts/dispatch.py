@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
-from prometheus_client import Histogram
+from prometheus_client import Counter, Histogram
 
 from alerts import deliveries
 from alerts.bell import Bell
@@ -24,7 +24,7 @@ from alerts.protocol import Protocol
 from alerts.worker import utc_now
 from store import alerts, feed, messages
 from store.messages import MessageRow
-from store.postgres import Database, Unavailable
+from store.postgres import Database, Unavailable, part
 
 log = structlog.get_logger(__name__)
 
@@ -34,6 +34,14 @@ REQUEST_SECONDS: Final = Histogram(
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
 
+FAILED: Final = Counter(
+    "hearthwatch_dispatch_failures_total",
+    "Alerts and messages at which the dispatcher failed, by what it did.",
+    ["work"],
+)
+
+_AFTER_FAILURE: Final = timedelta(seconds=30)
+"""When an alert at which the dispatcher failed is tried again."""
 _AT_ONCE: Final = 32
 """Requests under way at the same time: a provider that hangs must not hold up the rest."""
 _LOOK_S: Final = 1.0
@@ -108,7 +116,16 @@ class Dispatcher:
             now = self._clock()
             caller = Caller(c, now, self._protocol)
             for row in await alerts.due_to_climb(c, now, _AT_ONCE):
-                await caller.call_next(row)
+                try:
+                    async with part(c):
+                        await caller.call_next(row)
+                except Unavailable:
+                    raise
+                except Exception:
+                    # One alert that cannot be called about must not keep the others' ladders from climbing.
+                    FAILED.labels("climb").inc()
+                    log.exception("climb_failed", alert=row.id)
+                    await alerts.update(c, row.id, {"climb_at": now + _AFTER_FAILURE})
             return _seconds_until(await alerts.next_climb(c), now)
 
     async def look_up(self) -> float:
@@ -116,14 +133,14 @@ class Dispatcher:
         async with self._database.service() as c:
             now = self._clock()
             doubtful = await messages.claim_uncertain(c, now, now - _STUCK, _AT_ONCE)
-        await asyncio.gather(*(self._resolve(message) for message in doubtful))
+        await self._each(self._resolve, doubtful)
         return _LOOK_S
 
     async def ask_after(self) -> float:
         """Ask after messages whose callback never came."""
         async with self._database.service() as c:
             unheard = await messages.claim_unconfirmed(c, self._clock(), _AT_ONCE)
-        await asyncio.gather(*(self._ask_after(message) for message in unheard))
+        await self._each(self._ask_after, unheard)
         return _LOOK_S
 
     async def tidy(self) -> float:
@@ -190,6 +207,16 @@ class Dispatcher:
             return
         if receipt.outcome != "sent":
             await self._record(lambda c: deliveries.settle(c, message, receipt, self._clock()))
+
+    async def _each(self, ask: Callable[[MessageRow], Awaitable[None]], asked: Sequence[MessageRow]) -> None:
+        """Ask about each; one about which that fails is asked about again later, and keeps nobody from the others."""
+        outcomes = await asyncio.gather(*(ask(message) for message in asked), return_exceptions=True)
+        for message, outcome in zip(asked, outcomes, strict=True):
+            if isinstance(outcome, Unavailable) or (outcome and not isinstance(outcome, Exception)):
+                raise outcome
+            if outcome:
+                FAILED.labels("look_up").inc()
+                log.error("look_up_crashed", message=message.id, kind=type(outcome).__name__, exc_info=outcome)
 
     async def _record(self, write: Callable[..., Awaitable[None]]) -> None:
         async with self._database.service() as c:

@@ -271,3 +271,23 @@ async def test_what_every_watch_has_passed_is_dropped_after_a_day(service: Servi
     async with service.database.service() as c:
         assert await value(c, "SELECT count(*) FROM feed") == 1
         assert await value(c, "SELECT count(*) FROM reading") == 2
+
+
+async def test_an_alert_that_cannot_be_called_about_keeps_no_other_ladder_from_climbing(service: Service) -> None:
+    spoilt = await service.raised("bp.severe", systolic=190.0, diastolic=100.0)
+    row = await service.raised()
+    async with service.database.service() as c:
+        # Nobody is to be called to a closed alert; the record says so and yet that it is due.
+        await c.execute("UPDATE alert SET state = 'resolved' WHERE id = %s", [spoilt.id])
+    service.clock.go_on(minutes=2, seconds=1)
+    await service.work()
+    assert [name for name, _ in await service.states(row.id)] == ["Na Li", "Chen Jing"]
+
+
+async def test_an_alert_that_nobody_takes_for_months_goes_on_calling(service: Service) -> None:
+    row = await service.raised()
+    async with service.database.service() as c:
+        await c.execute("UPDATE alert SET rounds = 40000 WHERE id = %s", [row.id])
+    service.clock.go_on(minutes=2, seconds=1)
+    await service.work()
+    assert [name for name, _ in await service.states(row.id)] == ["Na Li", "Chen Jing"]
