@@ -17,7 +17,7 @@ from prometheus_client import Counter
 from alerts.engine import Batch, Engine
 from alerts.measurements import Rows
 from alerts.protocol import Protocol
-from alerts.verdicts import Verdicts
+from alerts.verdicts import Verdicts, let_go_of_closed
 from store import feed
 from store.feed import FeedBatch
 from store.postgres import Connection, Unavailable, part
@@ -100,6 +100,7 @@ class Apart:
         """Judge some of one resident's readings with all that follows, or nothing of it; returns her row afterwards."""
         async with part(self.c):
             engine = self._core(resident, row)
+            await let_go_of_closed(self.c, engine, columns[which])
             firings = engine.step(columns[which], _numpy(now))
             await Verdicts(self.c, self.protocol, self.now).carry_out(firings)
             changed = engine.dirty_rows()

@@ -96,6 +96,30 @@ class Engine:
         """When to step again even if nothing arrives: no timer runs out before. ``None``: no timer is running."""
         return None if self._earliest == NEVER else _time(self._earliest) + _US
 
+    def raised(self, residents: NDArray[np.int32]) -> list[tuple[int, str]]:
+        """The alarms on these residents' own values that stand, as (resident, rule)."""
+        p, s = self._p, self._state
+        rows = s.row_of(np.unique(residents))
+        rows = rows[rows >= 0]
+        on_value = np.flatnonzero(~p.event & ~p.on_device & (p.silence_us == 0))
+        phase = s.phase[rows[:, None] * s.rules + on_value]
+        return [
+            (int(s.resident[rows[i]]), self.protocol.rules[on_value[j]].id)
+            for i, j in np.argwhere(phase == ACTIVE).tolist()
+        ]
+
+    def close(self, alarms: Iterable[tuple[int, str]]) -> None:
+        """A person has closed these (resident, rule): what is measured from now on is judged anew, calm or not.
+
+        Resetting an alarm whose condition goes on does not silence it for good (IEC 60601-1-8).
+        """
+        s = self._state
+        number = {rule.id: i for i, rule in enumerate(self.protocol.rules)}
+        for resident, rule in alarms:
+            row = s.row_of(np.array([resident], np.int32))
+            self._settle(row * s.rules + number[rule], CALM)
+            s.dirty[row] = True
+
     def dirty_rows(self) -> dict[int, bytes]:
         """The rows that changed since the last call, by resident."""
         return self._state.save()

@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from alerts import lifecycle
 from alerts.calls import Caller, move, standing
-from alerts.engine import Firing
+from alerts.engine import Batch, Engine, Firing
 from alerts.protocol import Protocol
 from alerts.rule import Rule
 from store import alerts
@@ -23,6 +23,16 @@ from store.readings import utc
 log = structlog.get_logger(__name__)
 
 ALERTS: Final = Counter("hearthwatch_alerts_total", "Alerts raised.", ["rule", "priority"])
+
+
+async def let_go_of_closed(c: Connection, engine: Engine, batch: Batch) -> None:
+    """Before a batch is judged: what a person has closed since is no alarm of the rules core any more.
+
+    Otherwise a pressure that never came down would not be heard again after its first alert was closed.
+    """
+    if raised := engine.raised(batch.resident):
+        still_open = await alerts.open_rules(c, [resident for resident, _ in raised])
+        engine.close(alarm for alarm in raised if alarm not in still_open)
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from alerts.apart import Apart
 from alerts.bell import Bell
 from alerts.engine import Batch, Engine
 from alerts.protocol import Protocol
-from alerts.verdicts import Verdicts
+from alerts.verdicts import Verdicts, let_go_of_closed
 from store import feed
 from store.feed import FeedBatch, Position, WatchState
 from store.postgres import Connection, Database, Unavailable
@@ -152,7 +152,9 @@ class Watch:
         return place, 0.0
 
     async def _judge(self, c: Connection, engine: Engine, batch: FeedBatch | None, now: datetime) -> None:
-        firings = engine.step(_columns(batch, self._received, _numpy(now)), _numpy(now))
+        columns = _columns(batch, self._received, _numpy(now))
+        await let_go_of_closed(c, engine, columns)
+        firings = engine.step(columns, _numpy(now))
         ROUNDS.inc()
         if batch is not None:
             JUDGED.inc(len(batch))

@@ -115,6 +115,14 @@ async def open_of(c: Connection, resident_id: int, rule: str) -> AlertRow | None
     )
 
 
+async def open_rules(c: Connection, resident_ids: Sequence[int]) -> set[tuple[int, str]]:
+    """The open alerts of these residents, as (resident, rule)."""
+    cursor = await c.execute(
+        "SELECT resident_id, rule FROM alert WHERE state <> 'resolved' AND resident_id = ANY(%s)", [list(resident_ids)]
+    )
+    return set(await cursor.fetchall())
+
+
 async def open_alerts(c: Connection, resident_id: int | None = None) -> list[AlertRow]:
     """Every open alert the connection may see, or one resident's, worst first."""
     return await rows(

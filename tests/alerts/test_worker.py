@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from alerts import protocol
+from alerts import actions, protocol
 from alerts.apart import SET_ASIDE
 from alerts.worker import Watch, utc_now
 from store import alerts, feed, messages, readings
@@ -365,3 +365,25 @@ async def test_judged_apart_a_question_goes_on_where_it_stood(home: Home) -> Non
     home.clock.go_on(minutes=30, seconds=1)
     await home.judged()
     assert [(a.resident_id, a.rule) for a in await home.open_alerts()] == [(home.people.wang, "bp.severe")]
+
+
+async def close(home: Home, alert_id: int) -> None:
+    async with home.database.service() as c:
+        await actions.resolve(c, alert_id, home.people.li_na.id, home.clock.now, "well")
+
+
+async def test_after_an_alert_is_closed_a_pressure_that_never_came_down_calls_again(home: Home) -> None:
+    first = await severe_twice(home)
+    await close(home, first.id)
+    home.clock.go_on(hours=20)
+    again = await severe_twice(home)
+    assert again.id != first.id
+    assert [call.person_id for call in await home.called(again.id)] == [home.people.li_na.id]
+
+
+async def test_closing_an_alert_raises_nothing_by_itself(home: Home) -> None:
+    await close(home, (await severe_twice(home)).id)
+    home.clock.go_on(minutes=31)
+    await home.measure(systolic=141, diastolic=85)
+    await home.judged()
+    assert await home.open_alerts() == []
