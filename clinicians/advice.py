@@ -10,7 +10,7 @@ from typing import Final
 
 from clinicians.words import N_, Words
 
-_EMERGENCY: Final = N_("If yes, or if nobody answers: call 120 and go there.")
+_EMERGENCY: Final = N_("If any of these, or nobody answers: call 120 and go there.")
 
 _STEPS: Final = MappingProxyType(
     {
