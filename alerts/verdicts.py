@@ -15,7 +15,7 @@ from alerts.calls import Caller, move, standing
 from alerts.engine import Batch, Engine, Firing
 from alerts.protocol import Protocol
 from alerts.rule import Rule
-from store import alerts
+from store import alerts, residents
 from store.alerts import AlertRow
 from store.postgres import Connection
 from store.readings import utc
@@ -50,7 +50,12 @@ class Verdicts:
     async def carry_out(self, firings: Iterable[Firing]) -> None:
         """Each in turn, as the rules core gave them."""
         acts = {"raise": self._raise, "clear": self._clear, "ask": self._ask, "answered": self._answered}
-        for firing in firings:
+        said = list(firings)
+        left = await residents.left(self.c, [firing.resident for firing in said], self.now) if said else set()
+        for firing in said:
+            if firing.resident in left and firing.what in ("raise", "ask"):
+                log.info("not_raised_for_who_has_left", resident=firing.resident, rule=firing.rule)
+                continue
             rule = self.protocol.rule(firing.rule)
             assert rule is not None, "the rules core fires only rules of its protocol"
             await acts[firing.what](firing, rule)
@@ -75,7 +80,7 @@ class Verdicts:
         if row is None:
             return  # this very moment has been raised before, and a person has closed it
         if number is None:
-            await self._raise_again(row, happened_at, evidence)
+            await self._raise_again(row, rule, happened_at, evidence)
             return
         ALERTS.labels(rule.id, rule.priority).inc()
         log.info("alert_raised", alert=number, rule=rule.id, priority=rule.priority)
@@ -83,7 +88,7 @@ class Verdicts:
         if rule.calls:
             await self._caller.call_next(row)
 
-    async def _raise_again(self, row: AlertRow, happened_at: datetime, evidence: dict[str, Any]) -> None:
+    async def _raise_again(self, row: AlertRow, rule: Rule, happened_at: datetime, evidence: dict[str, Any]) -> None:
         if row.happened_at == happened_at:
             return
         await self._trail(row, "raised_again", evidence)
@@ -91,7 +96,7 @@ class Verdicts:
             self.c, row.id, ("raised", "raised_again"), self.now - lifecycle.CHATTER_WITHIN
         )
         before = standing(row)
-        after = lifecycle.raise_again(before, self.now, raises_lately=lately)
+        after = lifecycle.raise_again(before, self.now, raises_lately=lately, is_event=rule.on_event)
         await move(self.c, row, after)
         if after.climb_at == self.now and before.climb_at != self.now:
             called = await alerts.for_update(self.c, row.id)

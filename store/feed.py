@@ -166,7 +166,7 @@ async def waiting(c: Connection, after: Position) -> bool:
 
 async def watched(c: Connection) -> list[int]:
     """Every resident who has not left."""
-    cursor = await c.execute("SELECT id FROM resident WHERE left_at IS NULL ORDER BY id")
+    cursor = await c.execute("SELECT id FROM resident WHERE left_at IS NULL OR left_at > now() ORDER BY id")
     return [row[0] for row in await cursor.fetchall()]
 
 

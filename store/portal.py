@@ -59,7 +59,7 @@ async def pressure_summaries(c: Connection, now: datetime) -> dict[int, Pressure
             WHERE q.resident_id = r.id AND q.metric = %(diastolic)s
               AND q.measured_at >= %(now)s - interval '7 days' AND q.measured_at <= %(now)s AND q.at IS NOT NULL
         ) d
-        WHERE r.left_at IS NULL
+        WHERE r.left_at IS NULL OR r.left_at > now()
         """,
         {"now": now, "systolic": METRICS["systolic"].code, "diastolic": METRICS["diastolic"].code},
     )
@@ -88,7 +88,7 @@ async def daily_systolic(c: Connection, now: datetime, days: int) -> dict[int, D
                   AND q.measured_at > %(now)s - make_interval(days => %(days)s) AND q.at > %(now)s - make_interval(days => %(days)s)
                 GROUP BY 1
             ) d
-            WHERE r.left_at IS NULL GROUP BY r.id
+            WHERE r.left_at IS NULL OR r.left_at > now() GROUP BY r.id
             """,
             {"now": now, "days": days, "day_s": _DAY_S, "systolic": METRICS["systolic"].code},
         )

@@ -117,7 +117,15 @@ async def resident(c: Connection, resident_id: int) -> Resident | None:
 
 async def residents(c: Connection) -> list[Resident]:
     """Every resident the connection may see who has not left, by name."""
-    return await rows(c, Resident, _RESIDENT + "WHERE r.left_at IS NULL ORDER BY p.name_en, r.id")
+    return await rows(c, Resident, _RESIDENT + "WHERE r.left_at IS NULL OR r.left_at > now() ORDER BY p.name_en, r.id")
+
+
+async def left(c: Connection, resident_ids: Sequence[int], now: datetime) -> set[int]:
+    """Those of these residents who are watched over no more."""
+    cursor = await c.execute(
+        "SELECT id FROM resident WHERE id = ANY(%s) AND left_at <= %s", [list(set(resident_ids)), now]
+    )
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def around(c: Connection, resident_id: int) -> list[Related]:
@@ -148,7 +156,7 @@ async def around_each(c: Connection, resident_ids: Sequence[int]) -> dict[int, l
 
 async def herself(c: Connection, person_id: UUID) -> Resident | None:
     """The resident who is this person, or ``None`` when nobody of that name is watched over here."""
-    return await one(c, Resident, _RESIDENT + "WHERE r.person_id = %s AND r.left_at IS NULL", [person_id])
+    return await one(c, Resident, _RESIDENT + "WHERE r.person_id = %s AND (r.left_at IS NULL OR r.left_at > now())", [person_id])
 
 
 async def grant(

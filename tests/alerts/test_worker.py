@@ -387,3 +387,42 @@ async def test_closing_an_alert_raises_nothing_by_itself(home: Home) -> None:
     await home.measure(systolic=141, diastolic=85)
     await home.judged()
     assert await home.open_alerts() == []
+
+
+async def leave(home: Home, at: datetime) -> None:
+    async with home.database.service() as c:
+        await c.execute("UPDATE resident SET left_at = %s WHERE id = %s", [at, home.people.wang])
+
+
+async def test_who_has_left_raises_no_alert_neither_by_a_reading_nor_by_silence(home: Home) -> None:
+    await home.measure(systolic=140, diastolic=80)
+    await home.judged()
+    await leave(home, home.clock.now)
+    home.clock.go_on(hours=1)
+    await home.measure(device=home.people.button, help_call=1.0)
+    await home.judged()
+    home.clock.go_on(days=4)
+    await home.judged()
+    assert [a.rule for a in await home.open_alerts() if a.resident_id == home.people.wang] == []
+
+
+async def test_who_will_leave_is_watched_until_then(home: Home) -> None:
+    await leave(home, home.clock.now + timedelta(days=1))
+    await home.measure(device=home.people.button, help_call=1.0)
+    await home.judged()
+    assert [a.rule for a in await home.open_alerts()] == ["help_call"]
+
+
+async def test_a_new_call_for_help_is_heard_though_the_one_before_was_put_aside(home: Home) -> None:
+    await home.measure(device=home.people.button, help_call=1.0)
+    await home.judged()
+    [row] = await home.open_alerts()
+    async with home.database.service() as c:
+        until_then = home.clock.now + timedelta(hours=8)
+        await actions.shelve(c, row.id, home.people.li_na.id, home.clock.now, until_then)
+    home.clock.go_on(hours=1)
+    await home.measure(device=home.people.button, help_call=1.0)
+    await home.judged()
+    [again] = await home.open_alerts()
+    assert (again.id, again.state) == (row.id, "notified")
+    assert len(await home.called(row.id)) == 2
