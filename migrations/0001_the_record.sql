@@ -146,7 +146,7 @@ CREATE TABLE device (
     removed_at    timestamptz
 );
 COMMENT ON COLUMN device.bindkey IS 'key of an encrypting broadcaster (BTHome v2): for its gateway alone, no page may read it';
-COMMENT ON COLUMN device.trouble IS 'a short code from the gateway: pairing_lost, unreachable, bad_packets; null when well';
+COMMENT ON COLUMN device.trouble IS 'what its gateway says is wrong, one English sentence that the pages put into both languages; null when well';
 CREATE INDEX device_resident ON device (resident_id);
 
 -- user_slot 255 is the Blood Pressure Service's own word for an unknown user. The key's index also holds what decides
