@@ -28,6 +28,7 @@ from store.readings import AlreadyThere, Incoming, Quarantined
 log = structlog.get_logger(__name__)
 router = APIRouter(prefix="/v1", tags=["readings"])
 
+_CONTRADICTED: Final = "same_time_other_value"
 _BATTERY: Final = METRICS["battery"].code
 
 
@@ -168,14 +169,26 @@ async def _store(
         else:
             inserted = await readings.insert(c, incoming)
             accepted, duplicate = inserted.accepted, inserted.duplicate
+            if duplicate:
+                quarantined = await _keep_contradicted(c, gateway, received, good, incoming)
+                duplicate -= quarantined
         await _note_batteries(c, good, now)
     if len(bad):
-        items = [_quarantined(gateway, received, columns, row, int(reason[row])) for row in bad.tolist()]
-        quarantined = await readings.quarantine(c, items)
-        duplicate += len(items) - quarantined
+        items = [_quarantined(gateway, received, columns, row, REASONS[reason[row]]) for row in bad.tolist()]
+        added = await readings.quarantine(c, items)
+        quarantined += added
+        duplicate += len(items) - added
     if refused:
         await readings.quarantine(c, [_refusal(known, r) for r in refused])
     return _Stored(accepted, duplicate, quarantined)
+
+
+async def _keep_contradicted(
+    c: Connection, gateway_id: int, received: Received, good: Columns, incoming: Incoming
+) -> int:
+    """What has the key of a stored reading but another value is no repetition: it is kept aside, not dropped."""
+    rows = await readings.contradicted(c, incoming)
+    return await readings.quarantine(c, [_quarantined(gateway_id, received, good, row, _CONTRADICTED) for row in rows])
 
 
 def _incoming(gateway_id: int, now: datetime, received: Received, good: Columns) -> Incoming:
@@ -215,7 +228,7 @@ async def _note_batteries(c: Connection, good: Columns, now: datetime) -> None:
     await gateways.note_batteries(c, dict(sorted(levels.items())))
 
 
-def _quarantined(gateway_id: int, received: Received, columns: Columns, row: int, reason: int) -> Quarantined:
+def _quarantined(gateway_id: int, received: Received, columns: Columns, row: int, reason: str) -> Quarantined:
     sent = received.readings[int(np.searchsorted(received.places, columns.place[row]))]
     return Quarantined(
         sent.device,
@@ -223,7 +236,7 @@ def _quarantined(gateway_id: int, received: Received, columns: Columns, row: int
         sent.value,
         readings.utc(columns.measured_at[row]),
         readings.utc(columns.collected_at[row]),
-        REASONS[reason],
+        reason,
         gateway_id,
         int(columns.resident_id[row]),
         msgspec.to_builtins(sent),

@@ -201,6 +201,19 @@ async def insert(c: Connection, batch: Incoming) -> Inserted:
     return Inserted(accepted, len(batch.value) - accepted)
 
 
+async def contradicted(c: Connection, batch: Incoming) -> list[int]:
+    """The rows of a batch under whose key the record has another value: a device whose clock stands still."""
+    async with c.cursor() as cursor:
+        use_columns(cursor)
+        await cursor.execute(
+            "SELECT (q.n - 1)::int FROM unnest(%s, %s, %s, %s, %s) WITH ORDINALITY "
+            "q(resident_id, metric, measured_at, device_id, value, n) "
+            "JOIN reading r USING (resident_id, metric, measured_at, device_id) WHERE r.value <> q.value ORDER BY 1",
+            _columns(batch)[:5],
+        )
+        return [row[0] for row in await cursor.fetchall()]
+
+
 def _columns(batch: Incoming) -> list[Int2 | Int4 | Float8 | Time]:
     return [
         Int4(batch.resident_id),

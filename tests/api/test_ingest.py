@@ -136,40 +136,36 @@ async def test_a_number_beyond_all_bounds_is_named_and_takes_nothing_with_it(
     assert answer.json()["rejected"][0]["field"] == "value"
 
 
-@pytest.mark.parametrize(
-    ("body", "position"),
-    [
-        (b"", 0),
-        (b'{"readings": [', 14),
-        (b'{"readings": [}', 14),
-        (b'{"readings": [{"value": NaN}]}', 24),
-        (b'{"readings": [{"value": Infinity}]}', 24),
-        (b'{"readings": [{"device": "\xff"}]}', 26),
-        (b'{"readings": []} and more', 18),
-        (b"\x1f\x8b\x08\x00", 0),
-    ],
+NOT_JSON = (
+    (b"", 0),
+    (b'{"readings": [', 14),
+    (b'{"readings": [}', 14),
+    (b'{"readings": [{"value": NaN}]}', 24),
+    (b'{"readings": [{"value": Infinity}]}', 24),
+    (b'{"readings": [{"device": "\xff"}]}', 26),
+    (b'{"readings": []} and more', 18),
+    (b"\x1f\x8b\x08\x00", 0),
 )
+
+
 async def test_what_is_not_json_is_refused_with_the_byte_where_it_ceases_to_be(
-    client: httpx.AsyncClient, home: Household, body: bytes, position: int
+    client: httpx.AsyncClient, home: Household
 ) -> None:
-    answer = await client.post("/v1/readings", content=body, headers=GATEWAY)
-    assert answer.status_code == 400
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    assert (problem["type"], problem["status"]) == ("urn:hearthwatch:problem:malformed", 400)
-    assert problem["position"] == position
-    assert str(position) in problem["detail"]
+    for body, position in NOT_JSON:
+        answer = await client.post("/v1/readings", content=body, headers=GATEWAY)
+        assert answer.status_code == 400, body
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem = answer.json()
+        assert (problem["type"], problem["status"]) == ("urn:hearthwatch:problem:malformed", 400)
+        assert problem["position"] == position, body
+        assert str(position) in problem["detail"]
 
 
-@pytest.mark.parametrize(
-    ("body", "field"), [(b"[]", None), (b'{"readings": {}}', "readings"), (b'{"refused": 1}', "refused")]
-)
-async def test_json_of_another_shape_is_refused_with_the_field(
-    client: httpx.AsyncClient, home: Household, body: bytes, field: str | None
-) -> None:
-    answer = await client.post("/v1/readings", content=body, headers=GATEWAY)
-    assert answer.status_code == 400
-    assert answer.json()["field"] == field
+async def test_json_of_another_shape_is_refused_with_the_field(client: httpx.AsyncClient, home: Household) -> None:
+    for body, field in ((b"[]", None), (b'{"readings": {}}', "readings"), (b'{"refused": 1}', "refused")):
+        answer = await client.post("/v1/readings", content=body, headers=GATEWAY)
+        assert answer.status_code == 400
+        assert answer.json()["field"] == field
 
 
 async def test_json_nested_without_end_is_refused(client: httpx.AsyncClient, home: Household) -> None:
@@ -421,3 +417,13 @@ async def test_what_happened_is_counted(
     ):
         assert figure(after, name) == figure(before, name) + 1, name
     assert figure(after, "hearthwatch_database_up") == 1
+
+
+async def test_another_value_at_a_time_that_is_taken_is_kept_aside_and_not_taken_for_a_repetition(
+    client: httpx.AsyncClient, database: Database, home: Household, now: datetime
+) -> None:
+    assert counts(await send(client, reading("systolic", 140, now))) == (1, 0, 0, 0)
+    other = await send(client, reading("systolic", 140, now), reading("systolic", 195, now))
+    assert counts(other) == (0, 1, 1, 0)
+    assert await unusable(database, home) == {"systolic": "same_time_other_value"}
+    assert counts(await send(client, reading("systolic", 195, now))) == (0, 1, 0, 0)
