@@ -137,12 +137,15 @@ async def open_alerts(c: Connection, resident_id: int | None = None) -> list[Ale
 
 
 async def of_resident(c: Connection, resident_id: int, limit: int) -> list[AlertRow]:
-    """A resident's alerts, newest first."""
+    """A resident's alerts, newest first: the newest ``limit``, and every older one that is still open."""
     return await rows(
         c,
         AlertRow,
-        "SELECT " + _ALERT + " FROM alert WHERE resident_id = %s ORDER BY raised_at DESC LIMIT %s",
-        [resident_id, limit],
+        "SELECT "
+        + _ALERT
+        + " FROM alert WHERE resident_id = %(r)s AND (state <> 'resolved' OR id IN (SELECT id FROM alert "
+        "WHERE resident_id = %(r)s ORDER BY raised_at DESC LIMIT %(limit)s)) ORDER BY raised_at DESC",
+        {"r": resident_id, "limit": limit},
     )
 
 

@@ -78,7 +78,7 @@ async def test_the_worst_come_first_and_the_oldest_of_them(database: Database, h
         for n, (rule, priority) in enumerate([("a", "low"), ("b", "high"), ("c", "medium"), ("d", "high")]):
             await raised(c, home.wang, rule, priority, NOW + timedelta(minutes=n))
         assert [row.rule for row in await alerts.open_alerts(c)] == ["b", "d", "c", "a"]
-        assert [row.rule for row in await alerts.of_resident(c, home.wang, 2)] == ["d", "c"]
+        assert [row.rule for row in await alerts.of_resident(c, home.wang, 2)] == ["d", "c", "b", "a"]
 
 
 async def test_an_alert_that_somebody_holds_is_passed_over_by_the_ladder(database: Database, home: Household) -> None:
@@ -199,3 +199,17 @@ async def test_who_is_on_duty_is_known_by_rung_and_time(database: Database, home
         assert await duties.on_duty(c, home.centre, last) == {}
         await c.execute("UPDATE person SET phone = NULL WHERE id = %s", [home.li_na.id])
         assert 1 not in await duties.on_duty(c, home.centre, NOW)
+
+
+async def test_an_old_open_alert_stands_among_a_residents_newest(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        await raised(c, home.wang, "old")
+        for minutes in range(1, 4):
+            closed = await raised(c, home.wang, "newer", at=NOW + timedelta(minutes=minutes))
+            assert closed is not None
+            await alerts.update(c, closed, {"state": "resolved", "step": minutes})
+        assert [(r.rule, r.step) for r in await alerts.of_resident(c, home.wang, 2)] == [
+            ("newer", 3),
+            ("newer", 2),
+            ("old", 0),
+        ]
