@@ -44,10 +44,7 @@ async def send(client: httpx.AsyncClient, *readings: Any, refused: Any = ()) -> 
 
 async def give_account(database: Database, person: people.Person, username: str, face: str) -> None:
     async with database.service() as c:
-        await people.add_account(c, person.id, username, _HASH, face)
-
-
-_HASH: Final = hash_password(PASSWORD)
+        await people.add_account(c, person.id, username, hash_password(PASSWORD), face)
 
 
 async def form_token(client: httpx.AsyncClient, path: str = "/sign-in") -> str:

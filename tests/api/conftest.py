@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from pydantic import SecretStr
 
+from api import sessions
 from api.app import create_app
 from api.gateways import hash_token, issue_code
 from api.settings import Settings
@@ -37,6 +39,14 @@ def settings_for(database_url: str) -> Settings:
 async def running(app: FastAPI) -> AsyncIterator[FastAPI]:
     async with app.router.lifespan_context(app):
         yield app
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Argon2 with the least memory: what it costs is for whoever guesses, not for these tests."""
+    quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    monkeypatch.setattr(sessions, "_hasher", quick)
+    monkeypatch.setattr(sessions, "_NOBODY", quick.hash("nobody's"))
 
 
 @pytest.fixture

@@ -83,31 +83,29 @@ async def test_a_signed_status_is_noted(client: httpx.AsyncClient, database: Dat
     assert found.state == "delivered"
 
 
+def forgeries(path: str, form: dict[str, str]) -> dict[str, dict[str, str]]:
+    """Headers of a request that is not from our provider."""
+    elsewhere = {"Host": "evil.test", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "https"}
+    return {
+        "no signature": {},
+        "nonsense": {"X-Twilio-Signature": "bm90IGEgc2lnbmF0dXJl"},
+        "another secret": signed(path, form, token="another secret"),
+        "other words": signed(path, {**form, "Body": "2"}),
+        "another path": signed("/webhooks/twilio/other", form),
+        "an address taken from headers": {**signed(path, form, url="https://evil.test"), **elsewhere},
+    }
+
+
 @pytest.mark.parametrize("path", [webhooks.SMS, webhooks.STATUS])
-@pytest.mark.parametrize(
-    "forge",
-    [
-        lambda path, form: {},
-        lambda path, form: {"X-Twilio-Signature": "bm90IGEgc2lnbmF0dXJl"},
-        lambda path, form: signed(path, form, token="another secret"),
-        lambda path, form: signed(path, {**form, "Body": "2"}),
-        lambda path, form: signed("/webhooks/twilio/other", form),
-        lambda path, form: {
-            **signed(path, form, url="https://evil.test"),
-            "Host": "evil.test",
-            "X-Forwarded-Host": "evil.test",
-        },
-    ],
-    ids=["none", "nonsense", "other secret", "other words", "other path", "address taken from headers"],
-)
 async def test_a_wrong_signature_changes_nothing(
-    client: httpx.AsyncClient, database: Database, home: Household, path: str, forge: object
+    client: httpx.AsyncClient, database: Database, home: Household, path: str
 ) -> None:
     await call_li_na(database, home)
     form = {**sms("1", home.li_na.phone or "", "SM" + "b" * 32), "MessageStatus": "failed"}
-    answer = await client.post(path, data=form, headers=forge(path, form))  # type: ignore[operator]
-    assert (answer.status_code, answer.json()["type"]) == (403, "urn:hearthwatch:problem:bad_signature")
-    async with database.service() as c:
-        assert await value(c, "SELECT count(*) FROM inbound") == 0
-        assert await value(c, "SELECT state FROM alert") == "notified"
-        assert await value(c, "SELECT state FROM message") == "sent"
+    for what, headers in forgeries(path, form).items():
+        answer = await client.post(path, data=form, headers=headers)
+        assert (answer.status_code, answer.json()["type"]) == (403, "urn:hearthwatch:problem:bad_signature"), what
+        async with database.service() as c:
+            assert await value(c, "SELECT count(*) FROM inbound") == 0, what
+            assert await value(c, "SELECT state FROM alert") == "notified", what
+            assert await value(c, "SELECT state FROM message") == "sent", what
