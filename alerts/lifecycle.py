@@ -114,15 +114,16 @@ def unshelve(alert: Alert, now: datetime) -> Alert:
 def raise_again(alert: Alert, now: datetime, *, raises_lately: int, is_event: bool = False) -> Alert:
     """Its rule fires anew while it is open.
 
-    What somebody had taken calls again: she may believe it was over. Not so when it chatters (``raises_lately``
+    What somebody had taken calls again: she may believe it was over. Not so when a value chatters (``raises_lately``
     counts this one); and one that is waiting is being called already. On the shelf a value that is still too high
-    stays silent, but a new event does not: nobody put aside a fall or a call for help that had not happened yet.
+    stays silent. A new event is never silent: nobody has taken or put aside a fall or a call for help that had not
+    happened yet, and a person who presses a third time does not chatter.
     """
     if alert.state == "resolved":
         raise TransitionError("resolved", "a closed alert is not raised again; it is a new one")
     alert = replace(alert, cleared_at=None)
-    if alert.state == "shelved" and is_event:
-        return _wait_again(alert, now)
+    if is_event:
+        return _wait_again(alert, now) if alert.state in ("acknowledged", "shelved") else alert
     if alert.state != "acknowledged" or raises_lately >= CHATTER_RAISES:
         return alert
     return _wait_again(alert, now)

@@ -48,6 +48,8 @@ _UNSAFE_S: Final = (0.004, 0.1)
 """How soon to look again, at first and at most, when something is there and an earlier transaction still runs."""
 _ENROL_EVERY: Final = timedelta(minutes=1)
 _WAIT_S: Final = (0.2, 5.0)
+_CLOCK_SLACK: Final = timedelta(minutes=1)
+"""How far the server's clock may step back before the time it showed is no longer believed."""
 
 
 def utc_now() -> datetime:
@@ -124,7 +126,7 @@ class Watch:
     async def _work(self, c: Connection) -> tuple[Position, float]:
         now = self._clock()
         engine = await self._take_up(c, now)
-        now = max(now, self._judged_at or now)
+        now = _onward(now, self._judged_at)
         await self._enrol(c, engine, now)
         batch = await feed.next_batch(c, self._place, _BATCHES)
         if batch is None and not _timer_due(engine, now):
@@ -139,7 +141,7 @@ class Watch:
         """After a round that failed: one resident at a time, so that what made it fail stops nobody else's alerts."""
         self._engine = None
         state = await feed.load_state(c, NAME) or WatchState(0, 0, "", None)
-        now = max(self._clock(), state.clock or self._clock())
+        now = _onward(self._clock(), state.clock)
         place = Position(state.tx, state.seq)
         batch = await feed.next_batch(c, place, _BATCHES)
         place = place if batch is None else batch.position
@@ -217,3 +219,16 @@ def _columns(batch: FeedBatch | None, after: np.datetime64, now: np.datetime64) 
 
 def _numpy(moment: datetime) -> np.datetime64:
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def _onward(now: datetime, judged_at: datetime | None) -> datetime:
+    """The moment to judge at: time does not run backwards for the watch, unless the server's clock had run ahead.
+
+    What was judged in a future that has been taken back must not make everything until then look too old to alert.
+    """
+    if judged_at is None or judged_at <= now:
+        return now
+    if judged_at - now <= _CLOCK_SLACK:
+        return judged_at
+    log.error("server_clock_was_ahead", judged_at=judged_at.isoformat(), now=now.isoformat())
+    return now

@@ -53,6 +53,8 @@ _REASONS: Final = {
     "diastolic_above_systolic": N_("diastolic is not below systolic"),
     "mean_outside_pair": N_("the mean does not lie between the two"),
     "narrow_pulse_pressure": N_("systolic and diastolic lie too close together"),
+    "same_time_other_value": N_("another value of the same time is there already"),
+    "not_judged": N_("it could not be checked by the rules; please look at it yourself"),
 }
 
 

@@ -156,7 +156,9 @@ async def around_each(c: Connection, resident_ids: Sequence[int]) -> dict[int, l
 
 async def herself(c: Connection, person_id: UUID) -> Resident | None:
     """The resident who is this person, or ``None`` when nobody of that name is watched over here."""
-    return await one(c, Resident, _RESIDENT + "WHERE r.person_id = %s AND (r.left_at IS NULL OR r.left_at > now())", [person_id])
+    return await one(
+        c, Resident, _RESIDENT + "WHERE r.person_id = %s AND (r.left_at IS NULL OR r.left_at > now())", [person_id]
+    )
 
 
 async def grant(

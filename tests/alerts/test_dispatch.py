@@ -211,9 +211,13 @@ async def test_a_callback_that_never_came_is_asked_for(service: Service) -> None
     await service.dispatcher.ask_after()
     assert await service.states(row.id) == [("Na Li", "sent")]
     service.clock.go_on(seconds=21)
-    await service.dispatcher.ask_after()
-    await service.work()
-    assert (await service.states(row.id))[:2] == [("Na Li", "failed"), ("Chen Jing", "sent")]
+
+    async def asked() -> bool:  # a lost callback that is still being looked at holds its row for a moment
+        await service.dispatcher.ask_after()
+        await service.work()
+        return (await service.states(row.id))[:2] == [("Na Li", "failed"), ("Chen Jing", "sent")]
+
+    await until(asked)
 
 
 async def test_one_hanging_send_does_not_hold_up_the_others(service: Service) -> None:

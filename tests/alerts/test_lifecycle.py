@@ -86,6 +86,12 @@ def test_what_chatters_does_not_call_again() -> None:
     assert lifecycle.raise_again(taken, SOON, raises_lately=lifecycle.CHATTER_RAISES) == taken
 
 
+def test_a_call_for_help_is_heard_however_often_it_comes() -> None:
+    taken = lifecycle.acknowledge(called(), LI, NOW)
+    again = lifecycle.raise_again(taken, SOON, raises_lately=lifecycle.CHATTER_RAISES + 5, is_event=True)
+    assert (again.state, again.climb_at) == ("raised", SOON)
+
+
 def test_a_condition_that_ended_is_still_for_a_person_to_close() -> None:
     cleared = lifecycle.clear(called(), SOON)
     assert cleared.is_open

@@ -20,7 +20,9 @@ pytestmark = pytest.mark.anyio
 LI = "+8613900000002"
 
 
-def message(body: str = "【炉望】王秀英（9号楼502）血压192/118。回复1接手，2去不了（编号27）", good_for_s: float = 900) -> MessageRow:
+def message(
+    body: str = "【炉望】王秀英（9号楼502）血压192/118。回复1接手，2去不了（编号27）", good_for_s: float = 900
+) -> MessageRow:
     now = datetime.now(UTC)
     return MessageRow(
         id=1,
