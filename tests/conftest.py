@@ -101,9 +101,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         yield db
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Headless Chromium: HEARTHWATCH_CHROMIUM, or the one on PATH."""
+    """Headless Chromium: HEARTHWATCH_CHROMIUM, or the one on PATH. Its driver keeps an event loop running in this
+    thread, so it goes with its module, before a test with a loop of its own comes."""
     path = os.environ.get("HEARTHWATCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         unavailable("there is no Chromium: install it, or set HEARTHWATCH_CHROMIUM to its path")

@@ -182,7 +182,8 @@ def measure(
     latest = max(cell.seen)
     since, count = counted(rule, cell)
     another_event = rule.on_event and over and (cell.last is None or at > cell.last[0])
-    if (over and at >= since and (count == 1 or at <= cell.first[0])) or (cell.first and cell.first[0] == at):
+    is_first = count == 1 or (cell.first is not None and at <= cell.first[0])  # a late one may not count at all
+    if (over and at >= since and is_first) or (cell.first and cell.first[0] == at):
         cell.first = (at, completed(cell.first, at, values))
     if (over and (cell.last is None or at >= cell.last[0])) or (cell.last and cell.last[0] == at):
         cell.last = (at, completed(cell.last, at, values))
