@@ -1,6 +1,6 @@
 """Readings made durable over HTTP, beside raw binary COPY of the same rows on the same server in the same run.
 
-    python bench/ingest.py [--rounds 7] [--batches 200] [--connections 4]
+    python -m bench.ingest [--rounds 7] [--batches 200] [--connections 4]
 
 The service is a process of its own on an embedded PostgreSQL with its usual durability (``fsync`` and synchronous
 commit on). Each round measures, one after the other and with fresh rows: posting batches of 1,000 readings over

@@ -1,6 +1,6 @@
 """From a reading's acceptance to the request at the telephone network, under a steady load.
 
-    python bench/latency.py [--seconds 60] [--rate 500]
+    python -m bench.latency [--seconds 60] [--rate 500]
 
 The service and the telephone network are processes of their own on an embedded PostgreSQL. A steady stream of
 ordinary readings (``rate`` a second, a post every 100 ms, 1,000 residents) runs beside it; twice a second somebody

@@ -1,6 +1,6 @@
 """A resident's page with ninety days of readings, in a store of five million.
 
-    python bench/page.py [--readings 5000000] [--visits 300]
+    python -m bench.page [--readings 5000000] [--visits 300]
 
 Builds the store on an embedded PostgreSQL: residents who measure blood pressure and pulse four times a day for 90
 days, copied in order of time, so that one resident's rows lie scattered as in life. Then a doctor with 200 of them
