@@ -7,8 +7,9 @@ The first two state no licence; nothing of the recordings is in these numbers bu
 
 Limits. The falls were acted by young people on mattresses; true falls of old people are softer and stranger. Judged
 on people left out of the fit (five-fold), sensitivity and specificity per recording: SisFall 0.99 and 0.98, WEDA-FALL
-0.84 and 0.95; on SmartFallMM, never fitted on and cut off soon after the fall, 0.27 and 0.97. A hard sit and a sudden halt after jogging are the usual false alarms; a fall without a blow, or one after which
-the wearer keeps moving for eight seconds, is missed. How often it errs over days of free living is not known.
+0.84 and 0.95; on SmartFallMM, never fitted on and cut off soon after the fall, 0.27 and 0.97. A hard sit and a sudden
+halt after jogging are the usual false alarms; a fall without a blow, or one after which the wearer keeps moving for
+eight seconds, is missed. How often it errs over days of free living is not known.
 """
 
 from __future__ import annotations
