@@ -32,7 +32,7 @@ from api.gateways import issue_code
 from devices.virtual.control import Street
 from store import gateways
 from store.embedded import EmbeddedError, EmbeddedPostgres
-from store.migrate import migrate
+from store.migrate import MigrationError, migrate
 from store.postgres import Database
 
 _HOST: Final = "127.0.0.1"
@@ -123,7 +123,10 @@ async def _whole(place: Place, terminal: Terminal, journal: Journal, stack: Asyn
     server.start()
     stack.callback(server.stop)
     terminal.step("database")
-    await asyncio.to_thread(migrate, server.dsn)
+    try:
+        await asyncio.to_thread(migrate, server.dsn)
+    except MigrationError as error:
+        raise DemoError(f"{error}. To begin anew, remove {place.data} or choose another --data.") from error
     database = await stack.enter_async_context(Database(server.dsn, max_size=4))
     terminal.step("seeding")
     seeded = await seed(database, datetime.now(UTC))
