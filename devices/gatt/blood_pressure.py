@@ -5,7 +5,6 @@ Also reads Intermediate Cuff Pressure (0x2A36), which has the same layout with d
 
 from __future__ import annotations
 
-import math
 import struct
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +13,8 @@ from typing import Final
 
 from devices.gatt import date_time
 from devices.gatt.errors import DecodeError
-from devices.gatt.sfloat import decode_sfloat, encode_sfloat
+from devices.gatt.reader import Reader
+from devices.gatt.sfloat import encode_sfloat
 
 SERVICE: Final = "00001810-0000-1000-8000-00805f9b34fb"
 MEASUREMENT: Final = "00002a35-0000-1000-8000-00805f9b34fb"
@@ -24,7 +24,6 @@ FEATURE: Final = "00002a49-0000-1000-8000-00805f9b34fb"
 MMHG_PER_KPA: Final = 7.50062
 HIGHEST_MMHG: Final = 400
 """Beyond the scale of any instrument (ISO 81060-2 tests up to 260): a packet with more is no blood pressure."""
-UNKNOWN_USER: Final = 255
 _KPA, _TIME, _PULSE, _USER, _STATUS = (1 << i for i in range(5))
 
 
@@ -74,26 +73,6 @@ class BloodPressure:
     unit_kpa: bool = False
 
 
-class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self._at = 0
-
-    def take(self, size: int, what: str) -> bytes:
-        piece = self._data[self._at : self._at + size]
-        if len(piece) < size:
-            raise DecodeError("truncated", f"the packet ends before its {what}")
-        self._at += size
-        return piece
-
-    def u16(self, what: str) -> int:
-        return int.from_bytes(self.take(2, what), "little")
-
-    def end(self) -> None:
-        if self._at != len(self._data):
-            raise DecodeError("oversized", f"{len(self._data) - self._at} bytes more than the flags promise")
-
-
 def decode(data: bytes) -> BloodPressure:
     """A measurement, complete or refused.
 
@@ -101,12 +80,12 @@ def decode(data: bytes) -> BloodPressure:
     or longer than its flags promise, for a systolic pressure that is no number, for a pressure that no instrument
     can show, and for the reserved pulse range.
     """
-    reader = _Reader(data)
-    flags = reader.take(1, "flags")[0]
-    pressures = [decode_sfloat(reader.u16(what)) for what in ("systolic", "diastolic", "mean arterial pressure")]
-    timestamp = date_time.decode(reader.take(date_time.SIZE, "time stamp")) if flags & _TIME else None
-    pulse = decode_sfloat(reader.u16("pulse rate")) if flags & _PULSE else None
-    user = reader.take(1, "user")[0] if flags & _USER else None
+    reader = Reader(data)
+    flags = reader.u8("flags")
+    pressures = [reader.sfloat(what) for what in ("systolic", "diastolic", "mean arterial pressure")]
+    timestamp = reader.time() if flags & _TIME else None
+    pulse = reader.sfloat("pulse rate") if flags & _PULSE else None
+    user = reader.user() if flags & _USER else None
     status = _status(reader.u16("measurement status")) if flags & _STATUS else Status(0)
     reader.end()
     systolic, diastolic, mean = (_mmhg(p, kpa=bool(flags & _KPA)) for p in pressures)
@@ -115,8 +94,7 @@ def decode(data: bytes) -> BloodPressure:
     for pressure in (systolic, diastolic, mean):
         if pressure is not None and not 0 <= pressure <= HIGHEST_MMHG:
             raise DecodeError("implausible", f"no instrument shows {pressure:g} mmHg: this is something else")
-    known_user = None if user == UNKNOWN_USER else user
-    return BloodPressure(systolic, diastolic, mean, _finite(pulse), timestamp, known_user, status, bool(flags & _KPA))
+    return BloodPressure(systolic, diastolic, mean, pulse, timestamp, user, status, bool(flags & _KPA))
 
 
 def encode(m: BloodPressure) -> bytes:
@@ -146,10 +124,5 @@ def _status(raw: int) -> Status:
     return Status(raw & 0x3F)
 
 
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
 def _mmhg(value: float | None, *, kpa: bool) -> float | None:
-    value = _finite(value)
     return value * MMHG_PER_KPA if value is not None and kpa else value

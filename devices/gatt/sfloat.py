@@ -1,19 +1,13 @@
 """SFLOAT and FLOAT, the medical floating point numbers of IEEE 11073-20601.
 
 SFLOAT has a 4-bit exponent and a 12-bit mantissa, FLOAT an 8-bit exponent and a 24-bit mantissa, both signed;
-the value is mantissa x 10^exponent. Five mantissas with exponent 0 are not numbers.
+the value is mantissa x 10^exponent. Five mantissas with exponent 0 are not numbers; of an SFLOAT these are 0x7FF
+(NaN), 0x800 (NRes, not at this resolution), 0x801 (reserved), 0x7FE (+infinity) and 0x802 (-infinity).
 """
 
 from __future__ import annotations
 
 import math
-from typing import Final
-
-NAN: Final = 0x07FF
-NRES: Final = 0x0800
-POSITIVE_INFINITY: Final = 0x07FE
-NEGATIVE_INFINITY: Final = 0x0802
-RESERVED: Final = 0x0801
 
 
 def decode_sfloat(raw: int) -> float | None:
@@ -48,15 +42,28 @@ def _decode(raw: int, mantissa_bits: int) -> float | None:
 
 def encode_sfloat(value: float | None) -> int:
     """16 bits for a value, with as many decimals as fit; ``None`` is NaN. Raises ``ValueError`` beyond the range."""
+    return _encode(value, mantissa_bits=12, exponents=range(-8, 8))
+
+
+def encode_float(value: float | None) -> int:
+    """32 bits for a value, with as many decimals as fit; ``None`` is NaN. Raises ``ValueError`` beyond the range."""
+    return _encode(value, mantissa_bits=24, exponents=range(-128, 128))
+
+
+def _encode(value: float | None, mantissa_bits: int, exponents: range) -> int:
+    sign = 1 << (mantissa_bits - 1)
     if value is None or math.isnan(value):
-        return NAN
+        return sign - 1
     if math.isinf(value):
-        return POSITIVE_INFINITY if value > 0 else NEGATIVE_INFINITY
-    for exponent in range(-8, 8):
+        return sign - 2 if value > 0 else sign + 2
+    for exponent in exponents:
         mantissa = round(value / 10.0**exponent)
-        if -2046 < mantissa < 2046 and (exponent == 7 or _is_exact(value, mantissa, exponent) or abs(mantissa) > 204):
-            return (exponent & 0xF) << 12 | (mantissa & 0xFFF)
-    raise ValueError(f"{value} does not fit an SFLOAT")
+        # Only with exponent 0 do the outermost mantissas mean something else than a number.
+        fits = -sign + 3 <= mantissa <= sign - 3 if exponent == 0 else -sign <= mantissa < sign
+        is_fine = abs(mantissa) > sign // 10 or exponent == exponents[-1]
+        if fits and (is_fine or _is_exact(value, mantissa, exponent)):
+            return (exponent & len(exponents) - 1) << mantissa_bits | mantissa & (sign << 1) - 1
+    raise ValueError(f"{value} does not fit {mantissa_bits} bits of mantissa")
 
 
 def _is_exact(value: float, mantissa: int, exponent: int) -> bool:

@@ -1,0 +1,90 @@
+"""Reading a characteristic field by field, each named for whoever must learn what was missing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import datetime
+from enum import IntEnum
+from typing import Final, TypeVar
+
+from devices.gatt import date_time
+from devices.gatt.errors import DecodeError
+from devices.gatt.sfloat import decode_float, decode_sfloat
+
+UNKNOWN_USER: Final = 255
+
+_Named = TypeVar("_Named", bound=IntEnum)
+_Value = TypeVar("_Value")
+
+
+class Reader:
+    """The bytes of one packet, from the first to the last. Every ``what`` is the field's name in words."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    @property
+    def left(self) -> int:
+        """How many bytes are still to be read."""
+        return len(self._data) - self._at
+
+    def take(self, size: int, what: str) -> bytes:
+        """The next ``size`` bytes. Raises :class:`DecodeError` where the packet ends before them."""
+        piece = self._data[self._at : self._at + size]
+        if len(piece) < size:
+            raise DecodeError("truncated", f"the packet ends before its {what}")
+        self._at += size
+        return piece
+
+    def uint(self, size: int, what: str) -> int:
+        """An unsigned integer of ``size`` bytes."""
+        return int.from_bytes(self.take(size, what), "little")
+
+    def u8(self, what: str) -> int:
+        """An unsigned byte."""
+        return self.uint(1, what)
+
+    def u16(self, what: str) -> int:
+        """An unsigned integer of two bytes."""
+        return self.uint(2, what)
+
+    def sfloat(self, what: str) -> float | None:
+        """An SFLOAT, or ``None`` where it is no finite number."""
+        return _finite(decode_sfloat(self.u16(what)))
+
+    def medical_float(self, what: str) -> float | None:
+        """A FLOAT, or ``None`` where it is no finite number."""
+        return _finite(decode_float(self.uint(4, what)))
+
+    def time(self, what: str = "time stamp") -> datetime | None:
+        """A Date Time: naive local time, or ``None`` where the date is unknown."""
+        return date_time.decode(self.take(date_time.SIZE, what))
+
+    def user(self) -> int | None:
+        """The user's slot, or ``None`` where the instrument does not know who used it."""
+        user = self.u8("user")
+        return None if user == UNKNOWN_USER else user
+
+    def end(self) -> None:
+        """Raises :class:`DecodeError` where bytes are left."""
+        if self.left:
+            raise DecodeError("oversized", f"{self.left} bytes more than the flags promise")
+
+
+def named(kind: type[_Named], raw: int, what: str) -> _Named:
+    """The member of ``kind`` with this value. Raises :class:`DecodeError` for a reserved one."""
+    try:
+        return kind(raw)
+    except ValueError as error:
+        raise DecodeError("reserved_value", f"{raw} is reserved and names no {what}") from error
+
+
+def optional(value: _Value | None, encode: Callable[[_Value], bytes]) -> bytes:
+    """The bytes of a field that is left out where there is no value."""
+    return b"" if value is None else encode(value)
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
