@@ -74,8 +74,8 @@ def decode(data: bytes) -> Temperature:
 
 
 def encode(m: Temperature) -> bytes:
-    """The packet a thermometer would send, to a ten-thousandth of a degree."""
+    """The packet a thermometer would send; in Fahrenheit to a ten-thousandth of a degree."""
     flags = m.unit_fahrenheit * _FAHRENHEIT | (m.timestamp is not None) * _TIME | (m.site is not None) * _SITE
-    value = round(m.celsius * 9 / 5 + 32 if m.unit_fahrenheit else m.celsius, 4)
+    value = round(m.celsius * 9 / 5 + 32, 4) if m.unit_fahrenheit else m.celsius
     packet = struct.pack("<BI", flags, encode_float(value))
     return packet + optional(m.timestamp, date_time.encode) + optional(m.site, struct.Struct("<B").pack)
