@@ -3,7 +3,8 @@
 Everything a device reports is a :class:`Reading`. A measurement with several values (a cuff gives systolic,
 diastolic, mean arterial pressure and pulse) is several readings with the same device and measured time. An
 event (a fall, a call for help) is a reading too: its metric's ``kind`` is ``EVENT`` and its value is a
-probability between 0 and 1. So one key, one store and one rules core serve them all.
+probability between 0 and 1. What a sensor in the flat sees (a door, a bed) is ``AMBIENT``, 0 or 1. So one key, one
+store and one rules core serve them all.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Kind(Enum):
 
     VITAL = "vital"
     EVENT = "event"
+    AMBIENT = "ambient"
     DEVICE = "device"
 
 
@@ -76,10 +78,22 @@ _CATALOGUE: Final = (
     Metric(7, "body_weight", "kg", "29463-7", 20, 300),
     Metric(8, "glucose", "mmol/L", "15074-8", 0.5, 40),
     Metric(9, "respiratory_rate", "/min", "9279-1", 3, 70),
+    Metric(10, "body_mass_index", "kg/m2", "39156-5", 8, 100),
+    Metric(11, "body_fat", "%", "41982-0", 1, 80),
+    Metric(12, "muscle_mass", "kg", "73964-9", 5, 150),
+    Metric(13, "rr_standard_deviation", "ms", "80404-7", 0, 500),
+    Metric(14, "perfusion_index", "%", "61006-3", 0, 30),
+    Metric(15, "interstitial_glucose", "mmol/L", "105272-9", 0.5, 40),
     Metric(40, "fall", "1", None, 0, 1, Kind.EVENT),
     Metric(41, "help_call", "1", None, 0, 1, Kind.EVENT),
     Metric(42, "fall_recovered", "1", None, 0, 1, Kind.EVENT),
+    Metric(43, "inactivity", "1", None, 0, 1, Kind.EVENT),
+    Metric(50, "movement", "1", None, 0, 1, Kind.AMBIENT),
+    Metric(51, "door", "1", None, 0, 1, Kind.AMBIENT),
+    Metric(52, "bed", "1", None, 0, 1, Kind.AMBIENT),
     Metric(60, "battery", "%", None, 0, 100, Kind.DEVICE),
+    Metric(61, "gateway_silence", "h", None, 0, 100_000, Kind.DEVICE),
+    Metric(62, "device_silence", "1", None, 0, 100_000, Kind.DEVICE),
 )
 
 METRICS: Final = MappingProxyType({m.name: m for m in _CATALOGUE})
