@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from bleak import BleakClient, BleakScanner
@@ -103,7 +103,7 @@ class Collector:
 
     def set_devices(self, devices: Iterable[Configured]) -> None:
         """Collect from these devices and from no other, from now on. Links to others end."""
-        wanted = {d.address.upper(): Configured(d.address.upper(), d.kind, d.bindkey) for d in devices}
+        wanted = {d.address.upper(): replace(d, address=d.address.upper()) for d in devices}
         for address, known in list(self._devices.items()):
             if known.driver.device != wanted.get(address):
                 del self._devices[address]

@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from bleak.exc import BleakError
 
 from devices.desk import Desk
-from devices.drivers.driver import Configured, Visited, read_battery, read_identity
+from devices.drivers.driver import Configured, Title, Visited, read_battery, read_identity
 from devices.gatt import blood_pressure, current_time, date_time
 from devices.gatt.blood_pressure import BloodPressure, Status
 from devices.gatt.errors import DecodeError
@@ -87,6 +87,7 @@ class Cuff(Visited):
     """One cuff of the home."""
 
     kind: ClassVar[str] = "blood_pressure"
+    title: ClassVar[Title] = Title("Blood pressure monitor", "血压计")
     service: ClassVar[str] = blood_pressure.SERVICE
 
     def __init__(self, device: Configured, desk: Desk) -> None:

@@ -6,8 +6,9 @@ A module in this package that defines a subclass of :class:`Visited` or :class:`
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar, Final
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Final, NamedTuple
 
 from bleak.backends.scanner import AdvertisementData
 
@@ -19,17 +20,38 @@ from devices.link import Link
 
 @dataclass(frozen=True, slots=True)
 class Configured:
-    """A device of this home. ``address`` is upper case; ``bindkey`` is 32 hexadecimal digits, or None."""
+    """A device of this home. ``address`` is upper case; ``bindkey`` is 32 hexadecimal digits, or None.
+
+    ``habits`` is what its administrator knows of this type of device (``devices.habits``).
+    """
 
     address: str
     kind: str
     bindkey: str | None = None
+    habits: Mapping[str, object] = field(default_factory=dict)
+
+
+class Title(NamedTuple):
+    """What people call a kind of device."""
+
+    en: str
+    zh_hans: str
 
 
 class Driver(ABC):
-    """Knows one device. ``kind`` is the name by which the service's configuration asks for it."""
+    """Knows one device. ``kind`` is the name by which the service's configuration asks for it.
+
+    ``needs_key``: such a device encrypts what it broadcasts, and cannot be used without its key.
+    """
 
     kind: ClassVar[str]
+    title: ClassVar[Title]
+    needs_key: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, advertisement: AdvertisementData) -> bool:
+        """Whether this is probably a device of this kind: a guess for whoever looks for new devices."""
 
     def __init__(self, device: Configured, desk: Desk) -> None:
         self.device = device
@@ -49,6 +71,11 @@ class Visited(Driver):
     """A device to connect to when it advertises. ``service`` is the UUID that it advertises."""
 
     service: ClassVar[str]
+
+    @classmethod
+    def recognises(cls, advertisement: AdvertisementData) -> bool:
+        """Whether it advertises the service of this kind."""
+        return cls.service in advertisement.service_uuids
 
     def calls(self, advertisement: AdvertisementData) -> bool:
         """Whether this advertisement asks for a visit. A device that names no service may be any of its kind."""

@@ -17,7 +17,7 @@ from habluetooth import BluetoothServiceInfoBleak
 from sensor_state_data import SensorUpdate
 
 from devices.desk import Desk
-from devices.drivers.driver import Configured, Heard
+from devices.drivers.driver import Configured, Heard, Title
 from devices.outbox import OutboxFull
 from devices.readings import Quality, Reading
 
@@ -32,6 +32,14 @@ class HelpButton(Heard):
     """One button of the home. Any press, however long, is a call for help."""
 
     kind: ClassVar[str] = "help_button"
+    title: ClassVar[Title] = Title("Help button", "呼救按钮")
+    needs_key: ClassVar[bool] = True
+
+    @classmethod
+    def recognises(cls, advertisement: AdvertisementData) -> bool:
+        """Whether it broadcasts encrypted BTHome v2."""
+        data = advertisement.service_data.get(SERVICE_DATA, b"")
+        return len(data) >= _SHORTEST and bool(data[0] & _ENCRYPTED)
 
     def __init__(self, device: Configured, desk: Desk) -> None:
         super().__init__(device, desk)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 from devices.desk import Desk
-from devices.drivers.driver import Configured, Visited, keep_battery, read_battery, read_identity
+from devices.drivers.driver import Configured, Title, Visited, keep_battery, read_battery, read_identity
 from devices.falls import Detector, FallEvent
 from devices.gatt import battery, motion
 from devices.gatt.errors import DecodeError
@@ -53,6 +53,7 @@ class Wearable(Visited):
     """One wearable of the home."""
 
     kind: ClassVar[str] = "wearable"
+    title: ClassVar[Title] = Title("Wearable", "手环")
     service: ClassVar[str] = motion.SERVICE
 
     def __init__(self, device: Configured, desk: Desk) -> None:
