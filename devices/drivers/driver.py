@@ -92,9 +92,9 @@ _PLAUSIBLE_NAME: Final = 64
 async def read_identity(link: Link, desk: Desk) -> None:
     """Note who made the device and which one it is, once."""
     health = desk.of(link.address)
-    for field, uuid in device_information.CHARACTERISTICS.items():
-        if getattr(health, field) is None and (raw := await link.read(uuid)) is not None:
-            setattr(health, field, device_information.decode(raw)[:_PLAUSIBLE_NAME])
+    for name, uuid in device_information.CHARACTERISTICS.items():
+        if getattr(health, name) is None and (raw := await link.read(uuid)) is not None:
+            setattr(health, name, device_information.decode(raw)[:_PLAUSIBLE_NAME])
 
 
 async def read_battery(link: Link, desk: Desk) -> None:

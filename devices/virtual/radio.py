@@ -4,12 +4,14 @@ bumble 0.0.236 (pinned: these are its internals) falls short of a real radio in 
 the sender of a data packet is always named by its random address, whatever address the connection was made
 with; a cancelled connection attempt stays pending and blocks every later one; each advertisement is reported
 twice, the second time as a scan response it is not; every device is heard equally loud; and a radio that
-disappears leaves its connections open for ever.
+disappears leaves its connections open for ever. And the air itself can be bad: it loses advertisements, and data
+packets come late, as many times an interval as they had to be repeated.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 
 from bumble import core, hci, ll
 from bumble.controller import Connection, Controller
@@ -20,14 +22,17 @@ from bumble.pairing import PairingConfig, PairingDelegate
 from bumble.transport.common import AsyncPipeSink, TransportSink, TransportSource
 
 _NEAR_DBM = -50
+_INTERVAL_S = 0.03  # between two attempts to send a data packet: a usual connection interval
 
 
 class Air(LocalLink):
-    """One space of radio waves. ``rssi`` is how loud a device is heard (dBm); ``away`` who is out of range."""
+    """One space of radio waves. ``rssi`` is how loud a device is heard (dBm), ``loss`` the share of it that is lost."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.rssi: dict[str, int] = {}
+        self.loss: dict[str, float] = {}
+        self._arrived: dict[tuple[str, str], float] = {}
         self._away: set[str] = set()
         self._found: dict[hci.Address, Controller] = {}
 
@@ -78,18 +83,38 @@ class Air(LocalLink):
         other = self.find_le_controller(destination_address)
         if connection is not None and other is not None:
             loop = asyncio.get_running_loop()
-            loop.call_soon(_deliver, other, connection.self_address, transport, data)
+            at = self._arrival(connection.self_address, destination_address, loop.time())
+            if at is None:
+                loop.call_soon(_deliver, other, connection.self_address, transport, data)
+            else:
+                loop.call_at(at, _deliver, other, connection.self_address, transport, data)
+
+    def _arrival(self, sender: hci.Address, receiver: hci.Address, now: float) -> float | None:
+        """When a data packet gets through a bad air, after those sent before it; None: at once, the air is good."""
+        ends = sender.to_string(False), receiver.to_string(False)
+        loss = max(self.loss.get(end, 0.0) for end in ends)
+        if not loss and ends not in self._arrived:
+            return None
+        at = now
+        while random.random() < loss:
+            at += _INTERVAL_S
+        at = max(at, self._arrived.get(ends, 0.0) + 1e-6)  # a later moment each: equal ones have no order
+        self._arrived[ends] = at
+        return at
 
     def send_advertising_pdu(self, sender_controller: Controller, packet: ll.AdvertisingPdu) -> None:
         """Let those hear an advertisement who listen, and only the one addressed a connection request."""
         assert isinstance(packet, ll.AdvInd | ll.AdvExtInd | ll.ConnectInd)
-        if packet.advertiser_address.to_string(False) in self._away:
+        advertiser = packet.advertiser_address.to_string(False)
+        if advertiser in self._away:
             return
         loop = asyncio.get_running_loop()
         if isinstance(packet, ll.ConnectInd):
             other = self.find_le_controller(packet.advertiser_address)
             if other is not None:
                 loop.call_soon(other.on_ll_advertising_pdu, packet)
+            return
+        if random.random() < self.loss.get(advertiser, 0.0):
             return
         for controller in self.controllers:
             listens = controller.le_scan_enable or controller.pending_le_connection

@@ -15,20 +15,16 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 from bumble.transport.common import StreamPacketSink, StreamPacketSource
 
-from devices.virtual.button import Button
 from devices.virtual.control import Controls
-from devices.virtual.cuff import Cuff
 from devices.virtual.radio import Air, VirtualController
-from devices.virtual.twin import Plate, Twin
-from devices.virtual.wearable import Wearable
-
-_TWINS: Final[dict[str, type[Twin]]] = {"blood_pressure": Cuff, "wearable": Wearable, "help_button": Button}
+from devices.virtual.twin import Plate
+from devices.virtual.twins import kinds
 
 
 class Homes(msgspec.Struct):
@@ -89,8 +85,8 @@ class Street:
 
     def __init__(self, plates: Iterable[Plate]) -> None:
         self.air = Air()
-        self.twins = {plate.address: _TWINS[plate.kind](self.air, plate) for plate in plates}
-        self._controls = Controls(self.air, self.twins)
+        self.twins = {plate.address: kinds()[plate.kind](self.air, plate) for plate in plates}
+        self._controls = Controls(self.twins)
         self._sockets: set[_Socket] = set()
         self._numbers = itertools.count(1)
         self._servers: list[asyncio.Server] = []
@@ -125,6 +121,8 @@ def read_homes(path: Path) -> list[Plate]:
         plates = [replace(plate, time_zone=plate.time_zone or homes.time_zone) for plate in homes.devices]
         for zone in {plate.time_zone for plate in plates if plate.time_zone}:
             ZoneInfo(zone)
+        if strange := {plate.kind for plate in plates} - kinds().keys():
+            raise ValueError(f"{path} is no list of homes: there is no virtual {', '.join(sorted(strange))}")
     except (OSError, msgspec.MsgspecError, ZoneInfoNotFoundError) as error:
         raise ValueError(f"{path} is no list of homes: {error}") from error
     return plates

@@ -13,11 +13,11 @@ from devices.desk import Desk
 from devices.outbox import Outbox
 from devices.readings import Reading
 from devices.virtual.backend import VirtualRadio
-from devices.virtual.button import Button
-from devices.virtual.cuff import Cuff
 from devices.virtual.street import Street
 from devices.virtual.twin import Plate
-from devices.virtual.wearable import Wearable
+from devices.virtual.twins.button import Button
+from devices.virtual.twins.cuff import Cuff
+from devices.virtual.twins.wearable import Wearable
 
 _T = TypeVar("_T")
 

@@ -14,7 +14,7 @@ from devices.gatt.blood_pressure import Status
 from devices.outbox import Outbox
 from devices.readings import Quality
 from devices.virtual.backend import VirtualRadio
-from devices.virtual.cuff import Measurement
+from devices.virtual.twins.cuff import Measurement
 from tests.devices.home import BINDKEY, BUTTON, CUFF, DEVICES, QUICK, WEARABLE, home, until
 
 pytestmark = pytest.mark.anyio
@@ -97,7 +97,7 @@ async def test_a_bond_the_cuff_has_lost_is_made_anew(tmp_path: Path) -> None:
         h.start_gateway()
         await h.cuff.measure(measured(120))
         await until(lambda: len(h.values("systolic")) == 1 and not h.cuff.connections)
-        await h.cuff.lose_bond()
+        await h.cuff.do_lose_bond()
         await h.cuff.measure(measured(130))
         await until(lambda: len(h.values("systolic")) == 2)
         await until(lambda: h.desk.of(CUFF).trouble is None)

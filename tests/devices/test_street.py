@@ -18,9 +18,9 @@ import pytest
 from devices.outbox import Outbox
 from devices.virtual.backend import open_radio
 from devices.virtual.control import Street
-from devices.virtual.cuff import Cuff
 from devices.virtual.radio import Air
 from devices.virtual.street import read_homes
+from devices.virtual.twins.cuff import Cuff
 from tests.conftest import PROJECT
 from tests.devices.home import BINDKEY, BUTTON, CUFF, WEARABLE, until
 
@@ -149,8 +149,11 @@ async def test_a_radio_nobody_offers_is_said(tmp_path: Path) -> None:
 
 def test_a_list_of_homes_that_is_none_is_refused_with_the_place(tmp_path: Path) -> None:
     homes = tmp_path / "homes.json"
+    homes.write_text('{"devices": [{"address": "C0:FF:EE:00:00:01", "kind": 3, "name": "T"}]}')
+    with pytest.raises(ValueError, match=r"devices\[0\]\.kind|devices"):
+        read_homes(homes)
     homes.write_text('{"devices": [{"address": "C0:FF:EE:00:00:01", "kind": "toaster", "name": "T"}]}')
-    with pytest.raises(ValueError, match=r"toaster.*devices\[0\]\.kind|devices"):
+    with pytest.raises(ValueError, match="no virtual toaster"):
         read_homes(homes)
 
 

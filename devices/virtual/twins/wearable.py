@@ -9,25 +9,27 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from typing import Final
+from typing import ClassVar, Final
 
 from bumble.core import UUID
 from bumble.device import Connection, Device
 from bumble.gatt import Characteristic, Service
 
 from devices.gatt import motion
-from devices.virtual.body import Body
+from devices.virtual.body import Body, Doing
 from devices.virtual.radio import Air
-from devices.virtual.twin import Perms, Plate, Props, Twin
+from devices.virtual.twin import Answer, Perms, Plate, Props, Twin, listed
 
 _PACKET: Final = 25  # samples: half a second, 156 bytes
 _PACKET_S: Final = _PACKET / motion.RATE_HZ
 _FORGETS_S: Final = 10.0  # how much it can hold while it cannot send
-_SERVICE: Final = bytes([17, 0x07]) + bytes(UUID(motion.SERVICE))  # advertising structure
+_SERVICE: Final = listed(motion.SERVICE)
 
 
 class Wearable(Twin):
     """A wearable on ``body``."""
+
+    kind: ClassVar[str] = "wearable"
 
     def __init__(self, air: Air, plate: Plate) -> None:
         super().__init__(air, plate, advertise_every_ms=500)
@@ -70,9 +72,8 @@ class Wearable(Twin):
         sampled_ms = (time.monotonic() - self._switched_on) * 1000
         while connection in self.connections:
             await asyncio.sleep(max(due + _PACKET_S - loop.time(), 0))
-            await self.device.gatt_server.notify_subscriber(
-                connection, self._acceleration, self._packet(round(sampled_ms))
-            )
+            if not await self.send(connection, self._acceleration, self._packet(round(sampled_ms))):
+                return
             stalled = max(loop.time() - due - _FORGETS_S, 0)
             due += _PACKET_S + stalled
             sampled_ms += (_PACKET_S + stalled) * 1000
@@ -81,3 +82,31 @@ class Wearable(Twin):
         packet = motion.Motion(self._sequence, at_ms, self.body.take(_PACKET))
         self._sequence += 1
         return motion.encode(packet)
+
+    def told(self) -> Answer:
+        return {"doing": self.body.doing.value}
+
+    async def do_sit(self) -> Answer:
+        """Let its wearer sit."""
+        self.body.doing = Doing.SITTING
+        return {}
+
+    async def do_walk(self) -> Answer:
+        """Let its wearer walk."""
+        self.body.doing = Doing.WALKING
+        return {}
+
+    async def do_fall(self) -> Answer:
+        """Let its wearer fall and stay lying."""
+        self.body.fall()
+        return {}
+
+    async def do_get_up(self) -> Answer:
+        """Let its wearer get up and walk."""
+        self.body.get_up()
+        return {}
+
+    async def do_i_am_fine(self) -> Answer:
+        """Let its wearer press the button."""
+        await self.i_am_fine()
+        return {}

@@ -9,12 +9,12 @@ import asyncio
 import os
 import struct
 import time
-from typing import Final
+from typing import ClassVar, Final
 
 from cryptography.hazmat.primitives.ciphers.aead import AESCCM
 
 from devices.virtual.radio import Air
-from devices.virtual.twin import Plate, Twin
+from devices.virtual.twin import Answer, Plate, Refused, Twin
 
 _UUID: Final = b"\xd2\xfc"
 _DEVICE_INFO: Final = b"\x45"  # version 2, irregular advertising, encrypted
@@ -34,6 +34,8 @@ def service_data(address: str, bindkey: str, counter: int, payload: bytes) -> by
 
 class Button(Twin):
     """A help button. ``last`` is the service data it sent last, for whoever would replay it."""
+
+    kind: ClassVar[str] = "help_button"
 
     def __init__(self, air: Air, plate: Plate) -> None:
         super().__init__(air, plate, advertise_every_ms=200)
@@ -70,3 +72,18 @@ class Button(Twin):
         await asyncio.sleep(_REPEATS_FOR_S)
         if repeats == self._repeats:  # else another press came meanwhile
             await self.fall_silent()
+
+    def told(self) -> Answer:
+        return {"counter": self.counter, "bindkey": self.bindkey}
+
+    async def do_press(self) -> Answer:
+        """Be pressed."""
+        await self.press()
+        return {}
+
+    async def do_replay(self) -> Answer:
+        """Be recorded and played back by an intruder."""
+        if not self.last:
+            raise Refused("nothing was broadcast yet that could be replayed")
+        await self.replay(self.last)
+        return {}
