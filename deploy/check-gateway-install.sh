@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Proves that hearthwatch[gateway] stands alone: installed by itself it must start, without the service's
-# libraries, and its whole lock must exist ready-built for aarch64. (pyric alone comes as source: pure Python,
-# the same on every machine, nothing to compile.)
+# Proves that the gateway stands alone: installed by its own script it must start, without the service's libraries,
+# be upgraded and rolled back; its unit must be one that systemd reads and finds well confined; its whole lock must
+# exist ready-built for aarch64. (pyric alone comes as source: pure Python, the same on every machine.)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 project=$PWD
@@ -9,19 +9,34 @@ place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 
-python3 -m venv "$place/venv"
-"$place/venv/bin/python" -m pip install --quiet --require-hashes -r requirements/gateway.lock
-"$place/venv/bin/python" -m pip install --quiet --require-hashes -r requirements/build.lock
-mkdir "$place/source"
-cp -r api alerts clinicians devices store migrations pyproject.toml README.md LICENSE "$place/source/"
-"$place/venv/bin/python" -m pip install --quiet --no-deps --no-build-isolation "$place/source"
-cd "$place"
+# As on a Pi, but without its systemd: only the files.
+export HEARTHWATCH_WITH_SYSTEM=no HEARTHWATCH_PREFIX=$place/opt HEARTHWATCH_STATE=$place/state
+install() { HEARTHWATCH_VERSION=$1 deploy/gateway/install.sh "${@:2}"; }
+current() { basename "$(readlink "$HEARTHWATCH_PREFIX/current")"; }
+install one
+mkdir "$place/broken"
+cp -r api alerts clinicians deploy devices migrations requirements store pyproject.toml README.md LICENSE "$place/broken/"
+echo 'raise SystemExit("this version is broken")' >"$place/broken/api/cli.py"
+said=$(cd "$place/broken" && install broken 2>&1) && { echo "a version that does not start was installed"; exit 1; }
+grep -q "this version is broken" <<<"$said" || { echo "a broken version failed for another reason: $said"; exit 1; }
+[ ! -e "$HEARTHWATCH_PREFIX/releases/broken" ] || { echo "half a version was left lying"; exit 1; }
+[ "$(current)" = one ] || { echo "a version that does not start is the one that runs"; exit 1; }
+install two
+[ "$(current)" = two ] || { echo "an upgrade did not take place"; exit 1; }
+install two --rollback
+[ "$(current)" = one ] || { echo "a rollback did not take place"; exit 1; }
+ln -s "$HEARTHWATCH_PREFIX/current" "$place/venv"
+sed "s#^ExecStart=.*#ExecStart=/bin/true#; s#rfkill unblock bluetooth#true#" deploy/gateway/hearthwatch-gateway.service >"$place/hearthwatch-gateway.service"
+systemd-analyze verify --man=no "$place/hearthwatch-gateway.service"
+systemd-analyze security --offline=true --threshold=25 "$place/hearthwatch-gateway.service" | tail -n 1
+
 for absent in fastapi psycopg twilio bumble; do
     if "$place/venv/bin/python" -c "import $absent" 2>/dev/null; then
         echo "$absent came along with the gateway"; exit 1
     fi
 done
 "$place/venv/bin/hearthwatch" gateway --help >/dev/null
+cd "$place"
 said=$("$place/venv/bin/hearthwatch" gateway --data "$place/data" 2>&1) && { echo "an unpaired gateway claims to run"; exit 1; }
 grep -q "this gateway is not paired" <<<"$said" || { echo "an unpaired gateway says: $said"; exit 1; }
 "$place/venv/bin/python" -c 'import devices.gateway, devices.collector, devices.agent, devices.drivers'
