@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from devices.gatt.errors import DecodeError
+from devices.gatt.layout import U8, whole
 
 SERVICE: Final = "0000180f-0000-1000-8000-00805f9b34fb"
 UUID: Final = "00002a19-0000-1000-8000-00805f9b34fb"
@@ -12,11 +13,10 @@ UUID: Final = "00002a19-0000-1000-8000-00805f9b34fb"
 
 def decode(data: bytes) -> int:
     """Percent from 0 to 100; 101-255 are reserved and refused."""
-    if len(data) != 1:
-        raise DecodeError("truncated" if not data else "oversized", f"a battery level has 1 byte, not {len(data)}")
-    if data[0] > 100:
-        raise DecodeError("reserved_value", f"a battery cannot be at {data[0]} %")
-    return data[0]
+    percent = whole(U8, data, "battery level")
+    if percent > 100:
+        raise DecodeError("reserved_value", f"a battery cannot be at {percent} %")
+    return percent
 
 
 def encode(percent: int) -> bytes:

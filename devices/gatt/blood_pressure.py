@@ -1,30 +1,47 @@
-"""Blood Pressure Service (0x1810, BLS 1.1): Measurement (0x2A35) and Feature (0x2A49).
+"""Blood Pressure Service (0x1810, BLS 1.1): what cuffs send, and what they keep.
 
-Also reads Intermediate Cuff Pressure (0x2A36), which has the same layout with diastolic and mean NaN.
+Blood Pressure Measurement (0x2A35) and Feature (0x2A49); Intermediate Cuff Pressure (0x2A36), which has the
+measurement's layout with diastolic and mean NaN; Enhanced Blood Pressure Measurement (0x2B34) and Enhanced
+Intermediate Cuff Pressure (0x2B35), whose times are seconds. Stored records: :mod:`devices.gatt.blood_pressure_record`.
+Layouts: GATT Specification Supplement, the characteristics of these names.
 """
 
 from __future__ import annotations
 
-import struct
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import IntFlag
 from typing import Final
 
-from devices.gatt import date_time
 from devices.gatt.errors import DecodeError
-from devices.gatt.reader import Reader
-from devices.gatt.sfloat import encode_sfloat
+from devices.gatt.layout import (
+    SFLOAT,
+    TIME,
+    USER,
+    Field,
+    Kind,
+    Packet,
+    bits,
+    either,
+    flag,
+    mapped,
+    record,
+    required,
+    start,
+    uint,
+    within,
+)
 
 SERVICE: Final = "00001810-0000-1000-8000-00805f9b34fb"
 MEASUREMENT: Final = "00002a35-0000-1000-8000-00805f9b34fb"
 INTERMEDIATE_CUFF_PRESSURE: Final = "00002a36-0000-1000-8000-00805f9b34fb"
 FEATURE: Final = "00002a49-0000-1000-8000-00805f9b34fb"
+ENHANCED_MEASUREMENT: Final = "00002b34-0000-1000-8000-00805f9b34fb"
+ENHANCED_INTERMEDIATE_CUFF_PRESSURE: Final = "00002b35-0000-1000-8000-00805f9b34fb"
 
 MMHG_PER_KPA: Final = 7.50062
 HIGHEST_MMHG: Final = 400
 """Beyond the scale of any instrument (ISO 81060-2 tests up to 260): a packet with more is no blood pressure."""
-_KPA, _TIME, _PULSE, _USER, _STATUS = (1 << i for i in range(5))
 
 
 class Status(IntFlag):
@@ -60,17 +77,64 @@ class BloodPressure:
     """One measurement. Pressures are in mm[Hg] whatever the cuff sent; ``unit_kpa`` says which unit it used.
 
     ``diastolic`` and ``mean_arterial_pressure`` are ``None`` where the cuff gave none. ``timestamp`` is the
-    device's naive local time. ``pulse`` is in beats a minute.
+    device's naive local time, ``utc`` the same moment in UTC, which only an enhanced measurement may have. ``pulse``
+    is in beats a minute. ``user`` is the cuff's user slot, ``None`` where the cuff does not know.
     """
 
     systolic: float
-    diastolic: float | None
-    mean_arterial_pressure: float | None
+    diastolic: float | None = None
+    mean_arterial_pressure: float | None = None
     pulse: float | None = None
     timestamp: datetime | None = None
     user: int | None = None
     status: Status = _NO_STATUS
     unit_kpa: bool = False
+    utc: datetime | None = None
+
+
+def _possible(status: Status) -> Status:
+    if Status.PULSE_ABOVE_RANGE in status and Status.PULSE_BELOW_RANGE in status:
+        raise DecodeError("reserved_value", "the pulse is said to be above and below its range at once")
+    return status
+
+
+def _seconds_since(epoch: datetime) -> Kind[datetime]:
+    return mapped(
+        uint(4), lambda seconds: epoch + timedelta(seconds=seconds), lambda t: int((t - epoch).total_seconds())
+    )
+
+
+def _moment(zone: tzinfo | None) -> Kind[datetime]:
+    kind = either(
+        _EPOCH_2000,
+        _seconds_since(datetime(1900, 1, 1, tzinfo=zone)),
+        _seconds_since(datetime(2000, 1, 1, tzinfo=zone)),
+    )
+    # Seconds since 1900 end in 2036; before, either epoch will do.
+    return replace(kind, flags=lambda t: _EPOCH_2000 if t.year >= 2036 else 0)
+
+
+_KPA, _TIME, _PULSE, _USER, _STATUS, _USER_FACING_TIME, _EPOCH_2000 = (1 << i for i in range(7))
+_PRESSURE: Final = within(
+    either(_KPA, SFLOAT, mapped(SFLOAT, lambda kpa: kpa * MMHG_PER_KPA, lambda mmhg: mmhg / MMHG_PER_KPA)),
+    0,
+    HIGHEST_MMHG,
+    "no instrument shows {:g} mmHg",
+)
+_FIRST: Final = Field("systolic", required(_PRESSURE, "the cuff could not measure: it sent no systolic pressure"))
+_OTHERS: Final = (Field("diastolic", _PRESSURE), Field("mean_arterial_pressure", _PRESSURE))
+_UTC: Final = Field("utc", _moment(UTC), _TIME)
+_REST: Final = (
+    Field("pulse", SFLOAT, _PULSE),
+    Field("user", USER, _USER),
+    Field("status", mapped(bits(Status, 2), _possible, _possible), _STATUS),
+    Field("unit_kpa", flag(_KPA)),
+)
+_LOCAL: Final = Field("timestamp", _moment(None), _USER_FACING_TIME)
+_MEASUREMENT: Final = Packet(record(BloodPressure, _FIRST, *_OTHERS, Field("timestamp", TIME, _TIME), *_REST))
+_ENHANCED: Final = Packet(record(BloodPressure, _FIRST, *_OTHERS, _UTC, *_REST, _LOCAL))
+_ENHANCED_INTERMEDIATE: Final = Packet(record(BloodPressure, _FIRST, _UTC, *_REST, _LOCAL))
+_FEATURE: Final = bits(Feature, 2)
 
 
 def decode(data: bytes) -> BloodPressure:
@@ -80,49 +144,34 @@ def decode(data: bytes) -> BloodPressure:
     or longer than its flags promise, for a systolic pressure that is no number, for a pressure that no instrument
     can show, and for the reserved pulse range.
     """
-    reader = Reader(data)
-    flags = reader.u8("flags")
-    pressures = [reader.sfloat(what) for what in ("systolic", "diastolic", "mean arterial pressure")]
-    timestamp = reader.time() if flags & _TIME else None
-    pulse = reader.sfloat("pulse rate") if flags & _PULSE else None
-    user = reader.user() if flags & _USER else None
-    status = _status(reader.u16("measurement status")) if flags & _STATUS else Status(0)
-    reader.end()
-    systolic, diastolic, mean = (_mmhg(p, kpa=bool(flags & _KPA)) for p in pressures)
-    if systolic is None:
-        raise DecodeError("no_value", "the cuff could not measure: it sent no systolic pressure")
-    for pressure in (systolic, diastolic, mean):
-        if pressure is not None and not 0 <= pressure <= HIGHEST_MMHG:
-            raise DecodeError("implausible", f"no instrument shows {pressure:g} mmHg: this is something else")
-    return BloodPressure(systolic, diastolic, mean, pulse, timestamp, user, status, bool(flags & _KPA))
+    return _MEASUREMENT.decode(data)
 
 
 def encode(m: BloodPressure) -> bytes:
-    """The packet a cuff would send."""
-    scale = MMHG_PER_KPA if m.unit_kpa else 1.0
-    flags = m.unit_kpa * _KPA | (m.timestamp is not None) * _TIME | (m.pulse is not None) * _PULSE
-    flags |= (m.user is not None) * _USER | bool(m.status) * _STATUS
-    packet = bytes((flags,))
-    for pressure in (m.systolic, m.diastolic, m.mean_arterial_pressure):
-        packet += struct.pack("<H", encode_sfloat(None if pressure is None else round(pressure / scale, 1)))
-    packet += b"" if m.timestamp is None else date_time.encode(m.timestamp)
-    packet += b"" if m.pulse is None else struct.pack("<H", encode_sfloat(m.pulse))
-    packet += b"" if m.user is None else bytes((m.user,))
-    return packet + (struct.pack("<H", m.status) if m.status else b"")
+    """The packet a cuff would send; a measurement of this kind has no UTC."""
+    return _MEASUREMENT.encode(m)
+
+
+def decode_enhanced(data: bytes) -> BloodPressure:
+    """An enhanced measurement, complete or refused for the same reasons."""
+    return _ENHANCED.decode(data)
+
+
+def encode_enhanced(m: BloodPressure) -> bytes:
+    """The packet a cuff with an enhanced measurement would send. Raises ``OverflowError`` for a time after 2136."""
+    return _ENHANCED.encode(m)
+
+
+def decode_enhanced_intermediate(data: bytes) -> BloodPressure:
+    """The pressure in the cuff as ``systolic``, with diastolic and mean ``None``, refused for the same reasons."""
+    return _ENHANCED_INTERMEDIATE.decode(data)
+
+
+def encode_enhanced_intermediate(m: BloodPressure) -> bytes:
+    """The packet a cuff would send while it measures."""
+    return _ENHANCED_INTERMEDIATE.encode(m)
 
 
 def decode_feature(data: bytes) -> Feature:
     """What the cuff can do; reserved bits are ignored. A longer value belongs to a later version and is read as far as known."""
-    if len(data) < 2:
-        raise DecodeError("truncated", f"a blood pressure feature has 2 bytes, not {len(data)}")
-    return Feature(int.from_bytes(data[:2], "little") & 0x01FF)
-
-
-def _status(raw: int) -> Status:
-    if raw >> 3 & 0b11 == 0b11:
-        raise DecodeError("reserved_value", "the pulse is said to be above and below its range at once")
-    return Status(raw & 0x3F)
-
-
-def _mmhg(value: float | None, *, kpa: bool) -> float | None:
-    return value * MMHG_PER_KPA if value is not None and kpa else value
+    return start(_FEATURE, data, "feature")

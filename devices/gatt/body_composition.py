@@ -1,34 +1,38 @@
 """Body Composition Service (0x181B, BCS 1.0): Body Composition Measurement (0x2A9C) and Feature (0x2A9B).
 
-Layout: GATT Specification Supplement, Body Composition Measurement and Body Composition Feature.
+Layout: GATT Specification Supplement, Body Composition Measurement and Body Composition Feature. What the second
+packet of a measurement repeats is from public code that follows section 3.2 of the service (it was not checked
+against its text).
 """
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import IntFlag
 from typing import Final
 
-from devices.gatt import date_time
 from devices.gatt.errors import DecodeError
-from devices.gatt.reader import Reader, optional
-from devices.gatt.weight_scale import KG_PER_LB, M_PER_IN, UNSUCCESSFUL
+from devices.gatt.layout import (
+    TIME,
+    U16,
+    USER,
+    Field,
+    Packet,
+    bits,
+    flag,
+    record,
+    required,
+    scaled,
+    start,
+    unless,
+    within,
+)
+from devices.gatt.weight_scale import HEIGHT_M, IMPERIAL, MASS_KG, UNSUCCESSFUL
 
 SERVICE: Final = "0000181b-0000-1000-8000-00805f9b34fb"
 MEASUREMENT: Final = "00002a9c-0000-1000-8000-00805f9b34fb"
 FEATURE: Final = "00002a9b-0000-1000-8000-00805f9b34fb"
-
-HIGHEST_PCT: Final = 100
-_IMPERIAL, _TIME, _USER, _METABOLISM, _MUSCLE_PCT = (1 << i for i in range(5))
-_MASSES: Final = {
-    "muscle_mass_kg": 1 << 5,
-    "fat_free_mass_kg": 1 << 6,
-    "soft_lean_mass_kg": 1 << 7,
-    "body_water_mass_kg": 1 << 8,
-}
-_IMPEDANCE, _WEIGHT, _HEIGHT, _MULTIPLE = (1 << i for i in range(9, 13))
 
 
 class Feature(IntFlag):
@@ -72,52 +76,42 @@ class BodyComposition:
     multiple_packets: bool = False
 
 
+_PERCENT: Final = within(scaled(unless(U16, UNSUCCESSFUL), 10), 0, 100, "no body is {:g} % fat or muscle")
+_MEASUREMENT: Final = Packet(
+    record(
+        BodyComposition,
+        Field("fat_pct", required(_PERCENT, "the scale could not measure: it sent no body fat")),
+        Field("timestamp", TIME, 1 << 1),
+        Field("user", USER, 1 << 2),
+        Field("basal_metabolism_kj", U16, 1 << 3),
+        Field("muscle_pct", _PERCENT, 1 << 4),
+        Field("muscle_mass_kg", MASS_KG, 1 << 5),
+        Field("fat_free_mass_kg", MASS_KG, 1 << 6),
+        Field("soft_lean_mass_kg", MASS_KG, 1 << 7),
+        Field("body_water_mass_kg", MASS_KG, 1 << 8),
+        Field("impedance_ohm", scaled(U16, 10), 1 << 9),
+        Field("weight_kg", MASS_KG, 1 << 10),
+        Field("height_m", HEIGHT_M, 1 << 11),
+        Field("unit_imperial", flag(IMPERIAL)),
+        Field("multiple_packets", flag(1 << 12)),
+    ),
+    flags=U16,
+)
+_FEATURE: Final = bits(Feature, 4)
+
+
 def decode(data: bytes) -> BodyComposition:
     """A packet, complete or refused.
 
     Reserved flag bits are ignored. Raises :class:`DecodeError` for a packet shorter or longer than its flags
     promise, for a measurement that the scale calls unsuccessful, and for more than 100 % of fat or muscle.
     """
-    reader = Reader(data)
-    flags = reader.u16("flags")
-    imperial = bool(flags & _IMPERIAL)
-    fat = reader.u16("body fat percentage")
-    timestamp = reader.time() if flags & _TIME else None
-    user = reader.user() if flags & _USER else None
-    metabolism = reader.u16("basal metabolism") if flags & _METABOLISM else None
-    muscle = reader.u16("muscle percentage") if flags & _MUSCLE_PCT else None
-    muscle_mass, fat_free, soft_lean, water = (
-        _kg(reader, imperial=imperial) if flags & bit else None for bit in _MASSES.values()
-    )
-    impedance = reader.u16("impedance") / 10 if flags & _IMPEDANCE else None
-    weight = _kg(reader, imperial=imperial) if flags & _WEIGHT else None
-    height = reader.u16("height") if flags & _HEIGHT else None
-    reader.end()
-    if fat == UNSUCCESSFUL:
-        raise DecodeError("no_value", "the scale could not measure: it sent no body fat")
-    height_m = None if height is None else height / 10 * M_PER_IN if imperial else height / 1000
-    muscle_pct = None if muscle is None else _percent(muscle)
-    several = bool(flags & _MULTIPLE)
-    return BodyComposition(
-        _percent(fat), timestamp, user, metabolism, muscle_pct, muscle_mass, fat_free, soft_lean, water,
-        impedance, weight, height_m, imperial, several,
-    )  # fmt: skip
+    return _MEASUREMENT.decode(data)
 
 
 def encode(m: BodyComposition) -> bytes:
     """The packet a scale would send, to 0.005 kg or 0.01 lb."""
-    masses = [getattr(m, name) for name in _MASSES]
-    flags = m.unit_imperial * _IMPERIAL | (m.timestamp is not None) * _TIME | (m.user is not None) * _USER
-    flags |= (m.basal_metabolism_kj is not None) * _METABOLISM | (m.muscle_pct is not None) * _MUSCLE_PCT
-    flags |= sum(bit for mass, bit in zip(masses, _MASSES.values(), strict=True) if mass is not None)
-    flags |= (m.impedance_ohm is not None) * _IMPEDANCE | (m.weight_kg is not None) * _WEIGHT
-    flags |= (m.height_m is not None) * _HEIGHT | m.multiple_packets * _MULTIPLE
-    mass = 100 / KG_PER_LB if m.unit_imperial else 200
-    height = 10 / M_PER_IN if m.unit_imperial else 1000
-    packet = struct.pack("<HH", flags, round(m.fat_pct * 10)) + optional(m.timestamp, date_time.encode)
-    packet += optional(m.user, struct.Struct("<B").pack) + _u16(m.basal_metabolism_kj, 1) + _u16(m.muscle_pct, 10)
-    packet += b"".join(_u16(value, mass) for value in masses)
-    return packet + _u16(m.impedance_ohm, 10) + _u16(m.weight_kg, mass) + _u16(m.height_m, height)
+    return _MEASUREMENT.encode(m)
 
 
 def join(first: BodyComposition, second: BodyComposition) -> BodyComposition:
@@ -133,22 +127,4 @@ def join(first: BodyComposition, second: BodyComposition) -> BodyComposition:
 
 def decode_feature(data: bytes) -> Feature:
     """What the scale can measure; reserved bits and resolutions are ignored."""
-    reader = Reader(data)
-    feature = Feature(reader.uint(4, "features") & 0x7FF)
-    reader.end()
-    return feature
-
-
-def _kg(reader: Reader, *, imperial: bool) -> float:
-    raw = reader.u16("mass")
-    return raw / 100 * KG_PER_LB if imperial else raw / 200
-
-
-def _percent(tenths: int) -> float:
-    if tenths > HIGHEST_PCT * 10:
-        raise DecodeError("implausible", f"no body is {tenths / 10:g} % fat or muscle: this is something else")
-    return tenths / 10
-
-
-def _u16(value: float | None, scale: float) -> bytes:
-    return b"" if value is None else struct.pack("<H", round(value * scale))
+    return start(_FEATURE, data, "feature")

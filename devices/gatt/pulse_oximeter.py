@@ -1,24 +1,22 @@
-"""Pulse Oximeter Service (0x1822, PLXS 1.0): PLX Spot-Check (0x2A5E) and PLX Continuous Measurement (0x2A5F)."""
+"""Pulse Oximeter Service (0x1822, PLXS 1.0).
+
+PLX Spot-Check (0x2A5E), PLX Continuous Measurement (0x2A5F) and PLX Features (0x2A60).
+"""
 
 from __future__ import annotations
 
-import struct
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntFlag
 from typing import Final
 
-from devices.gatt import date_time
-from devices.gatt.errors import DecodeError
-from devices.gatt.reader import Reader, optional
-from devices.gatt.sfloat import encode_sfloat
+from devices.gatt.layout import SFLOAT, TIME, U16, Field, Kind, Packet, bits, flag, record, required, within
 
 SERVICE: Final = "00001822-0000-1000-8000-00805f9b34fb"
 SPOT_CHECK: Final = "00002a5e-0000-1000-8000-00805f9b34fb"
 CONTINUOUS: Final = "00002a5f-0000-1000-8000-00805f9b34fb"
-
-_SPOT_TIME, _SPOT_STATUS, _SPOT_SENSOR, _SPOT_AMPLITUDE, _CLOCK_NOT_SET = (1 << i for i in range(5))
-_FAST, _SLOW, _STATUS, _SENSOR, _AMPLITUDE = (1 << i for i in range(5))
+FEATURES: Final = "00002a60-0000-1000-8000-00805f9b34fb"
 
 
 class Status(IntFlag):
@@ -99,83 +97,92 @@ class Continuous:
     amplitude: float | None = None
 
 
+class Feature(IntFlag):
+    """PLX Features, without the two bits that announce the fields after them."""
+
+    SPOT_CHECK_STORAGE = 1 << 2
+    SPOT_CHECK_TIME_STAMP = 1 << 3
+    FAST = 1 << 4
+    SLOW = 1 << 5
+    PULSE_AMPLITUDE = 1 << 6
+    MULTIPLE_BONDS = 1 << 7
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What an oximeter can do, and which bits of its two statuses mean anything; ``None`` where it has no such status."""
+
+    can: Feature
+    status: Status | None = None
+    sensor: SensorStatus | None = None
+
+
+_SPO2: Final = within(SFLOAT, 0, 100, "no oxygen saturation is {:g} %")
+_PULSE: Final = within(SFLOAT, 0, math.inf, "no pulse is {:g} a minute")
+_PAIR: Final = record(Saturation, Field("spo2", _SPO2), Field("pulse", _PULSE))
+_NORMAL: Final = (
+    Field("spo2", required(_SPO2, "the oximeter could not measure: it sent no oxygen saturation")),
+    Field("pulse", _PULSE),
+)
+_STATUS: Final = bits(Status, 2)
+_SENSOR: Final = bits(SensorStatus, 3)
+_SPOT_CHECK: Final = Packet(
+    record(
+        SpotCheck,
+        *_NORMAL,
+        Field("timestamp", TIME, 1 << 0),
+        Field("status", _STATUS, 1 << 1),
+        Field("sensor", _SENSOR, 1 << 2),
+        Field("amplitude", SFLOAT, 1 << 3),
+        Field("clock_set", flag(1 << 4, when=False)),
+    )
+)
+_CONTINUOUS: Final = Packet(
+    record(
+        Continuous,
+        *_NORMAL,
+        Field("fast", _PAIR, 1 << 0),
+        Field("slow", _PAIR, 1 << 1),
+        Field("status", _STATUS, 1 << 2),
+        Field("sensor", _SENSOR, 1 << 3),
+        Field("amplitude", SFLOAT, 1 << 4),
+    )
+)
+_CAN: Final[Kind[Feature]] = Kind(lambda reader, what, flags: Feature(flags & 0xFC), lambda *_: b"", int)
+_FEATURES: Final = Packet(
+    record(Features, Field("can", _CAN), Field("status", _STATUS, 1 << 0), Field("sensor", _SENSOR, 1 << 1)), flags=U16
+)
+
+
 def decode_spot_check(data: bytes) -> SpotCheck:
     """A spot check, complete or refused.
 
     Reserved bits are ignored. Raises :class:`DecodeError` for a packet shorter or longer than its flags promise,
     for a saturation that is no number or not from 0 to 100 %, and for a pulse below 0.
     """
-    reader = Reader(data)
-    flags = reader.u8("flags")
-    normal = _saturation(reader)
-    timestamp = reader.time() if flags & _SPOT_TIME else None
-    status = _status(reader) if flags & _SPOT_STATUS else None
-    sensor = _sensor(reader) if flags & _SPOT_SENSOR else None
-    amplitude = reader.sfloat("pulse amplitude index") if flags & _SPOT_AMPLITUDE else None
-    reader.end()
-    clock_set = not flags & _CLOCK_NOT_SET
-    return SpotCheck(_spo2(normal), normal.pulse, timestamp, status, sensor, amplitude, clock_set)
-
-
-def decode_continuous(data: bytes) -> Continuous:
-    """A value of a running measurement, complete or refused for the same reasons as a spot check."""
-    reader = Reader(data)
-    flags = reader.u8("flags")
-    normal = _saturation(reader)
-    fast = _saturation(reader) if flags & _FAST else None
-    slow = _saturation(reader) if flags & _SLOW else None
-    status = _status(reader) if flags & _STATUS else None
-    sensor = _sensor(reader) if flags & _SENSOR else None
-    amplitude = reader.sfloat("pulse amplitude index") if flags & _AMPLITUDE else None
-    reader.end()
-    return Continuous(_spo2(normal), normal.pulse, fast, slow, status, sensor, amplitude)
+    return _SPOT_CHECK.decode(data)
 
 
 def encode_spot_check(m: SpotCheck) -> bytes:
     """The packet an oximeter would send when it has measured."""
-    flags = (m.timestamp is not None) * _SPOT_TIME | (m.status is not None) * _SPOT_STATUS
-    flags |= (m.sensor is not None) * _SPOT_SENSOR | (m.amplitude is not None) * _SPOT_AMPLITUDE
-    flags |= (not m.clock_set) * _CLOCK_NOT_SET
-    packet = bytes((flags,)) + _pack(m.spo2, m.pulse) + optional(m.timestamp, date_time.encode)
-    return packet + _pack_status(m)
+    return _SPOT_CHECK.encode(m)
+
+
+def decode_continuous(data: bytes) -> Continuous:
+    """A value of a running measurement, complete or refused for the same reasons as a spot check."""
+    return _CONTINUOUS.decode(data)
 
 
 def encode_continuous(m: Continuous) -> bytes:
     """The packet an oximeter would send while it measures."""
-    flags = (m.fast is not None) * _FAST | (m.slow is not None) * _SLOW | (m.status is not None) * _STATUS
-    flags |= (m.sensor is not None) * _SENSOR | (m.amplitude is not None) * _AMPLITUDE
-    pairs = (Saturation(m.spo2, m.pulse), m.fast, m.slow)
-    return bytes((flags,)) + b"".join(optional(s, lambda s: _pack(s.spo2, s.pulse)) for s in pairs) + _pack_status(m)
+    return _CONTINUOUS.encode(m)
 
 
-def _saturation(reader: Reader) -> Saturation:
-    found = Saturation(reader.sfloat("oxygen saturation"), reader.sfloat("pulse rate"))
-    if found.spo2 is not None and not 0 <= found.spo2 <= 100:
-        raise DecodeError("implausible", f"no oxygen saturation is {found.spo2:g} %: this is something else")
-    if found.pulse is not None and found.pulse < 0:
-        raise DecodeError("implausible", f"no pulse is {found.pulse:g} a minute: this is something else")
-    return found
+def decode_features(data: bytes) -> Features:
+    """What the oximeter can do; reserved bits are ignored."""
+    return _FEATURES.decode(data)
 
 
-def _spo2(normal: Saturation) -> float:
-    if normal.spo2 is None:
-        raise DecodeError("no_value", "the oximeter could not measure: it sent no oxygen saturation")
-    return normal.spo2
-
-
-def _status(reader: Reader) -> Status:
-    return Status(reader.u16("measurement status") & 0xFFE0)
-
-
-def _sensor(reader: Reader) -> SensorStatus:
-    return SensorStatus(reader.uint(3, "device and sensor status") & 0xFFFF)
-
-
-def _pack(*values: float | None) -> bytes:
-    return b"".join(struct.pack("<H", encode_sfloat(value)) for value in values)
-
-
-def _pack_status(m: SpotCheck | Continuous) -> bytes:
-    status = optional(m.status, struct.Struct("<H").pack)
-    sensor = optional(m.sensor, lambda sensor: sensor.to_bytes(3, "little"))
-    return status + sensor + optional(m.amplitude, _pack)
+def encode_features(features: Features) -> bytes:
+    """What an oximeter answers when its features are read."""
+    return _FEATURES.encode(features)

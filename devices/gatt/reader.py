@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from datetime import datetime
 from enum import IntEnum
 from typing import Final, TypeVar
 
-from devices.gatt import date_time
+from devices.gatt import date_time, e2e_crc
 from devices.gatt.errors import DecodeError
 from devices.gatt.sfloat import decode_float, decode_sfloat
 
 UNKNOWN_USER: Final = 255
 
 _Named = TypeVar("_Named", bound=IntEnum)
-_Value = TypeVar("_Value")
 
 
 class Reader:
@@ -37,6 +35,12 @@ class Reader:
             raise DecodeError("truncated", f"the packet ends before its {what}")
         self._at += size
         return piece
+
+    def peek(self, size: int, what: str) -> int:
+        """The next ``size`` bytes as an unsigned integer, which is still to be read."""
+        value = self.uint(size, what)
+        self._at -= size
+        return value
 
     def uint(self, size: int, what: str) -> int:
         """An unsigned integer of ``size`` bytes."""
@@ -72,6 +76,15 @@ class Reader:
         if self.left:
             raise DecodeError("oversized", f"{self.left} bytes more than the flags promise")
 
+    def end_or_crc(self) -> None:
+        """The end, or the E2E-CRC of all bytes before it. Raises :class:`DecodeError` for anything else."""
+        if self.left != e2e_crc.SIZE:
+            self.end()
+            return
+        computed = e2e_crc.of(self._data[: self._at])
+        if self.u16("E2E-CRC") != computed:
+            raise DecodeError("bad_crc", "the packet is not as its sender made it: its check sum is another")
+
 
 def named(kind: type[_Named], raw: int, what: str) -> _Named:
     """The member of ``kind`` with this value. Raises :class:`DecodeError` for a reserved one."""
@@ -79,11 +92,6 @@ def named(kind: type[_Named], raw: int, what: str) -> _Named:
         return kind(raw)
     except ValueError as error:
         raise DecodeError("reserved_value", f"{raw} is reserved and names no {what}") from error
-
-
-def optional(value: _Value | None, encode: Callable[[_Value], bytes]) -> bytes:
-    """The bytes of a field that is left out where there is no value."""
-    return b"" if value is None else encode(value)
 
 
 def _finite(value: float | None) -> float | None:

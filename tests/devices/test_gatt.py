@@ -354,7 +354,7 @@ def test_a_packet_with_more_than_its_flags_promise_is_refused(codec: Codec, data
         (weight_scale.decode, "00ffff", "no_value"),
         (weight_scale.decode, "01ffff", "no_value"),
         (glucose.decode, "020500ea070b17071e00ff0711", "no_value"),
-        (glucose.decode, "020500ea070b17071e0063001f", "reserved_value"),
+        (glucose.decode, "020500ea070b17071e0063b01f", "reserved_value"),
         (glucose.decode, "020500ea070b17071e0063b051", "reserved_value"),
         (glucose.decode, "020500ea070b17071e00630011", "implausible"),
         (glucose.decode, "010500ea070b17071e00ff7f", "reserved_value"),
