@@ -37,7 +37,8 @@ _FILLED_EVERY: Final = timedelta(hours=1)
 
 
 class Recorder(Twin):
-    """A device with a memory. ``memory`` holds the records nobody has confirmed yet, as they go over the air.
+    """A device with a memory. ``memory`` holds the records nobody has confirmed yet, as they go over the air, and
+    ``recorded`` every one there ever was.
 
     ``measurement`` is the characteristic that carries a record; ``others`` belong to the same ``service``.
     """
@@ -47,6 +48,7 @@ class Recorder(Twin):
     ) -> None:
         super().__init__(air, plate)
         self.memory: list[bytes] = []
+        self.recorded: list[bytes] = []
         self.doubled = False
         self._service = listed(service)
         self._calls = 0
@@ -112,6 +114,7 @@ class Recorder(Twin):
     async def remember(self, *records: bytes) -> None:
         """Put records into the memory as they are, and call for the gateway."""
         self.memory += records
+        self.recorded += records
         await self.call()
 
     async def call(self) -> None:
@@ -178,6 +181,10 @@ class Recorder(Twin):
 
     def told(self) -> Answer:
         return {"memory": len(self.memory), "clock": self.now().isoformat()}
+
+    async def do_recorded(self) -> Answer:
+        """Every record there ever was, as it goes over the air."""
+        return {"records": [record.hex() for record in self.recorded]}
 
     async def do_raw(self, hex: str) -> Answer:  # noqa: A002  the request's own word
         """Put these bytes into the memory."""
