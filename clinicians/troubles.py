@@ -26,7 +26,7 @@ _BEGINNINGS: Final = (
     ("fall_recovered could not be kept", _DISK_FULL),
     ("its clock cannot be set", N_("its clock is wrong and cannot be set")),
     ("the button has no key", N_("the button has no key: register it again with the key from its app")),
-    ("this device offers no blood pressure measurement", N_("offers no blood pressure: is it the right device?")),
+    ("this device does not offer what its kind measures", N_("offers no such measurements: is it the right device?")),
     ("this device offers no acceleration", N_("offers no movement data: is it the right device?")),
     ("this gateway does not know devices of the kind", N_("the gateway does not know this kind of device: update it")),
     ("the configuration of this device cannot be read", _SETTINGS),

@@ -8,21 +8,16 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from devices.desk import Desk
 from devices.drivers import kinds
-from devices.drivers.blood_pressure import Clock, Cuff
 from devices.drivers.driver import Configured
 from devices.drivers.wearable import SampleClock, Wearable
 from devices.gatt import motion
 from devices.outbox import Outbox
-from devices.readings import Quality
 from devices.virtual.body import Body
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
-MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
@@ -32,54 +27,6 @@ def desk(tmp_path: Path) -> Desk:
 
 def test_every_kind_the_service_configures_has_a_driver() -> None:
     assert set(kinds()) >= {"blood_pressure", "wearable", "help_button"}
-
-
-@pytest.mark.parametrize(
-    ("ahead", "age", "quality"),
-    [
-        (timedelta(), MINUTE, Quality.NONE),
-        (timedelta(), 60 * MINUTE, Quality.FROM_MEMORY),
-        (4 * MINUTE, MINUTE, Quality.NONE),
-        (6 * MINUTE, MINUTE, Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET),
-        (-180 * MINUTE, MINUTE, Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET),
-        (timedelta(days=2), 60 * MINUTE, Quality.CLOCK_SUSPECT | Quality.FROM_MEMORY),
-    ],
-)
-def test_a_time_is_believed_as_far_as_the_clock_it_came_from(
-    ahead: timedelta, age: timedelta, quality: Quality
-) -> None:
-    assert Clock(ahead).quality(NOW - age + ahead, NOW) == quality
-
-
-@pytest.mark.parametrize(
-    ("measured_at", "quality"),
-    [
-        (NOW - MINUTE, Quality.NONE),
-        (NOW - 60 * MINUTE, Quality.FROM_MEMORY),
-        (NOW + 6 * MINUTE, Quality.CLOCK_SUSPECT),
-        (datetime(2000, 1, 1, tzinfo=UTC), Quality.CLOCK_SUSPECT),
-        (datetime(2014, 12, 31, tzinfo=UTC), Quality.CLOCK_SUSPECT),
-    ],
-)
-def test_without_a_clock_to_read_only_an_impossible_time_is_suspect(measured_at: datetime, quality: Quality) -> None:
-    assert Clock().quality(measured_at, NOW) == quality
-
-
-def test_a_cuffs_time_is_the_homes_own(desk: Desk) -> None:
-    assert desk.utc(datetime(2026, 11, 24, 18, 0)) == NOW  # noqa: DTZ001
-    assert desk.utc(datetime(9999, 12, 31, 23, 59, 59)).year == 9999  # noqa: DTZ001
-    assert desk.utc(datetime(1582, 1, 1)).tzinfo is UTC  # noqa: DTZ001
-
-
-@settings(max_examples=40)
-@given(raw=st.binary(max_size=40))
-def test_no_bytes_a_cuff_may_send_do_more_than_be_kept_or_refused(
-    tmp_path_factory: pytest.TempPathFactory, raw: bytes
-) -> None:
-    with Outbox(tmp_path_factory.mktemp("cuff") / "outbox") as outbox:
-        cuff = Cuff(Configured("C0:FF:EE:00:00:01", "blood_pressure"), Desk(outbox))
-        cuff.indicated(raw)
-        assert outbox.depth() > 0 or [r.raw for r in outbox.refused(2)] == [raw]
 
 
 def test_the_promptest_packet_tells_when_samples_were_taken() -> None:
