@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -17,7 +17,7 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from api.problems import Problem
-from devices.readings import METRICS
+from devices.readings import METRICS, METRICS_BY_CODE, Kind, Quality
 from store.gateways import DeviceRef
 from store.readings import UNKNOWN_USER
 
@@ -176,6 +176,8 @@ class Columns:
     collected_at: NDArray[np.datetime64]
     quality: NDArray[np.int32]
     user_slot: NDArray[np.int16]
+    is_nobodys: NDArray[np.bool_]
+    """Taken by a user of a shared instrument whom nobody has named: it must not stand under anybody's name."""
 
     def __len__(self) -> int:
         return len(self.value)
@@ -199,9 +201,62 @@ class Devices:
         refs = [*by_address.values(), DeviceRef(0, 0, "", None)]
         self.resident_id = np.array([d.resident_id for d in refs], np.int32)
         self.device_id = np.array([d.id for d in refs], np.int32)
+        self._by_user = _by_user(refs) if any(d.users for d in refs) else None
+        self._moved = _Moved(refs) if any(d.moved_at for d in refs) else None
+
+    def file(self, columns: Columns, slot: NDArray[np.int32]) -> None:
+        """Give what an instrument's other users measured to them, and what it measured elsewhere to its former
+        resident, in place. ``slot`` is each row's device."""
+        if self._by_user is not None:
+            whose = self._by_user[slot, columns.user_slot]
+            whose[_IS_DEVICE[columns.metric]] = _EVERYBODY
+            named = whose > _NOBODY
+            columns.resident_id[named] = whose[named]
+            columns.is_nobodys |= whose == _NOBODY
+        if self._moved is not None:
+            self._moved.file(columns, slot)
+
+
+_EVERYBODY, _NOBODY = -1, 0
+"""Whose a user slot is: of whoever the device belongs to, or of nobody that is known. Residents count from 1."""
+
+
+def _by_user(refs: Sequence[DeviceRef]) -> NDArray[np.int32]:
+    """For each device and user slot the resident's number, or one of the two words above."""
+    table = np.full((len(refs), 256), _EVERYBODY, np.int32)
+    for place, device in enumerate(refs):
+        if device.users:
+            table[place] = _NOBODY
+            for slot, resident in device.users.items():
+                table[place, slot] = resident
+    return table
+
+
+class _Moved:
+    """Devices that were somebody else's: what they measured before they were moved is that person's."""
+
+    def __init__(self, refs: Sequence[DeviceRef]) -> None:
+        moments = [np.datetime64("NaT") if d.moved_at is None else _moment(d.moved_at) for d in refs]
+        self.moved_at = np.array(moments, "datetime64[us]")
+        self.former = np.array([d.former_resident_id or 0 for d in refs], np.int32)
+
+    def file(self, columns: Columns, slot: NDArray[np.int32]) -> None:
+        doubted = columns.quality & int(Quality.CLOCK_SUSPECT) != 0
+        at = np.where(doubted, columns.collected_at, columns.measured_at)
+        earlier = (at < self.moved_at[slot]) & (self.former[slot] != 0)
+        columns.resident_id[earlier] = self.former[slot][earlier]
+        columns.is_nobodys[earlier] = False
+
+
+def _moment(at: datetime) -> np.datetime64:
+    return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")
 
 
 _METRIC_CODES: Final = {name: m.code for name, m in METRICS.items()}
+_IS_DEVICE: Final = np.array(
+    [code in METRICS_BY_CODE and METRICS_BY_CODE[code].kind is Kind.DEVICE for code in range(max(METRICS_BY_CODE) + 2)]
+)
+"""What a device says of itself is nobody's measurement. The last place is that of an unknown metric, -1."""
 _EARLIEST: Final = np.datetime64("1900-01-01", "us")
 _LATEST: Final = np.datetime64("9998-01-01", "us")
 """Beyond these a moment cannot be told in every place that must show it."""
@@ -222,7 +277,9 @@ def columns(received: Received, devices: Devices) -> tuple[Columns, list[Rejecti
         _times([r.collected_at.timestamp() for r in readings]),
         np.array([r.quality for r in readings], np.int32),
         np.array([UNKNOWN_USER if r.user is None else r.user for r in readings], np.int16),
+        np.zeros(len(readings), np.bool_),
     )
+    devices.file(all_of_them, slot)
     wrong = {
         "device": slot < 0,
         "metric": metric < 0,

@@ -140,13 +140,15 @@ def gateway_code(
     """On the service: issue a code that lets one gateway in, once, within 24 hours."""
 
     async def issue(database: Database) -> str:
-        from api.gateways import issue_code
+        from store.pairing import issue_code
 
         async with database.service() as c:
             return await issue_code(c, await _centre(c, centre), name, datetime.now(UTC))
 
     code = _with_database(issue)
-    typer.echo(f"on the gateway run:  hearthwatch gateway pair {code} --server {_settings().public_url}")
+    from store.pairing import command
+
+    typer.echo(f"on the gateway run:  {command(code, _settings().public_url)}")
 
 
 @gateway_app.command("revoke")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import structlog
@@ -19,7 +21,8 @@ from api.batches import Devices, Time, malformed
 from api.metrics import PAIRINGS
 from api.problems import Problem
 from store import audit, gateways, people
-from store.gateways import DeviceRef, Gateway
+from store.gateways import Beat, DeviceRef, Gateway, Place
+from store.pairing import code_hash
 from store.postgres import Connection, Database
 
 log = structlog.get_logger(__name__)
@@ -28,31 +31,8 @@ router = APIRouter(prefix="/v1", tags=["gateways"])
 
 REMEMBER_S: Final = 1.0
 """How long a key is believed without asking the record again: a revoked gateway is refused after that."""
-CODE_LASTS: Final = timedelta(hours=24)
 GUESSES: Final = 20
 """Wrong pairing codes from one address within :data:`api.sessions.GUESS_WINDOW` before it must wait."""
-_LETTERS: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-"""Crockford's base 32: no I, L, O or U to mistake when read out on the telephone."""
-
-
-def new_code() -> str:
-    """A pairing code such as ``7KQ2-M9XD``: 40 bits."""
-    code = "".join(secrets.choice(_LETTERS) for _ in range(8))
-    return f"{code[:4]}-{code[4:]}"
-
-
-async def issue_code(c: Connection, centre_id: int, name: str, now: datetime) -> str:
-    """Expect a gateway of this name and return the code it must show once, within :data:`CODE_LASTS`."""
-    code = new_code()
-    await gateways.issue_pairing_code(c, centre_id, name, code_hash(code), now + CODE_LASTS)
-    await audit.record(c, "pairing_code_issued", gateway=name)
-    return code
-
-
-def code_hash(code: str) -> bytes:
-    """What the record keeps of a code. Case, spaces and hyphens do not matter, nor O for 0, I and L for 1."""
-    plain = "".join(c for c in code.upper() if c.isalnum()).translate(str.maketrans("OIL", "011"))
-    return hashlib.sha256(b"hearthwatch pairing " + plain.encode()).digest()
 
 
 def hash_token(key: str) -> bytes:
@@ -165,12 +145,18 @@ async def _slow_down(c: Connection, address: str, now: datetime) -> None:
         raise Problem(429, "too_many_guesses", "too many wrong codes; try again later", headers={"Retry-After": wait})
 
 
+Share = Annotated[float, Meta(ge=0, le=100)]
+Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+
+
 class DeviceHealth(msgspec.Struct):
     """How a device is, as its gateway sees it."""
 
     address: str
     rssi_dbm: float | None = None
     last_seen_at: Time | None = None
+    last_reading_at: Time | None = None
+    battery_pct: Share | None = None
     clock_error_s: float | None = None
     manufacturer: str | None = None
     model: str | None = None
@@ -179,31 +165,90 @@ class DeviceHealth(msgspec.Struct):
     trouble: str | None = None
 
 
+class AnnouncedKind(msgspec.Struct):
+    """A kind of device that a gateway can collect from, and what people call it."""
+
+    kind: Annotated[str, Meta(pattern="^[a-z][a-z_]{0,39}$")]
+    title_en: Annotated[str, Meta(max_length=80)]
+    title_zh: Annotated[str, Meta(max_length=80)]
+    needs_key: bool = False
+
+
+class Machine(msgspec.Struct):
+    """How the gateway's own machine is; ``None`` where it cannot tell."""
+
+    disk_free_mb: int | None = None
+    temperature_c: float | None = None
+    memory_mb: float | None = None
+    clock_synchronised: bool | None = None
+    uptime_s: int | None = None
+    scanning: Literal["active", "passive", "off"] | None = None
+    uplink: Literal["main", "fallback"] | None = None
+    recordings_waiting: Count = 0
+
+
+class FoundDevice(msgspec.Struct):
+    """A device that no home has yet, heard while the gateway looks for new ones. ``kinds`` are guesses."""
+
+    address: str
+    name: str | None = None
+    rssi_dbm: float | None = None
+    kinds: Annotated[list[str], Meta(max_length=40)] = []
+    services: Annotated[list[str], Meta(max_length=40)] = []
+    connectable: bool = True
+    last_seen_at: Time | None = None
+
+
 class Heartbeat(msgspec.Struct):
-    """How a gateway is. ``clock`` is its own time now."""
+    """How a gateway is. ``clock`` is its own time now; ``found`` is told only while it looks for new devices."""
 
     version: str
     clock: Time
-    outbox_waiting: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
-    quarantined: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    outbox_waiting: Count = 0
+    quarantined: Count = 0
+    kinds: Annotated[list[AnnouncedKind], Meta(max_length=100)] | None = None
+    machine: Machine | None = None
+    troubles: Annotated[list[str], Meta(max_length=100)] = []
     devices: Annotated[list[DeviceHealth], Meta(max_length=1_000)] = []
+    found: Annotated[list[FoundDevice], Meta(max_length=1_000)] | None = None
 
 
 class Configured(msgspec.Struct):
-    """A device to collect from."""
+    """A device to collect from. ``habits``: where this type of device leaves the standard."""
 
     address: str
     kind: str
     bindkey: str | None
+    habits: dict[str, Any] = {}
+
+
+class Emergency(msgspec.Struct):
+    """Whom to name aloud to a resident in need while the service cannot be reached, and in which language."""
+
+    phone: str
+    language: str
 
 
 class Configuration(msgspec.Struct):
-    """What a gateway is to do. ``time_zone`` is the homes' IANA zone, ``now`` the service's time."""
+    """What a gateway is to do. ``time_zone`` is the homes' IANA zone, ``now`` the service's time.
+
+    Until ``look_until`` it looks for new devices; it beats every ``beat_s`` seconds.
+    """
 
     gateway: str
     time_zone: str
     now: datetime
     devices: list[Configured]
+    look_until: datetime | None
+    beat_s: int
+    emergency: Emergency | None
+
+
+BEAT_S: Final = 30
+LOOKING_BEAT_S: Final = 3
+"""While somebody stands in the flat and waits for a device to be found."""
+_MOST_FOUND: Final = 100
+_ADDRESS: Final = re.compile("([0-9A-F]{2}:){5}[0-9A-F]{2}")
 
 
 @router.post("/heartbeat", summary="Say that a gateway is well, and learn what to collect")
@@ -214,39 +259,92 @@ async def heartbeat(request: Request) -> Response:
     beat = _decode(_heartbeat, await request.body())
     now = datetime.now(UTC)
     database: Database = request.app.state.database
+    looking = known.gateway.look_until is not None and now < known.gateway.look_until
+    health = sorted((d for d in beat.devices if d.address in known.devices), key=lambda d: d.address)
     async with database.service() as c:
-        await gateways.note_heartbeat(
-            c,
-            known.gateway.id,
-            now,
-            {
-                "version": _text(beat.version),
-                "clock_error_s": (beat.clock - now).total_seconds(),
-                "outbox_waiting": beat.outbox_waiting,
-                "quarantined": beat.quarantined,
-            },
-        )
-        health = sorted((d for d in beat.devices if d.address in known.devices), key=lambda d: d.address)
-        await gateways.note_device_health(c, known.gateway.id, [_health(d, now) for d in health])
-        zone = await gateways.time_zone(c, known.gateway.id)
-    devices = [Configured(address, d.kind, d.bindkey) for address, d in known.devices.items()]
-    return _json(Configuration(known.gateway.name, zone, now, devices))
+        await gateways.note_heartbeat(c, known.gateway.id, now, _beat(beat, now, looking=looking))
+        await gateways.note_device_health(c, known.gateway.id, now, [_health(d, now) for d in health])
+        place = await gateways.place(c, known.gateway.id)
+    return _json(_configuration(known, place, now, looking=looking))
+
+
+def _configuration(known: Known, place: Place, now: datetime, *, looking: bool) -> Configuration:
+    return Configuration(
+        gateway=known.gateway.name,
+        time_zone=place.time_zone,
+        now=now,
+        devices=[Configured(a, d.kind, d.bindkey, dict(d.habits)) for a, d in known.devices.items()],
+        look_until=known.gateway.look_until if looking else None,
+        beat_s=LOOKING_BEAT_S if looking else BEAT_S,
+        emergency=Emergency(place.phone, place.language) if place.phone else None,
+    )
+
+
+def _beat(beat: Heartbeat, now: datetime, *, looking: bool) -> Beat:
+    return Beat(
+        version=_text(beat.version),
+        clock_error_s=(beat.clock - now).total_seconds(),
+        outbox_waiting=beat.outbox_waiting,
+        quarantined=beat.quarantined,
+        troubles=[_clean(sentence) for sentence in beat.troubles],
+        machine=None if beat.machine is None else msgspec.to_builtins(beat.machine),
+        kinds=None if beat.kinds is None else [_kind(kind) for kind in beat.kinds],
+        found=_found(beat.found, now) if looking and beat.found is not None else None,
+    )
+
+
+def _kind(kind: AnnouncedKind) -> dict[str, Any]:
+    return {
+        "kind": kind.kind,
+        "title_en": _clean(kind.title_en),
+        "title_zh": _clean(kind.title_zh),
+        "needs_key": kind.needs_key,
+    }
+
+
+def _found(found: list[FoundDevice], now: datetime) -> list[dict[str, Any]]:
+    """The loudest; what has no Bluetooth address cannot be given to anybody."""
+    heard = [d for d in found if _ADDRESS.fullmatch(d.address)]
+    heard.sort(key=lambda d: math.inf if d.rssi_dbm is None else -d.rssi_dbm)
+    return [
+        {
+            "address": d.address,
+            "name": _text(d.name),
+            "rssi_dbm": _dbm(d.rssi_dbm),
+            "kinds": [_clean(kind) for kind in d.kinds],
+            "services": [_clean(service) for service in d.services],
+            "connectable": d.connectable,
+            "last_seen_at": min(d.last_seen_at or now, now).isoformat(),
+        }
+        for d in heard[:_MOST_FOUND]
+    ]
 
 
 def _health(device: DeviceHealth, now: datetime) -> dict[str, object]:
-    seen = device.last_seen_at
+    seen, read = device.last_seen_at, device.last_reading_at
     return {
         "address": device.address,
-        "rssi_dbm": None if device.rssi_dbm is None else round(max(-32768.0, min(device.rssi_dbm, 32767.0))),
+        "rssi_dbm": _dbm(device.rssi_dbm),
         "last_seen_at": None if seen is None else min(seen, now),
+        "last_reading_at": None if read is None else min(read, now),
+        "battery_pct": None if device.battery_pct is None else round(device.battery_pct),
         "clock_error_s": device.clock_error_s,
         **{n: _text(getattr(device, n)) for n in ("manufacturer", "model", "serial", "firmware", "trouble")},
     }
 
 
+def _dbm(rssi: float | None) -> int | None:
+    """As a small whole number, whatever was sent."""
+    return None if rssi is None else round(max(-200.0, min(rssi, 100.0)))
+
+
 def _text(text: str | None) -> str | None:
     """What a device says of itself, as a column can hold it: PostgreSQL's text has no NUL."""
-    return None if text is None else text.replace("\0", "")[:200]
+    return None if text is None else _clean(text)
+
+
+def _clean(text: str) -> str:
+    return text.replace("\0", "")[:200]
 
 
 _pairing: Final = msgspec.json.Decoder(Pairing)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -52,8 +52,6 @@ _OLDEST_TRANSACTION: Final = Gauge(
     "Age of the oldest open writing transaction: while it lasts the watch must wait.",
 )
 
-SILENT_AFTER: Final = timedelta(minutes=2)
-
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
@@ -75,5 +73,5 @@ async def _ask_the_record(database: Database) -> None:
         paired = [g for g in await gateways.gateways(c) if g.paired_at and not g.revoked_at]
         _QUARANTINE.set(await readings.quarantine_size(c))
         _OLDEST_TRANSACTION.set(await feed.oldest_transaction_s(c))
-    _SILENT.set(sum(g.last_seen_at is None or g.last_seen_at < now - SILENT_AFTER for g in paired))
+    _SILENT.set(sum(g.last_seen_at is None or g.last_seen_at < now - gateways.SILENT_AFTER for g in paired))
     _OUTBOX.set(sum(g.outbox_waiting or 0 for g in paired))

@@ -21,10 +21,11 @@ REASONS: Final = (
     "diastolic_above_systolic",
     "narrow_pulse_pressure",
     "mean_outside_pair",
+    "unassigned_user",
 )
 """Why a reading is not usable, by the number :func:`unusable` gives it; 0 is a usable one."""
 
-_IMPLAUSIBLE, _CROSSED, _NARROW, _MEAN_OUTSIDE = 1, 2, 3, 4
+_IMPLAUSIBLE, _CROSSED, _NARROW, _MEAN_OUTSIDE, _NOBODYS = 1, 2, 3, 4, 5
 _SYSTOLIC, _DIASTOLIC, _MEAN = (METRICS[n].code for n in ("systolic", "diastolic", "mean_arterial_pressure"))
 _LEAST_PULSE_PRESSURE: Final = 10.0
 
@@ -85,6 +86,7 @@ def unusable(columns: Columns, inflations: Inflations) -> NDArray[np.int8]:
     rows = inflations.rows
     if len(rows):
         reason[rows] = _of_inflations(inflations, value, implausible[rows])[inflations.number]
+    reason[columns.is_nobodys] = _NOBODYS
     return reason
 
 

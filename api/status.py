@@ -10,9 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from alerts.worker import NAME as WATCH_NAME
-from api.metrics import SILENT_AFTER
 from store import alerts, feed, gateways, messages, readings
-from store.gateways import Gateway
+from store.gateways import SILENT_AFTER, Gateway
 from store.migrate import lacking
 from store.postgres import Database
 

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
+
+from psycopg.types.json import Jsonb
 
 from store.postgres import Connection, one, rows, value
 
+SILENT_AFTER: Final = timedelta(minutes=2)
+"""A gateway beats every half minute; after four beats missed it counts as silent."""
+
 _GATEWAY: Final[LiteralString] = (
-    "id, centre_id, name, paired_at, revoked_at, last_seen_at, clock_error_s, outbox_waiting, quarantined, version"
+    "id, centre_id, name, paired_at, revoked_at, last_seen_at, clock_error_s, outbox_waiting, quarantined, version, "
+    "look_until"
 )
 _DEVICE: Final[LiteralString] = (
     "id, address, resident_id, kind, manufacturer, model, serial, firmware, battery_pct, battery_at, rssi_dbm, "
-    "clock_error_s, last_seen_at, trouble"
+    "clock_error_s, last_seen_at, trouble, name, kind_zh, kind_en, last_reading_at"
 )
 
 
@@ -32,11 +38,15 @@ class Gateway:
     outbox_waiting: int | None
     quarantined: int | None
     version: str | None
+    look_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """An instrument in a resident's home, with what its gateway last said about it."""
+    """An instrument in a resident's home, with what its gateway last said about it.
+
+    ``name`` is the administrator's own word for it; ``kind_zh`` and ``kind_en`` are its gateway's for the kind.
+    """
 
     id: int
     address: str
@@ -52,16 +62,55 @@ class Device:
     clock_error_s: float | None
     last_seen_at: datetime | None
     trouble: str | None
+    name: str | None = None
+    kind_zh: str | None = None
+    kind_en: str | None = None
+    last_reading_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceRef:
-    """What ingest and the gateway itself need to know of a device. ``bindkey`` is 32 hexadecimal digits."""
+    """What ingest and the gateway itself need to know of a device. ``bindkey`` is 32 hexadecimal digits.
+
+    ``users`` says whose each user slot is; empty where all its readings are the resident's. What was measured before
+    ``moved_at`` is the ``former_resident_id``'s.
+    """
 
     id: int
     resident_id: int
     kind: str
     bindkey: str | None
+    former_resident_id: int | None = None
+    moved_at: datetime | None = None
+    habits: Mapping[str, Any] = field(default_factory=dict)
+    users: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a gateway must know of where it stands: its homes' IANA time zone, the centre's telephone, and the
+    language that most of its residents speak."""
+
+    time_zone: str
+    phone: str | None
+    language: str
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a gateway says of itself. ``None``: it does not say, and what it said before stands.
+
+    ``machine``, ``kinds`` and ``found`` are JSON as it is kept (:mod:`store.equipment` reads it).
+    """
+
+    version: str | None
+    clock_error_s: float
+    outbox_waiting: int
+    quarantined: int
+    troubles: Sequence[str] = ()
+    machine: Mapping[str, Any] | None = None
+    kinds: Sequence[Mapping[str, Any]] | None = None
+    found: Sequence[Mapping[str, Any]] | None = None
 
 
 async def issue_pairing_code(c: Connection, centre_id: int, name: str, code_hash: bytes, expires_at: datetime) -> None:
@@ -71,7 +120,7 @@ async def issue_pairing_code(c: Connection, centre_id: int, name: str, code_hash
     """
     await c.execute(
         "INSERT INTO gateway (centre_id, name, pairing_hash, pairing_expires) VALUES (%s, %s, %s, %s) "
-        "ON CONFLICT (name) DO UPDATE SET pairing_hash = excluded.pairing_hash, pairing_expires = excluded.pairing_expires, "
+        "ON CONFLICT (centre_id, name) DO UPDATE SET pairing_hash = excluded.pairing_hash, pairing_expires = excluded.pairing_expires, "
         "key_hash = CASE WHEN gateway.revoked_at IS NULL THEN gateway.key_hash END, revoked_at = NULL",
         [centre_id, name, code_hash, expires_at],
     )
@@ -99,9 +148,9 @@ async def gateways(c: Connection) -> list[Gateway]:
 
 
 async def revoke(c: Connection, name: str, now: datetime) -> bool:
-    """Refuse a gateway from now on; ``False`` when there is none of this name."""
+    """Refuse every gateway of this name from now on; ``False`` when there is none."""
     done = await c.execute("UPDATE gateway SET revoked_at = %s WHERE name = %s", [now, name])
-    return done.rowcount == 1
+    return done.rowcount > 0
 
 
 async def add_device(
@@ -121,50 +170,99 @@ async def add_device(
 
 async def devices_of(c: Connection, gateway_id: int) -> dict[str, DeviceRef]:
     """The devices a gateway may speak for, by address."""
+    users = await _users_of(c, gateway_id)
     cursor = await c.execute(
-        "SELECT address, id, resident_id, kind, bindkey FROM device WHERE gateway_id = %s AND removed_at IS NULL",
+        "SELECT d.address, d.id, d.resident_id, d.kind, d.bindkey, d.former_resident_id, d.moved_at, t.habits "
+        "FROM device d LEFT JOIN device_type t ON t.id = d.device_type_id "
+        "WHERE d.gateway_id = %s AND d.removed_at IS NULL",
         [gateway_id],
     )
-    return {address: DeviceRef(*rest) for address, *rest in await cursor.fetchall()}
+    return {
+        address: DeviceRef(number, resident, kind, bindkey, former, moved_at, habits or {}, users.get(number, {}))
+        for address, number, resident, kind, bindkey, former, moved_at, habits in await cursor.fetchall()
+    }
 
 
-async def time_zone(c: Connection, gateway_id: int) -> str:
-    """The IANA time zone of the homes behind a gateway."""
-    return str(
-        await value(
-            c, "SELECT c.time_zone FROM gateway g JOIN centre c ON c.id = g.centre_id WHERE g.id = %s", [gateway_id]
-        )
+async def _users_of(c: Connection, gateway_id: int) -> dict[int, dict[int, int]]:
+    cursor = await c.execute(
+        "SELECT u.device_id, u.user_slot, u.resident_id FROM device_user u JOIN device d ON d.id = u.device_id "
+        "WHERE d.gateway_id = %s",
+        [gateway_id],
     )
+    users: dict[int, dict[int, int]] = {}
+    for device, slot, resident in await cursor.fetchall():
+        users.setdefault(device, {})[slot] = resident
+    return users
+
+
+async def place(c: Connection, gateway_id: int) -> Place:
+    """Where a gateway stands."""
+    found = await one(
+        c,
+        Place,
+        "SELECT c.time_zone, c.phone, coalesce(("
+        "  SELECT p.language FROM device d JOIN resident r ON r.id = d.resident_id JOIN person p ON p.id = r.person_id "
+        "  WHERE d.gateway_id = g.id AND d.removed_at IS NULL "
+        "  GROUP BY p.language ORDER BY count(DISTINCT r.id) DESC, p.language DESC LIMIT 1), 'zh_Hans') AS language "
+        "FROM gateway g JOIN centre c ON c.id = g.centre_id WHERE g.id = %s",
+        [gateway_id],
+    )
+    assert found is not None
+    return found
 
 
 async def devices(c: Connection, resident_id: int) -> list[Device]:
-    """A resident's devices."""
+    """A resident's devices, those she shares with somebody among them."""
     return await rows(
         c,
         Device,
-        "SELECT " + _DEVICE + " FROM device WHERE resident_id = %s AND removed_at IS NULL ORDER BY kind, id",
-        [resident_id],
+        "SELECT " + _DEVICE + " FROM device WHERE (resident_id = %s OR id IN (SELECT device_id FROM device_user "
+        "WHERE resident_id = %s)) AND removed_at IS NULL ORDER BY kind, id",
+        [resident_id, resident_id],
     )
 
 
-async def note_heartbeat(c: Connection, gateway_id: int, now: datetime, beat: Mapping[str, Any]) -> None:
-    """Remember what a gateway says of itself: version, clock_error_s, outbox_waiting, quarantined."""
+async def note_heartbeat(c: Connection, gateway_id: int, now: datetime, beat: Beat) -> None:
+    """Remember what a gateway says of itself."""
     await c.execute(
         "UPDATE gateway SET last_seen_at = %(now)s, version = %(version)s, clock_error_s = %(clock_error_s)s, "
-        "outbox_waiting = %(outbox_waiting)s, quarantined = %(quarantined)s WHERE id = %(id)s",
-        {"now": now, "id": gateway_id, **beat},
+        "outbox_waiting = %(outbox_waiting)s, quarantined = %(quarantined)s, troubles = %(troubles)s, "
+        "machine = coalesce(%(machine)s, machine), kinds = coalesce(%(kinds)s, kinds), "
+        "found = coalesce(%(found)s, found), found_at = CASE WHEN %(found)s::jsonb IS NULL THEN found_at ELSE %(now)s END "
+        "WHERE id = %(id)s",
+        {
+            "now": now,
+            "id": gateway_id,
+            "version": beat.version,
+            "clock_error_s": beat.clock_error_s,
+            "outbox_waiting": beat.outbox_waiting,
+            "quarantined": beat.quarantined,
+            "troubles": list(beat.troubles),
+            "machine": _json(beat.machine),
+            "kinds": _json(beat.kinds),
+            "found": _json(beat.found),
+        },
     )
 
 
-async def note_device_health(c: Connection, gateway_id: int, health: Sequence[Mapping[str, Any]]) -> None:
+def _json(content: object) -> Jsonb | None:
+    return None if content is None else Jsonb(content)
+
+
+async def note_device_health(
+    c: Connection, gateway_id: int, now: datetime, health: Sequence[Mapping[str, Any]]
+) -> None:
     """Remember what a gateway says of its devices; what it does not say stays as it was."""
     async with c.cursor() as cursor:
         await cursor.executemany(
             "UPDATE device SET rssi_dbm = coalesce(%(rssi_dbm)s, rssi_dbm), last_seen_at = greatest(%(last_seen_at)s, last_seen_at), "
+            "last_reading_at = greatest(%(last_reading_at)s, last_reading_at), "
+            "battery_at = CASE WHEN %(battery_pct)s::smallint IS DISTINCT FROM battery_pct AND %(battery_pct)s::smallint IS NOT NULL "
+            "THEN %(now)s ELSE battery_at END, battery_pct = coalesce(%(battery_pct)s, battery_pct), "
             "clock_error_s = coalesce(%(clock_error_s)s, clock_error_s), manufacturer = coalesce(%(manufacturer)s, manufacturer), "
             "model = coalesce(%(model)s, model), serial = coalesce(%(serial)s, serial), firmware = coalesce(%(firmware)s, firmware), "
             "trouble = %(trouble)s WHERE address = %(address)s AND gateway_id = %(gateway_id)s",
-            [{**h, "gateway_id": gateway_id} for h in health],
+            [{**h, "gateway_id": gateway_id, "now": now} for h in health],
         )
 
 

@@ -28,11 +28,11 @@ from api.demo.seed import PASSWORD, Seeded, first_on_duty, seed
 from api.demo.story import Stage
 from api.demo.terminal import Terminal
 from api.demo.waiting import until
-from api.gateways import issue_code
 from devices.virtual.control import Street
 from store import gateways
 from store.embedded import EmbeddedError, EmbeddedPostgres
 from store.migrate import MigrationError, migrate
+from store.pairing import issue_code
 from store.postgres import Database
 
 _HOST: Final = "127.0.0.1"

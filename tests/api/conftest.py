@@ -14,9 +14,10 @@ from pydantic import SecretStr
 
 from api import sessions
 from api.app import create_app
-from api.gateways import hash_token, issue_code
+from api.gateways import hash_token
 from api.settings import Settings
 from store import gateways
+from store.pairing import issue_code
 from store.postgres import Database
 from tests.api.callers import ACCOUNT, KEY, NUMBER, PUBLIC_URL, TOKEN
 from tests.household import Household, furnish

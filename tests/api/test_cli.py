@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from api import users
 from api.cli import app
-from api.gateways import code_hash
 from api.sessions import token_hash
 from store import gateways, people
+from store.pairing import code_hash
 from store.postgres import Database
 from tests.api.callers import PASSWORD
 from tests.household import Household, furnish

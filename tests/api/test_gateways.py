@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import gateways as door
-from store import gateways
+from store import gateways, pairing
 from store.postgres import Database, value
 from tests.api.callers import CUFF, GATEWAY, KEY, iso, reading, send
 from tests.household import Household
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 async def code_for(database: Database, home: Household, name: str = "stairway 3") -> str:
     async with database.service() as c:
-        return await door.issue_code(c, home.centre, name, datetime.now(UTC))
+        return await pairing.issue_code(c, home.centre, name, datetime.now(UTC))
 
 
 async def pair(client: httpx.AsyncClient, code: str) -> httpx.Response:
@@ -60,19 +60,19 @@ async def test_neither_code_nor_key_lies_in_the_record(
 def test_a_code_is_understood_however_it_was_read_out(letters: str) -> None:
     code = f"{letters[:4]}-{letters[4:]}"
     told = code.replace("-", " ").lower().replace("0", "o").replace("1", "l")
-    assert door.code_hash(told) == door.code_hash(code)
+    assert pairing.code_hash(told) == pairing.code_hash(code)
 
 
 def test_codes_have_letters_that_cannot_be_mistaken() -> None:
-    codes = {door.new_code() for _ in range(200)}
+    codes = {pairing.new_code() for _ in range(200)}
     assert len(codes) == 200
     assert not set("".join(codes)) & set("ILOU")
 
 
 async def test_an_expired_code_is_refused(client: httpx.AsyncClient, database: Database, home: Household) -> None:
     async with database.service() as c:
-        past = datetime.now(UTC) - door.CODE_LASTS - timedelta(seconds=1)
-        code = await door.issue_code(c, home.centre, "stairway 3", past)
+        past = datetime.now(UTC) - pairing.LASTS - timedelta(seconds=1)
+        code = await pairing.issue_code(c, home.centre, "stairway 3", past)
     assert (await pair(client, code)).status_code == 403
 
 
