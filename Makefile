@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 CATALOGUE := clinicians/locales/zh_Hans/LC_MESSAGES/messages.po
 
-.PHONY: help demo test check browser timescale bench screenshots messages lock clean
+.PHONY: help demo test check browser soak timescale bench screenshots messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -35,6 +35,9 @@ check: $(VENV)/.dev ## lint, types, and who may import whom
 
 browser: $(VENV)/.dev ## the portals in headless Chromium
 	$(BIN)/python -m pytest -m browser tests/browser
+
+soak: $(VENV)/.dev ## fifty devices misbehave for ten minutes, the gateway is killed every 20 s, the network mostly away
+	HEARTHWATCH_SOAK_S=600 $(BIN)/python -m pytest -s tests/story/test_street.py
 
 timescale: ## a real TimescaleDB in .timescale/, nothing installed (Debian and its kin)
 	deploy/timescale-here.sh .timescale
