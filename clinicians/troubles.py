@@ -30,10 +30,23 @@ _BEGINNINGS: Final = (
     ("this device offers no acceleration", N_("offers no movement data: is it the right device?")),
     ("this gateway does not know devices of the kind", N_("the gateway does not know this kind of device: update it")),
     ("the configuration of this device cannot be read", _SETTINGS),
+    ("is heard too weakly to be collected", N_("is heard too weakly: bring it nearer to the gateway")),
+    ("the gateway's memory card fails", N_("the gateway's memory card fails: put in a new one")),
+    ("the gateway's disk is nearly full", N_("the gateway's disk is nearly full")),
+    ("the gateway is too hot", N_("the gateway is too hot: give it air")),
+    ("the gateway's program takes much memory", N_("the gateway's program takes too much memory")),
+    ("the gateway does not know the time", N_("the gateway does not know the time: readings wait until it does")),
+    ("the gateway's clock is", N_("the gateway's clock differs from ours")),
+    ("the Bluetooth adapter", N_("the gateway's Bluetooth fails; it tries again")),
 )
 
 
 def in_words(trouble: str, words: Words) -> str:
     """The trouble as staff read it."""
-    known = next((text for beginning, text in _BEGINNINGS if trouble.startswith(beginning)), None)
-    return words.gettext(known) if known else words.gettext("needs a look on the next visit")
+    return known(trouble, words) or words.gettext("needs a look on the next visit")
+
+
+def known(trouble: str, words: Words) -> str | None:
+    """The trouble in the reader's language, if it is one that was foreseen."""
+    text = next((text for beginning, text in _BEGINNINGS if trouble.startswith(beginning)), None)
+    return words.gettext(text) if text else None

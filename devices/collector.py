@@ -1,38 +1,36 @@
-"""Owns the adapter: listens, connects to the devices of this home when they call, lets their drivers collect.
+"""Collects from the devices of this home: connects to them when they call, and lets their drivers take what they say.
 
-One owner, one connection attempt at a time, a limit on every await, and a device is called from the advertisement
-just heard: what real adapters and real cuffs ask for (``docs/devices.md`` names the troubles one by one).
+One collector, however many adapters: each listens at its own :class:`~devices.station.Station`, and a device is visited
+through one of them at a time, from the advertisement just heard.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import random
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, NamedTuple
 
-from bleak import BleakClient, BleakScanner
 from bleak.backends.device import BLEDevice
 from bleak.backends.scanner import AdvertisementData
-from bleak.exc import BleakError
-from bleak_retry_connector import establish_connection
 
 from devices.desk import Desk
 from devices.drivers import kinds
 from devices.drivers.driver import Configured, Driver, Heard, Visited
+from devices.finder import Finder, Found
+from devices.limits import Stuck
 from devices.link import Link
 from devices.outbox import OutboxFull
-from devices.radio import Radio
+from devices.radio import TROUBLES, AdapterHung, Radio
+from devices.station import Mode, Patience, Station, in_words
+from devices.watchdog import Watchdog
 
 __all__ = ["Collector", "Configured", "Patience"]
 
 log = logging.getLogger(__name__)
 
-_TROUBLES: Final = (BleakError, OSError, EOFError, TimeoutError)
 _KEY_MISSING: Final = (
     "PIN_OR_KEY_MISSING",
     "AUTHENTICATION_FAILURE",
@@ -44,61 +42,60 @@ _KEY_MISSING: Final = (
     "Insufficient Encryption",
     "connection-abort-by-local: key missing",
 )
+_WEAK_DBM: Final = -90  # most adapters lose packets below
+_NOT_HEARD_DBM: Final = -127  # what bleak says when BlueZ names no signal strength
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long the collector waits for what, in seconds (``key_missing`` counts failures)."""
+class _Hearing(NamedTuple):
+    """A device as one station heard it last."""
 
-    scanner: float = 10.0
-    connect: float = 30.0
-    reset: float = 30.0
-    fresh: float = 10.0
-    """An advertisement older than this is no ground for calling: the device has gone back to sleep."""
-    silence: float = 90.0
-    """A scanner that hears nothing at all for so long is deaf."""
-    silence_most: float = 1800.0
-    between: float = 3.0
-    """Between two visits to one device."""
-    backoff: float = 2.0
-    """After the first failure; doubled with each one, up to ``backoff_most``."""
-    backoff_most: float = 120.0
-    key_missing: int = 2
-    full: float = 30.0
-    """After the outbox was found full."""
+    device: BLEDevice
+    at: float
+    rssi_dbm: int
 
 
 @dataclass(slots=True)
 class _Device:
     driver: Driver
-    heard: BLEDevice | None = None
+    heard: dict[Station, _Hearing] = field(default_factory=dict)
     heard_at: float = 0.0
     not_before: float = 0.0
+    rests_until: float = 0.0
+    idle: int = 0
     failures: int = 0
     keys_missing: int = 0
     visit: asyncio.Task[None] | None = None
-
-
-@dataclass(slots=True)
-class _Ear:
-    """When anything was heard at last, and how many silences there were since."""
-
-    heard_at: float = field(default_factory=time.monotonic)
-    silences: int = 0
+    through: Station | None = None
 
 
 class Collector:
-    """Collects from ``devices`` over ``radio`` onto ``desk`` until :meth:`run` is cancelled."""
+    """Collects from ``devices`` over one or more ``radios`` onto ``desk`` until :meth:`run` is cancelled."""
 
     def __init__(
-        self, desk: Desk, radio: Radio, devices: Iterable[Configured] = (), *, patience: Patience | None = None
+        self,
+        desk: Desk,
+        *radios: Radio,
+        devices: Iterable[Configured] = (),
+        patience: Patience | None = None,
+        watchdog: Watchdog | None = None,
     ) -> None:
         self._desk = desk
-        self._radio = radio
         self._patience = patience or Patience()
         self._devices: dict[str, _Device] = {}
-        self._connecting = asyncio.Lock()
-        self._ear = _Ear()
+        self._finder = Finder(kinds())
+        self._look_until = 0.0
+        watchdog = watchdog or Watchdog()
+        self._stations = [
+            Station(
+                radio,
+                self._patience,
+                watchdog.part(f"listening with {radio.name}"),
+                heard=self._heard,
+                linked=self._linked,
+                end_visits=self._end_visits,
+            )
+            for radio in radios
+        ]
         self.set_devices(devices)
 
     def set_devices(self, devices: Iterable[Configured]) -> None:
@@ -107,15 +104,19 @@ class Collector:
         for address, known in list(self._devices.items()):
             if known.driver.device != wanted.get(address):
                 del self._devices[address]
-                self._desk.health.pop(address, None)
+                if address not in wanted:
+                    known.driver.forget()
                 if known.visit is not None:
                     known.visit.cancel()
+        self._desk.forget_all_but(wanted)
         for address, device in wanted.items():
             if address not in self._devices:
                 self._add(device)
-        self._radio.expect(list(self._devices))
+        for station in self._stations:
+            station.radio.expect(list(self._devices))
 
     def _add(self, device: Configured) -> None:
+        self._finder.forget(device.address)
         driver = kinds().get(device.kind)
         if driver is None:
             self._desk.trouble(device.address, f"this gateway does not know devices of the kind {device.kind}")
@@ -125,79 +126,75 @@ class Collector:
         except ValueError as error:
             self._desk.trouble(device.address, f"the configuration of this device cannot be read: {error}")
 
+    def look_for(self, seconds: float) -> None:
+        """Look for devices that are not of this home for so long from now on; 0 ends it."""
+        self._look_until = time.monotonic() + seconds
+        if seconds <= 0:
+            self._finder.clear()
+        for station in self._stations:
+            station.look(self.looking)
+
+    @property
+    def looking(self) -> bool:
+        """Whether somebody is about to give this home a new device."""
+        return time.monotonic() < self._look_until
+
+    def found(self) -> list[Found]:
+        """Who is there that is not of this home, the loudest first; empty while nobody looks."""
+        if not self.looking:
+            self.look_for(0)
+        return self._finder.found()
+
+    @property
+    def scanning(self) -> Mode:
+        """How it listens: "off" while no adapter does."""
+        modes = {station.scanning for station in self._stations}
+        return "active" if "active" in modes else "passive" if "passive" in modes else "off"
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong with the adapters, a sentence each."""
+        return [station.trouble for station in self._stations if station.trouble is not None]
+
     async def run(self) -> None:
-        """Collect until cancelled. An adapter that is away is waited for."""
-        failures = 0
+        """Collect until cancelled. :class:`AdapterHung` when no adapter answers any more."""
+        work = [asyncio.ensure_future(self._listen(station)) for station in self._stations]
         try:
-            while True:
-                try:
-                    await self._open()
-                    async with self._listening():
-                        failures = 0
-                        await self._stay_awake()
-                except _TROUBLES as error:
-                    failures += 1
-                    log.warning("the Bluetooth adapter fails: %s", _words(error))
-                    await asyncio.sleep(self._backoff(failures))
+            await asyncio.gather(*work)
         finally:
+            for one in work:
+                one.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
             await self._end_visits()
 
-    async def _open(self) -> None:
-        if self._radio.lost.is_set():
-            await self._reset()
+    async def _listen(self, station: Station) -> None:
+        while True:
+            try:
+                await station.run()
+            except AdapterHung:
+                if self.scanning == "off":
+                    raise
+                log.exception("one adapter hangs; the home is heard by another")
 
-    async def _reset(self) -> None:
-        await self._end_visits()
-        async with asyncio.timeout(self._patience.reset):
-            await self._radio.reset()
-        log.info("the Bluetooth adapter is ready")
+    def _linked(self, station: Station) -> bool:
+        return any(d.visit is not None and d.through is station for d in self._devices.values())
 
-    @contextlib.asynccontextmanager
-    async def _listening(self) -> AsyncIterator[None]:
-        scanner = BleakScanner(self._heard, **self._radio.scanner_options)
-        async with asyncio.timeout(self._patience.scanner):
-            await scanner.start()
-        self._ear.heard_at = time.monotonic()
-        try:
-            yield
-        finally:
-            with contextlib.suppress(*_TROUBLES):
-                async with asyncio.timeout(self._patience.scanner):
-                    await scanner.stop()
-
-    async def _stay_awake(self) -> None:
-        """Return when the scanner should be started anew: after a silence, or with the adapter lost."""
-        while not self._radio.lost.is_set():
-            left = self._ear.heard_at + self._silence_limit() - time.monotonic()
-            if left <= 0:
-                await self._end_silence()
-                return
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._radio.lost.wait()
-        raise BleakError("the adapter is gone")
-
-    def _silence_limit(self) -> float:
-        return min(self._patience.silence * 2.0 ** max(self._ear.silences - 1, 0), self._patience.silence_most)
-
-    async def _end_silence(self) -> None:
-        """A quiet home and a deaf scanner sound alike: begin gently, and cost nobody a link that lives."""
-        self._ear.silences += 1
-        log.warning("nothing was heard for %.0f s", time.monotonic() - self._ear.heard_at)
-        linked = any(d.visit is not None for d in self._devices.values())
-        if self._ear.silences % (6 if linked else 2) == 0:
-            await self._reset()
-
-    def _heard(self, device: BLEDevice, advertisement: AdvertisementData) -> None:
-        self._ear.heard_at = time.monotonic()
-        self._ear.silences = 0
-        known = self._devices.get(device.address.upper())
+    def _heard(self, station: Station, device: BLEDevice, advertisement: AdvertisementData) -> None:
+        address = device.address.upper()
+        known = self._devices.get(address)
         if known is None:
+            if self.looking and address not in self._desk.health:
+                self._finder.hear(address, advertisement.local_name or device.name, advertisement, self._desk.now())
             return
-        health = self._desk.of(known.driver.address)
-        health.rssi_dbm = advertisement.rssi
+        health = self._desk.of(address)
+        if advertisement.rssi > _NOT_HEARD_DBM:
+            health.rssi_dbm = advertisement.rssi
         health.last_seen_at = self._desk.now()
-        known.heard, known.heard_at = device, time.monotonic()
+        now = time.monotonic()
+        if now - known.heard_at > self._patience.away:
+            known.idle, known.rests_until = 0, 0.0  # it has come back, so it has something
+        known.heard_at = now
+        known.heard[station] = _Hearing(device, now, advertisement.rssi)
         if isinstance(known.driver, Heard):
             self._broadcast(known.driver, advertisement)
         elif isinstance(known.driver, Visited) and known.visit is None and known.driver.calls(advertisement):
@@ -210,7 +207,7 @@ class Collector:
             log.error("%s: %s", driver.address, error)  # noqa: TRY400  the driver has said what was lost
 
     def _answer(self, device: _Device, driver: Visited) -> None:
-        if time.monotonic() < device.not_before:
+        if time.monotonic() < max(device.not_before, device.rests_until):
             return
         device.visit = asyncio.get_running_loop().create_task(
             self._visit(device, driver), name=f"visit {driver.address}"
@@ -222,7 +219,7 @@ class Collector:
         except OutboxFull as error:
             self._desk.trouble(driver.address, str(error))
             device.not_before = time.monotonic() + self._patience.full
-        except _TROUBLES as error:
+        except TROUBLES as error:
             await self._failed(device, driver, error)
         except Exception as error:
             # What nobody foresaw in one device's visit must not end the collecting of the others.
@@ -230,67 +227,100 @@ class Collector:
             await self._failed(device, driver, error)
         else:
             device.failures = device.keys_missing = 0
-            device.not_before = time.monotonic() + self._patience.between
+            self._let_rest(device)
         finally:
-            device.visit = None
+            device.visit = device.through = None
+
+    def _let_rest(self, device: _Device) -> None:
+        """Spare the battery of a device that always calls and had nothing new at the last visits."""
+        now, patience = time.monotonic(), self._patience
+        device.not_before = now + patience.between
+        idle = min(patience.between * 2.0 ** min(device.idle, 32), patience.idle_most) if device.idle else 0.0
+        device.rests_until = now + max(idle, _visit_every_s(device.driver.device))
 
     async def _collect(self, device: _Device, driver: Visited) -> None:
         self._desk.check_room()
+        health = self._desk.of(driver.address)
+        before = health.last_reading_at
+        station = device.through = await self._choose(device)
         link = Link(driver.address)
         try:
-            if not await self._connect(device, link):
+            if station is None or not await station.connect(link, lambda: self._calling(device, station)):
                 return
             self._desk.well(driver.address)
+            self._remember(driver.address, station)
             await driver.collect(link)
-            self._desk.of(driver.address).last_seen_at = self._desk.now()
+            health.last_seen_at = self._desk.now()
+            # Who hung up first tells a device that had nothing more to say from a link that was lost.
+            idle = health.last_reading_at == before and not link.ended.is_set()
+            device.idle = device.idle + 1 if idle else 0
         finally:
             await link.end()
 
-    async def _connect(self, device: _Device, link: Link) -> bool:
-        """Connect, one device at a time; False when the device went back to sleep while others had their turn."""
-        async with self._connecting:
-            if device.heard is None or time.monotonic() - device.heard_at > self._patience.fresh:
-                return False
-            async with asyncio.timeout(self._patience.connect):
-                client = await establish_connection(
-                    BleakClient,
-                    device.heard,
-                    link.address,
-                    disconnected_callback=link.on_disconnected,
-                    max_attempts=1,  # whoever went away must not keep the others waiting: it will advertise again
-                    use_services_cache=False,
-                    **self._radio.client_options,
-                )
-            link.take(client)
-        return True
+    def _calling(self, device: _Device, station: Station) -> BLEDevice | None:
+        """The device to connect to, or None when it went back to sleep."""
+        hearing = device.heard.get(station)
+        fresh = hearing is not None and time.monotonic() - hearing.at <= self._patience.fresh
+        return hearing.device if hearing is not None and fresh else None
+
+    async def _choose(self, device: _Device) -> Station | None:
+        """The adapter to visit a device through: the one that it is paired with if that hears it, else the loudest."""
+        if len(self._stations) > 1:
+            await asyncio.sleep(self._patience.compare)
+        able = [s for s in self._stations if self._calling(device, s) is not None and not s.radio.lost.is_set()]
+        last = self._desk.recall(_memory(device.driver.address))
+        return max(able, key=lambda s: (s.radio.name == last, device.heard[s].rssi_dbm), default=None)
+
+    def _remember(self, address: str, station: Station) -> None:
+        """A bond belongs to one adapter: with another one the device would have to be paired anew."""
+        if len(self._stations) > 1 and self._desk.recall(_memory(address)) != station.radio.name:
+            self._desk.remember(_memory(address), station.radio.name)
 
     async def _failed(self, device: _Device, driver: Visited, error: Exception) -> None:
-        if self._radio.lost.is_set():
+        station = device.through
+        if station is None or station.radio.lost.is_set():
             return  # not the device's fault
-        device.failures += 1
-        pause = self._backoff(device.failures)
-        device.not_before = time.monotonic() + pause
-        self._desk.trouble(driver.address, f"could not be collected: {_words(error)}")
-        if not any(said in str(error) for said in _KEY_MISSING):
+        if isinstance(error, Stuck):
+            station.give_up(f"a visit to {driver.address} hangs")
             return
+        device.failures += 1
+        device.not_before = time.monotonic() + self._patience.after(device.failures)
+        self._desk.trouble(driver.address, f"could not be collected: {in_words(error)}")
+        if (self._desk.of(driver.address).rssi_dbm or 0) <= _WEAK_DBM:
+            self._desk.trouble(driver.address, "is heard too weakly to be collected: bring it nearer to the gateway")
+        if any(said in str(error) for said in _KEY_MISSING):
+            await self._key_missing(device, driver, station)
+
+    async def _key_missing(self, device: _Device, driver: Visited, station: Station) -> None:
         device.keys_missing += 1
         if device.keys_missing >= self._patience.key_missing:
             device.keys_missing = 0
             self._desk.trouble(driver.address, "its pairing is lost: pair it again, as its manual says")
-            with contextlib.suppress(*_TROUBLES):
-                async with asyncio.timeout(self._patience.scanner):
-                    await self._radio.forget(driver.address)
+            await station.forget(driver.address)
 
-    def _backoff(self, failures: int) -> float:
-        pause = min(self._patience.backoff * 2.0 ** (failures - 1), self._patience.backoff_most)
-        return pause * random.uniform(0.8, 1.2)
-
-    async def _end_visits(self) -> None:
-        visits = [d.visit for d in self._devices.values() if d.visit is not None]
+    async def _end_visits(self, station: Station | None = None) -> None:
+        """End the visits through this station, or all."""
+        visits = self._visits(station)
         for visit in visits:
             visit.cancel()
         await asyncio.gather(*visits, return_exceptions=True)
 
+    def begin_anew(self) -> None:
+        """End every visit; whoever has more to say calls again. For when the clock has moved under their feet."""
+        for visit in self._visits(None):
+            visit.cancel()
 
-def _words(error: Exception) -> str:
-    return str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
+    def _visits(self, station: Station | None) -> list[asyncio.Task[None]]:
+        return [
+            d.visit for d in self._devices.values() if d.visit is not None and (station is None or d.through is station)
+        ]
+
+
+def _visit_every_s(device: Configured) -> float:
+    """How seldom this type of device is visited, where its habits say so, in seconds."""
+    wanted = device.habits.get("visit_every_s", 0.0)
+    return float(wanted) if isinstance(wanted, int | float) else 0.0
+
+
+def _memory(address: str) -> str:
+    return f"adapter of {address}"

@@ -6,12 +6,13 @@ The one place through which drivers touch the outbox. Everything kept is on disk
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from devices.outbox import Outbox
-from devices.readings import Quality, Reading
+from devices.readings import METRICS, Kind, Quality, Reading
+from devices.timekeeper import Timekeeper
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,7 @@ class Health:
 
     rssi_dbm: int | None = None
     last_seen_at: datetime | None = None
+    last_reading_at: datetime | None = None
     battery_pct: float | None = None
     clock_error_s: float | None = None
     manufacturer: str | None = None
@@ -34,7 +36,8 @@ class Health:
 class Desk:
     """The gateway's desk. ``zone`` is the home's time zone (None: the machine's own) and may change at any time.
 
-    ``nudge`` is called after readings were kept that may go to the service.
+    ``nudge`` is called after readings were kept that may go to the service. ``timekeeper`` is for a machine that may not
+    know the time (None: it does); without one ``now`` is.
     """
 
     def __init__(
@@ -44,8 +47,11 @@ class Desk:
         zone: tzinfo | None = None,
         nudge: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        timekeeper: Timekeeper | None = None,
     ) -> None:
-        self.now = now
+        self.now = timekeeper.now if timekeeper else now
+        self._timekeeper = timekeeper
+        self._undated: set[tuple[str, str, datetime]] = set()
         self.health: dict[str, Health] = {}
         self._outbox = outbox
         self.zone = zone
@@ -60,15 +66,42 @@ class Desk:
 
         For ``held_s`` seconds, or until :meth:`release`, the service is not told of them.
         """
-        new = self._outbox.put(readings, held_s=held_s, facts=facts)
-        if new:
-            log.info("kept %d of %d values from %s", new, len(readings), readings[0].device)
-        if new and not held_s:
+        new = self._put(readings, held_s, facts)
+        if not new:
+            return
+        log.info("kept %d of %d values from %s", new, len(readings), readings[0].device)
+        for reading in readings:
+            if METRICS[reading.metric].kind is not Kind.DEVICE:
+                self.of(reading.device).last_reading_at = self.now()
+        if not held_s or not self.knows_time:
             self._nudge()
 
+    def _put(self, readings: Sequence[Reading], held_s: float, facts: Mapping[str, str] | None) -> int:
+        if self._timekeeper is None or self._timekeeper.known:
+            return self._outbox.put(readings, held_s=held_s, facts=facts)
+        new = self._timekeeper.keep(readings)
+        if facts:
+            self._outbox.put([], facts=facts)
+        if held_s:
+            self._undated.update(r.key for r in readings)
+        return new
+
+    @property
+    def knows_time(self) -> bool:
+        """Whether :meth:`now` is the time. Until then no device's clock is to be set by it, nor judged."""
+        return self._timekeeper is None or self._timekeeper.known
+
+    def shift(self, error: timedelta) -> None:
+        """The clock was wrong by so much: correct what was noted of the devices by it."""
+        for health in self.health.values():
+            health.last_seen_at = health.last_seen_at and health.last_seen_at + error
+            health.last_reading_at = health.last_reading_at and health.last_reading_at + error
+
     def release(self, readings: Sequence[Reading]) -> None:
-        """Let held readings go, with the quality they have by now."""
-        self._outbox.release(readings)
+        """Let held readings go, with the quality they have by now; those that had no time are judged when they get one."""
+        undated = {r.key for r in readings} & self._undated
+        self._undated -= undated
+        self._outbox.release([r for r in readings if r.key not in undated])
         self._nudge()
 
     def refuse(self, device: str, characteristic: str, raw: bytes, reason: str) -> None:
@@ -87,6 +120,10 @@ class Desk:
     def of(self, address: str) -> Health:
         """How this device is; change it in place."""
         return self.health.setdefault(address, Health())
+
+    def forget_all_but(self, addresses: Collection[str]) -> None:
+        """These are the home's devices now: nothing is said of others any more."""
+        self.health = {address: health for address, health in self.health.items() if address in addresses}
 
     def trouble(self, address: str, sentence: str) -> None:
         """Say what is wrong with a device; :meth:`well` takes it back."""

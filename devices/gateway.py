@@ -12,28 +12,36 @@ import fcntl
 import logging
 import signal
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from bleak.exc import BleakError
 
-from devices import systemd
+from devices import machine, systemd
 from devices.collector import Collector, Configured
 from devices.desk import Desk
-from devices.heartbeat import Heartbeat
+from devices.heartbeat import Heartbeat, Report
 from devices.outbox import Outbox, OutboxFull
-from devices.radio import Radio, machine
+from devices.radio import TROUBLES, AdapterHung, Radio, adapter
 from devices.service import Configuration, NotAdmitted, Paired, Service, ServiceError
+from devices.timekeeper import DIFFERS, Timekeeper
 from devices.uplink import Uplink
+from devices.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 _OUTBOX: Final = "outbox.db"
+_UNDATED: Final = "undated.db"
 _LOCK: Final = "gateway.lock"
 _AGAIN_S: Final = (1.0, 60.0)
+_CLOCK_EVERY_S: Final = 5.0
+_RECENTLY: Final = timedelta(minutes=10)
+_TOLD: Final = ("disk_free_mb", "temperature_c", "memory_mb", "uptime_s")
 _NEAR: Final = ("localhost", "127.0.0.1", "::1")
 
 
@@ -45,12 +53,14 @@ class GatewayError(Exception):
 class GatewaySettings:
     """Where the gateway works. ``server`` None: the one it was paired with. ``data`` is its folder.
 
-    ``radio`` is ``unix:PATH`` of a virtual radio; None is this machine's Bluetooth adapter.
+    ``adapters`` are this machine's Bluetooth adapters to listen with; ``radio`` is ``unix:PATH`` of a virtual one in
+    place of them.
     """
 
     data: Path
     server: str | None = None
     radio: str | None = None
+    adapters: Sequence[str] = ("hci0",)
 
 
 def run(settings: GatewaySettings) -> None:
@@ -77,45 +87,142 @@ def pair(server: str, code: str, data: Path) -> str:
 
 
 async def live(settings: GatewaySettings) -> None:
-    """Work until cancelled. ``GatewayError`` when it cannot begin."""
-    with _alone(settings.data), _open_outbox(settings.data) as outbox:
+    """Work until cancelled. ``GatewayError`` when it cannot begin, or when only a new process may help."""
+    with (
+        _alone(settings.data),
+        _open_outbox(settings.data) as outbox,
+        _open_outbox(settings.data, _UNDATED) as undated,
+    ):
         server, key = _pairing(outbox, settings)
         _warn_if_open(server)
         try:
             service = Service(server, key)
         except ValueError as error:
             raise GatewayError(str(error)) from error
-        radio = _radio(settings.radio)
+        radios = _radios(settings)
         async with service:
             try:
-                await _work(outbox, service, radio)
+                await _Gateway(settings, outbox, undated, service, radios).work()
+            except AdapterHung as error:
+                raise GatewayError(f"{error}; the gateway ends, to be started anew") from error
             finally:
-                await _close(radio)
+                for radio in radios:
+                    await _close(radio)
 
 
-async def _work(outbox: Outbox, service: Service, radio: Radio) -> None:
-    uplink = Uplink(outbox, service)
-    desk = Desk(outbox, nudge=uplink.nudge)
-    collector = Collector(desk, radio)
+class _Gateway:
+    """Its parts, and how they are wired."""
 
-    def configure(configuration: Configuration) -> None:
-        collector.set_devices(Configured(d.address.upper(), d.kind, d.bindkey) for d in configuration.devices)
+    def __init__(
+        self, settings: GatewaySettings, outbox: Outbox, undated: Outbox, service: Service, radios: Sequence[Radio]
+    ) -> None:
+        self._data = settings.data
+        self._outbox = outbox
+        self._service = service
+        self._watchdog = Watchdog()
+        self._timekeeper = Timekeeper(outbox, undated)
+        self._uplink = Uplink(
+            outbox,
+            service,
+            now=self._timekeeper.now,
+            dated=self._timekeeper.dated,
+            life=self._watchdog.part("handing over to the service"),
+        )
+        self._desk = Desk(outbox, nudge=self._uplink.nudge, timekeeper=self._timekeeper)
+        self._collector = Collector(self._desk, *radios, watchdog=self._watchdog)
+        self._timekeeper.shifted = self._shifted
+        self._heartbeat = Heartbeat(
+            outbox,
+            service,
+            self._desk,
+            self._configure,
+            report=self._report,
+            told=self._timekeeper.told,
+            look_for=self._collector.look_for,
+            admitted=self._uplink.hurry,
+            life=self._watchdog.part("asking the service"),
+        )
 
-    heartbeat = Heartbeat(outbox, service, desk, configure, uplink.hurry)
-    heartbeat.recall()
-    log.info("collecting for %s; %d readings wait from before", service.server, outbox.depth())
-    systemd.notify("READY=1")
+    async def work(self) -> None:
+        """Work until cancelled. :class:`AdapterHung` when only a new process may help."""
+        self._heartbeat.recall()
+        log.info("collecting for %s; %d readings wait from before", self._service.server, self._waiting())
+        systemd.notify("READY=1")
+        parts = (self._collector.run, self._uplink.run, self._heartbeat.run, self._keep_time)
+        try:
+            await _together(*(_supervise(part) for part in parts), systemd.report(self._watchdog.hung, self._status))
+        finally:
+            systemd.notify("STOPPING=1")
+
+    def _configure(self, configuration: Configuration) -> None:
+        self._collector.set_devices(
+            Configured(d.address.upper(), d.kind, d.bindkey, d.habits) for d in configuration.devices
+        )
+
+    def _shifted(self, error: timedelta) -> None:
+        self._desk.shift(error)
+        if abs(error) > DIFFERS:
+            self._collector.begin_anew()
+        self._uplink.nudge()
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._timekeeper.look()
+            await asyncio.sleep(_CLOCK_EVERY_S)
+
+    def _waiting(self) -> int:
+        return self._outbox.depth() + self._timekeeper.waiting()
+
+    def _report(self) -> Report:
+        seen = machine.look(self._data)
+        told = {name: value for name, value in asdict(seen).items() if name in _TOLD}
+        clock = self._timekeeper.trouble
+        return Report(
+            outbox_waiting=self._waiting(),
+            machine={
+                **told,
+                "clock_synchronised": machine.synchronised(),
+                "scanning": self._collector.scanning,
+                "uplink": "main",
+                "recordings_waiting": self._outbox.recordings(),
+            },
+            troubles=[*machine.troubles(seen), *self._collector.troubles, *([clock] if clock else [])],
+            found=self._collector.found() if self._collector.looking else None,
+        )
+
+    def _status(self) -> str:
+        """How the gateway is, for whoever asks ``systemctl status``."""
+        devices = self._desk.health.values()
+        recent = self._desk.now() - _RECENTLY
+        heard = sum(1 for health in devices if health.last_seen_at is not None and health.last_seen_at > recent)
+        answered_at = self._heartbeat.answered_at
+        answered = "not yet" if answered_at is None else f"{time.monotonic() - answered_at:.0f} s ago"
+        words = [
+            f"{len(devices)} devices, {heard} heard within {_RECENTLY.seconds // 60} minutes",
+            f"{self._waiting()} readings wait",
+            f"the service answered {answered}",
+            f"scanning: {self._collector.scanning}",
+        ]
+        clock = self._timekeeper.trouble
+        return "; ".join([*words, *self._collector.troubles, *([clock] if clock else [])])
+
+
+async def _together(*works: Coroutine[Any, Any, None]) -> None:
+    """Do all at once; when one ends with an error the others are ended, and it is raised as it is."""
+    tasks = [asyncio.ensure_future(work) for work in works]
     try:
-        async with asyncio.TaskGroup() as group:
-            for work in (collector.run, uplink.run, heartbeat.run):
-                group.create_task(_supervise(work))
-            group.create_task(systemd.keep_watchdog_quiet())
+        await asyncio.gather(*tasks)
     finally:
-        systemd.notify("STOPPING=1")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _supervise(work: Callable[[], Awaitable[None]]) -> None:
-    """Run one of the gateway's parts for ever: what it did not expect is logged, and it begins anew."""
+    """Run one of the gateway's parts for ever: what it did not expect is logged, and it begins anew.
+
+    :class:`AdapterHung` is not for this process to mend.
+    """
     shortest, longest = _AGAIN_S
     pause = shortest
     loop = asyncio.get_running_loop()
@@ -123,6 +230,8 @@ async def _supervise(work: Callable[[], Awaitable[None]]) -> None:
         began = loop.time()
         try:
             await work()
+        except AdapterHung:
+            raise
         except Exception:
             log.exception("a part of the gateway failed and begins anew in %.0f s", pause)
         if loop.time() - began > longest:
@@ -145,21 +254,21 @@ async def _close(radio: Radio) -> None:
     try:
         async with asyncio.timeout(5):
             await radio.close()
-    except (BleakError, OSError, EOFError, TimeoutError) as error:
+    except TROUBLES as error:
         log.warning("the Bluetooth adapter did not close: %s", error or type(error).__name__)
 
 
-def _radio(spec: str | None) -> Radio:
-    if spec is None:
+def _radios(settings: GatewaySettings) -> list[Radio]:
+    if settings.radio is None:
         try:
-            return machine()
+            return [adapter(name) for name in dict.fromkeys(settings.adapters)]
         except BleakError as error:
             raise GatewayError(str(error)) from error
     try:
         from devices.virtual.backend import VirtualRadio
     except ImportError as error:
         raise GatewayError(f"a virtual radio needs hearthwatch[virtual] ({error})") from error
-    return VirtualRadio(spec)
+    return [VirtualRadio(settings.radio)]
 
 
 def _pairing(outbox: Outbox, settings: GatewaySettings) -> tuple[str, str]:
@@ -201,9 +310,9 @@ def _keep(outbox: Outbox, server: str, paired: Paired) -> None:
 
 
 @contextlib.contextmanager
-def _open_outbox(data: Path) -> Iterator[Outbox]:
+def _open_outbox(data: Path, name: str = _OUTBOX) -> Iterator[Outbox]:
     """The outbox in ``data``, readable by its owner alone: it holds the key and people's readings."""
-    path = data / _OUTBOX
+    path = data / name
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)

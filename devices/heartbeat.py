@@ -9,30 +9,47 @@ import asyncio
 import importlib.metadata
 import logging
 import sqlite3
-from collections.abc import Callable
-from datetime import datetime
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
 from devices.desk import Desk, Health
+from devices.drivers import kinds
+from devices.finder import Found
 from devices.outbox import Outbox, OutboxFull
 from devices.service import Configuration, Service, ServiceError, iso
+from devices.watchdog import Life
 
 log = logging.getLogger(__name__)
 
-EVERY_S: Final = 30.0
-UNCONFIGURED_S: Final = 3.0
-"""While it does not know what to collect, a gateway asks this often."""
-_CLOCK_S: Final = 60.0
+EAGER_S: Final = 3.0
+"""While it does not know what to collect, and while somebody looks for a new device, a gateway asks this often."""
+_LIFE_S: Final = 120.0  # longer than any request may take
 _MEMORY: Final = "config"
+_MOST_LOOKING: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What there is to say beside the devices. ``machine`` as the wire has it, ``troubles`` a sentence each."""
+
+    outbox_waiting: int = 0
+    machine: Mapping[str, object] = field(default_factory=dict)
+    troubles: Sequence[str] = ()
+    found: Sequence[Found] | None = None
 
 
 class Heartbeat:
     """Beats, and hands each new configuration to ``configure`` and the home's time zone to the desk.
 
-    ``admitted`` is called when the service answers again after it did not.
+    ``report`` says how the gateway is. ``told`` is given the service's clock and how long the answer took (seconds),
+    ``look_for`` for how many seconds to look for new devices. ``admitted`` is called when the service answers again after
+    it did not.
     """
 
     def __init__(
@@ -41,16 +58,26 @@ class Heartbeat:
         service: Service,
         desk: Desk,
         configure: Callable[[Configuration], None],
+        *,
+        report: Callable[[], Report] = Report,
+        told: Callable[[datetime, float], None] = lambda _now, _took_s: None,
+        look_for: Callable[[float], None] = lambda _seconds: None,
         admitted: Callable[[], None] = lambda: None,
+        life: Life | None = None,
     ) -> None:
         self.trouble: str | None = None
+        self.answered_at: float | None = None
         self.configuration: Configuration | None = None
         self._outbox = outbox
         self._service = service
         self._desk = desk
         self._configure = configure
+        self._report = report
+        self._told = told
+        self._look_for = look_for
         self._admitted = admitted
-        self._clock_wrong = False
+        self._life = life or Life("heartbeat")
+        self._look_until = 0.0
 
     def recall(self) -> None:
         """Take up the last configuration again, if there was one."""
@@ -65,12 +92,23 @@ class Heartbeat:
     async def run(self) -> None:
         """Beat for ever."""
         while True:
+            self._life.promise(_LIFE_S)
             await self.beat()
-            await asyncio.sleep(UNCONFIGURED_S if self.configuration is None else EVERY_S)
+            pause_s = self.pause_s
+            self._life.promise(pause_s + _LIFE_S)
+            await asyncio.sleep(pause_s)
+
+    @property
+    def pause_s(self) -> float:
+        """How long to wait before the next beat."""
+        if self.configuration is None or time.monotonic() < self._look_until:
+            return EAGER_S
+        return max(self.configuration.beat_s, EAGER_S)
 
     async def beat(self) -> None:
         """Beat once. A service that does not answer is told of in the log and as ``trouble``."""
         self._service.key = self._outbox.recall("key")  # pairing anew needs no restart
+        began = time.monotonic()
         try:
             configuration = await self._service.heartbeat(self._say())
         except ServiceError as error:
@@ -80,33 +118,45 @@ class Heartbeat:
             log.info("the service answers again")
             self.trouble = None
             self._admitted()
-        self._check_clock(configuration.now)
+        self.answered_at = time.monotonic()
+        if configuration.now is not None:
+            self._told(configuration.now, self.answered_at - began)
         self._learn(configuration)
+        self._look(configuration)
 
     def _say(self) -> dict[str, Any]:
-        return {
+        report = self._report()
+        knows_time = self._desk.knows_time
+        said = {
             "version": _version(),
             "clock": iso(self._desk.now()),
-            "outbox_waiting": self._outbox.depth(),
+            "outbox_waiting": report.outbox_waiting,
             "quarantined": self._outbox.quarantined(),
-            "devices": [_device(address, health) for address, health in self._desk.health.items()],
+            "kinds": _kinds(),
+            "machine": report.machine,
+            "troubles": report.troubles,
+            "devices": [_device(address, health, knows_time) for address, health in self._desk.health.items()],
         }
+        if report.found is not None:
+            said["found"] = [_found(f, knows_time) for f in report.found]
+        return said
 
     def _note_trouble(self, sentence: str) -> None:
         if sentence != self.trouble:
             log.warning("%s; collecting goes on", sentence)
         self.trouble = sentence
 
-    def _check_clock(self, now: datetime | None) -> None:
-        error_s = (self._desk.now() - now).total_seconds() if now else 0.0
-        wrong = abs(error_s) > _CLOCK_S
-        if wrong and not self._clock_wrong:
-            log.warning("this machine's clock is wrong by %.0f seconds: does it reach a time server?", error_s)
-        self._clock_wrong = wrong
+    def _look(self, configuration: Configuration) -> None:
+        """Look for new devices as long as the service asks for it; by its own clock, for this one may be wrong."""
+        now, until = configuration.now, configuration.look_until
+        left = timedelta() if now is None or until is None else min(until - now, _MOST_LOOKING)
+        seconds = max(left.total_seconds(), 0.0)
+        self._look_until = time.monotonic() + seconds
+        self._look_for(seconds)
 
     def _learn(self, configuration: Configuration) -> None:
         known = self.configuration
-        configuration = msgspec.structs.replace(configuration, now=None)
+        configuration = msgspec.structs.replace(configuration, now=None, look_until=None)
         if configuration == known:
             return
         self._apply(configuration)
@@ -130,11 +180,13 @@ class Heartbeat:
         self._configure(configuration)
 
 
-def _device(address: str, health: Health) -> dict[str, Any]:
+def _device(address: str, health: Health, knows_time: bool) -> dict[str, Any]:
     return {
         "address": address,
         "rssi_dbm": health.rssi_dbm,
-        "last_seen_at": iso(health.last_seen_at) if health.last_seen_at else None,
+        "last_seen_at": _moment(health.last_seen_at, knows_time),
+        "last_reading_at": _moment(health.last_reading_at, knows_time),
+        "battery_pct": health.battery_pct,
         "clock_error_s": health.clock_error_s,
         "manufacturer": health.manufacturer,
         "model": health.model,
@@ -142,6 +194,36 @@ def _device(address: str, health: Health) -> dict[str, Any]:
         "firmware": health.firmware,
         "trouble": health.trouble,
     }
+
+
+def _found(found: Found, knows_time: bool) -> dict[str, Any]:
+    return {
+        "address": found.address,
+        "name": found.name,
+        "rssi_dbm": found.rssi_dbm,
+        "kinds": found.kinds,
+        "services": found.services,
+        "connectable": found.connectable,
+        "last_seen_at": _moment(found.last_seen_at, knows_time),
+    }
+
+
+def _moment(moment: datetime | None, knows_time: bool) -> str | None:
+    """A provisional time is nobody else's business."""
+    return iso(moment) if moment is not None and knows_time else None
+
+
+def _kinds() -> list[dict[str, object]]:
+    """The kinds of device that this version of the gateway can collect from."""
+    return [
+        {
+            "kind": kind,
+            "title_en": driver.title.en,
+            "title_zh": driver.title.zh_hans,
+            "needs_key": driver.needs_key,
+        }
+        for kind, driver in sorted(kinds().items())
+    ]
 
 
 def _version() -> str:

@@ -10,12 +10,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeVar
 
 from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakError, BleakGATTProtocolError
+
+from devices.limits import Stuck, within
+from devices.radio import TROUBLES
 
 log = logging.getLogger(__name__)
 
@@ -80,16 +83,22 @@ class Link:
     async def pair(self) -> None:
         """Pair with the device; a device already paired stays so."""
         log.info("pairing with %s", self.address)
-        async with asyncio.timeout(PAIRING_S):
-            await self.client.pair()
+        await within(PAIRING_S, self.client.pair())
 
     async def end(self) -> None:
-        """Disconnect. Subscriptions are left as they are: writing them off has cost devices their bond."""
-        if self._client is not None:
-            with contextlib.suppress(BleakError, TimeoutError, OSError, EOFError):
-                async with asyncio.timeout(OPERATION_S):
-                    await self._client.disconnect()
-        self.ended.set()
+        """Disconnect. Subscriptions are left as they are: writing them off has cost devices their bond.
+
+        ``Stuck`` when not even that returns; any other trouble only means that the link has ended before.
+        """
+        try:
+            if self._client is not None:
+                await within(OPERATION_S, self._client.disconnect())
+        except Stuck:
+            raise
+        except TROUBLES as error:
+            log.debug("%s: %s", self.address, error)
+        finally:
+            self.ended.set()
 
     async def quiet_for(self, seconds: float, *, at_most: float | None = None) -> None:
         """Wait until the link ends, until nothing has come over it for so long, or ``at_most`` so long in all."""
@@ -110,17 +119,15 @@ class Link:
             raise BleakError(f"{self.address} disconnected")
         return self._client
 
-    async def _encrypted(self, operation: Callable[[], Awaitable[_T]], seconds: float) -> _T:
+    async def _encrypted(self, operation: Callable[[], Coroutine[Any, Any, _T]], seconds: float) -> _T:
         """Do something within its time; when the device asks for encryption, pair and do it again."""
         try:
-            async with asyncio.timeout(seconds):
-                return await operation()
+            return await within(seconds, operation())
         except BleakGATTProtocolError as error:
             if error.code not in _INSUFFICIENT:
                 raise
         await self.pair()
-        async with asyncio.timeout(seconds):
-            return await operation()
+        return await within(seconds, operation())
 
     def _characteristic(self, uuid: str, *properties: str) -> BleakGATTCharacteristic | None:
         found = self.client.services.get_characteristic(uuid)

@@ -9,19 +9,30 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Collection, Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from bleak.exc import BleakError
 
+TROUBLES: Final = (BleakError, OSError, EOFError, TimeoutError)
+"""What an adapter, or a device over it, is expected to fail with."""
+
+
+class AdapterHung(Exception):
+    """The adapter, or the daemon that owns it, has not answered for long, whatever was tried: begin the process anew."""
+
 
 class Radio(Protocol):
-    """An adapter, as the collector needs it.
+    """An adapter, as the collector needs it. ``name`` tells several apart.
 
-    ``scanner_options`` and ``client_options`` are keyword arguments for ``BleakScanner`` and ``BleakClient``.
-    ``lost`` is set while there is no adapter to work with: before the first :meth:`reset` and after it vanished.
+    ``scanner_options`` and ``client_options`` are keyword arguments for ``BleakScanner`` and ``BleakClient``;
+    ``passive_options`` make the scanner listen without asking (None: this adapter cannot; known after :meth:`reset`).
+    ``lost`` is set while there is no adapter to work with: before the first :meth:`reset`, after it vanished, and when
+    it was given up because something in it hangs.
     """
 
+    name: str
     scanner_options: Mapping[str, Any]
+    passive_options: Mapping[str, Any] | None
     client_options: Mapping[str, Any]
     lost: asyncio.Event
 
@@ -38,10 +49,10 @@ class Radio(Protocol):
         """Let go of the adapter."""
 
 
-def machine(adapter: str = "hci0") -> Radio:
-    """This machine's own adapter, not yet open: :meth:`Radio.reset` opens it, which the collector does."""
+def adapter(name: str = "hci0") -> Radio:
+    """An adapter of this machine, not yet open: :meth:`Radio.reset` opens it, which the collector does."""
     if sys.platform != "linux":
         raise BleakError("a gateway needs Linux with BlueZ")
     from devices.bluez import BlueZRadio  # dbus-fast is only there on Linux
 
-    return BlueZRadio(adapter)
+    return BlueZRadio(name)

@@ -3,36 +3,59 @@
 A reading leaves the outbox only when the service has said what became of it. Nothing the service says loses one:
 while it is away or does not admit this gateway, readings wait; what it cannot read is found by halving the batch
 and put aside with its reason, so that it does not hold up the others.
+
+Two queues. Emergencies go at once, by themselves, whatever the other queue is doing or waiting for, and are tried again
+every few seconds by every way there is. Everything else goes strictly in the order collected, because the service takes a
+reading that is older than the newest it has judged as a late one, which raises nothing; but at a bounded rate, and after
+an outage not at the moment at which every other gateway comes back too. Six weeks of a home with everything
+(200,000 readings) are handed over in a quarter of an hour: nothing new waits longer behind them.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from devices.emergencies import Emergencies, Listener
 from devices.outbox import Outbox, OutboxFull
+from devices.readings import Reading
 from devices.service import NotAdmitted, Service, ServiceAway, ServiceError, UnknownDevices, Unreadable
+from devices.waiting import LOOK_EVERY_S, wait_at_most
+from devices.watchdog import Life
+from devices.ways import WayName
 
 log = logging.getLogger(__name__)
 
 BATCH: Final = 500
-LOOK_EVERY_S: Final = 1.0
-"""How often the outbox is looked into unasked: readings that were held back become due, refusals nudge nobody."""
 NOT_ADMITTED_S: Final = 60.0
 """How often a gateway that is not admitted tries again."""
+_PROBE: Final = 20  # readings sent to see whether the service is back
+_RECORDING_AGAIN_S: Final = 60.0
+_LIFE_S: Final = 180.0  # longer than one attempt by two ways
 _FIRST_S: Final = 0.25
 _LONGEST_S: Final = 15.0
 
 
-class Uplink:
-    """Sends what waits in the outbox. ``trouble`` is one sentence on why it cannot, or ``None``.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast what is no emergency goes: ``readings_per_s``, and after an outage only after a random share of a tenth of
+    its length, at most ``spread_s``, so that ten thousand gateways do not come back in the same second.
+    """
 
-    ``not_admitted_s`` is the time between attempts of a gateway that the service refuses.
+    readings_per_s: float = 250.0
+    spread_s: float = 300.0
+
+
+class Uplink:
+    """Sends what waits in the outbox.
+
+    ``not_admitted_s`` is the time between attempts of a gateway that the service refuses. ``dated`` gives a reading the
+    time that was not yet known when it was put into the outbox. ``listener`` learns what became of emergencies.
     """
 
     def __init__(
@@ -40,23 +63,42 @@ class Uplink:
         outbox: Outbox,
         service: Service,
         *,
+        pace: Pace | None = None,
         not_admitted_s: float = NOT_ADMITTED_S,
+        listener: Listener | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        dated: Callable[[Reading], Reading] = lambda reading: reading,
+        life: Life | None = None,
+        emergency_life: Life | None = None,
     ) -> None:
-        self.trouble: str | None = None
         self._outbox = outbox
         self._service = service
+        self._pace = pace or Pace()
         self._not_admitted_s = not_admitted_s
         self._now = now
+        self._dated = dated
+        self._life = life or Life("uplink")
+        self._emergencies = Emergencies(
+            outbox, service, through=self.hurry, listener=listener, now=now, dated=dated, life=emergency_life
+        )
+        self._trouble: str | None = None
         self._nudged = asyncio.Event()
         self._hurried = asyncio.Event()
         self._readings_at_once = BATCH
         self._refusals_at_once = BATCH
         self._failures = 0
+        self._failing_since = 0.0
+        self._recordings_from = 0.0
+
+    @property
+    def trouble(self) -> str | None:
+        """One sentence on why something cannot be sent, or ``None``."""
+        return self._emergencies.trouble or self._trouble
 
     def nudge(self) -> None:
         """There is something new in the outbox: send it now."""
         self._nudged.set()
+        self._emergencies.nudge()
 
     def hurry(self) -> None:
         """What was in the way may be gone: do not wait any longer."""
@@ -64,30 +106,37 @@ class Uplink:
 
     async def run(self) -> None:
         """Send for ever."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._emergencies.run())
+            both.create_task(self._run())
+
+    async def _run(self) -> None:
         while True:
             self._nudged.clear()
             await self._send_all()
-            await _wait_at_most(LOOK_EVERY_S, self._nudged)
+            self._life.promise(_LIFE_S)
+            await wait_at_most(LOOK_EVERY_S, self._nudged)
 
     async def _send_all(self) -> None:
         """Send until nothing waits, however long that takes."""
         waiting = True
         while waiting:
+            self._life.promise(_LIFE_S)
             try:
-                waiting = await self._send_readings() or await self._send_refusals()
+                waiting = await self._send_readings() or await self._send_refusals() or await self._send_recording()
             except (ServiceAway, NotAdmitted, OutboxFull) as error:
                 await self._wait_after(error)
             else:
-                self._note_well(waiting)
+                await self._note_well(waiting)
 
     async def _send_readings(self) -> bool:
         """Send one batch of readings; whether there was one."""
-        batch = self._outbox.batch(self._readings_at_once)
+        batch = self._outbox.batch(self._readings_at_once, urgent=False)
         if not batch:
             return False
         numbers = [number for number, _ in batch]
         try:
-            outcome = await self._service.deliver([reading for _, reading in batch])
+            outcome = await self._service.deliver([self._dated(reading) for _, reading in batch])
         except UnknownDevices as error:
             await self._reject(dict.fromkeys(numbers, "unknown_device"), str(error))
         except Unreadable as error:
@@ -101,6 +150,7 @@ class Uplink:
                 await self._reject(rejected, "; ".join({r.detail for r in outcome.rejected if r.detail}))
             await asyncio.to_thread(self._outbox.done, [n for n in numbers if n not in rejected])
             self._readings_at_once = min(self._readings_at_once * 2, BATCH)
+            await asyncio.sleep(len(batch) / self._pace.readings_per_s)
         return True
 
     async def _reject(self, reasons: dict[int, str], words: str) -> None:
@@ -123,25 +173,54 @@ class Uplink:
         self._refusals_at_once = min(self._refusals_at_once * 2, BATCH)
         return True
 
+    async def _send_recording(self) -> bool:
+        """Send the oldest stretch of raw acceleration; whether one went. It can wait, and troubles nobody."""
+        if self._service.way != WayName.MAIN.value or asyncio.get_running_loop().time() < self._recordings_from:
+            return False
+        found = self._outbox.recording()
+        if found is None:
+            return False
+        number, recording = found
+        try:
+            await self._service.record(recording)
+        except (UnknownDevices, Unreadable) as error:
+            log.warning("the service does not take a recording of %s: %s", recording.device, error)
+        except (ServiceAway, NotAdmitted) as error:
+            log.info("a recording waits: %s", error)
+            self._recordings_from = asyncio.get_running_loop().time() + _RECORDING_AGAIN_S
+            return False
+        await asyncio.to_thread(self._outbox.recording_done, number)
+        return True
+
     async def _wait_after(self, error: ServiceError | OutboxFull) -> None:
         sentence = f"{error}; {self._outbox.depth()} readings wait here"
-        if self.trouble is None or not self.trouble.startswith(str(error)):
+        if self._trouble is None or not self._trouble.startswith(str(error)):
             log.warning("%s", sentence)
-        self.trouble = sentence
+        if self._trouble is None:
+            self._failing_since = asyncio.get_running_loop().time()
+        self._trouble = sentence
         self._failures += 1
+        self._readings_at_once = min(self._readings_at_once, _PROBE)
         self._hurried.clear()
-        await _wait_at_most(self._pause_s(error), self._hurried)
+        pause_s = self._pause_s(error)
+        self._life.promise(pause_s + _LIFE_S)
+        await wait_at_most(pause_s, self._hurried)
 
     def _pause_s(self, error: ServiceError | OutboxFull) -> float:
         if isinstance(error, NotAdmitted):
             return self._not_admitted_s * random.uniform(0.9, 1.1)
         return pause_s(self._failures, error.retry_after_s if isinstance(error, ServiceAway) else None)
 
-    def _note_well(self, sent: bool) -> None:
-        if self.trouble is not None and sent:
-            log.info("the service takes readings again")
-            self.trouble = None
+    async def _note_well(self, sent: bool) -> None:
         self._failures = 0
+        if self._trouble is None or not sent:
+            return
+        outage_s = asyncio.get_running_loop().time() - self._failing_since
+        log.info("the service takes readings again")
+        self._trouble = None
+        pause_s = random.uniform(0, min(outage_s / 10, self._pace.spread_s))
+        self._life.promise(pause_s + _LIFE_S)
+        await asyncio.sleep(pause_s)
 
 
 def pause_s(failures: int, asked_s: float | None = None) -> float:
@@ -152,9 +231,3 @@ def pause_s(failures: int, asked_s: float | None = None) -> float:
     if asked_s is not None:
         return asked_s * random.uniform(1.0, 1.1)
     return random.uniform(0.5, 1.0) * min(_FIRST_S * 2.0 ** min(failures - 1, 10), _LONGEST_S)
-
-
-async def _wait_at_most(seconds: float, event: asyncio.Event) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event.wait()

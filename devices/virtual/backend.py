@@ -44,6 +44,7 @@ class VirtualRadio:
 
     def __init__(self, spec: str) -> None:
         self._spec = spec
+        self.name = spec
         self._address = "F0:" + ":".join(f"{byte:02X}" for byte in secrets.token_bytes(5))
         self._expected: set[str] = set()
         self._transport: Transport | None = None
@@ -55,6 +56,7 @@ class VirtualRadio:
         self.scanners: set[BumbleScanner] = set()
         self.clients: set[BumbleClient] = set()
         self.scanner_options: Mapping[str, Any] = {"backend": type("Scanner", (BumbleScanner,), {"radio": self})}
+        self.passive_options: Mapping[str, Any] | None = {**self.scanner_options, "scanning_mode": "passive"}
         self.client_options: Mapping[str, Any] = {"backend": type("Client", (BumbleClient,), {"radio": self})}
 
     @property
@@ -94,7 +96,7 @@ class VirtualRadio:
         if on:
             self.scanners.add(scanner)
             if not self.device.scanning:
-                await self.device.start_scanning(active=True, filter_duplicates=False)
+                await self.device.start_scanning(active=scanner.active, filter_duplicates=False)
             return
         self.scanners.discard(scanner)
         if not self.scanners and not self.lost.is_set() and self.device.scanning:
@@ -156,6 +158,7 @@ class BumbleScanner(BaseBleakScanner):
         **_ignored: Any,
     ) -> None:
         super().__init__(detection_callback, service_uuids)
+        self.active = scanning_mode == "active"
 
     async def start(self) -> None:
         """Listen until :meth:`stop`."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,10 @@ import pytest
 import devices
 from clinicians import troubles
 from clinicians.words import Words
+from devices import machine
+from devices.machine import Machine
+from devices.outbox import Outbox
+from devices.timekeeper import Sources, Timekeeper
 
 EN, ZH = Words.of("en"), Words.of("zh_Hans")
 UNKNOWN = "smells odd"
@@ -25,6 +31,19 @@ def spoken() -> list[str]:
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "OutboxFull":
                 found.append(text(node.args[0]))
     return found
+
+
+def of_the_gateway(folder: Path) -> list[str]:
+    """What a gateway says of itself when everything is wrong with it."""
+    ill = Machine(disk_free_mb=3, temperature_c=90, memory_mb=400, uptime_s=9, card_errors=0, writable=True)
+    said = [*machine.troubles(ill), *machine.troubles(replace(ill, writable=False))]
+    with Outbox(folder / "outbox.db") as outbox, Outbox(folder / "undated.db") as undated:
+        lost = Timekeeper(outbox, undated, sources=Sources(synchronised=lambda: None, boot=lambda: "a"))
+        said.append(str(lost.trouble))
+        sure = Timekeeper(outbox, undated, sources=Sources(synchronised=lambda: True, boot=lambda: "b"))
+        sure.told(datetime(2020, 1, 1, tzinfo=UTC), 0.1)
+        said.append(str(sure.trouble))
+    return [*said, "the Bluetooth adapter hci0 fails: bluetoothd is not running on this machine"]
 
 
 def text(node: ast.expr) -> str:
@@ -48,6 +67,16 @@ def test_each_is_said_in_the_reader_s_language(sentence: str, words: Words) -> N
     said = troubles.in_words(sentence, words)
     assert said != troubles.in_words(UNKNOWN, words)
     assert said.isascii() == (words is EN)
+
+
+@pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh_Hans"])
+def test_what_the_gateway_says_of_itself_is_said_so_too(tmp_path: Path, words: Words) -> None:
+    sentences = of_the_gateway(tmp_path)
+    assert len(set(sentences)) == 7
+    for sentence in sentences:
+        said = troubles.in_words(sentence, words)
+        assert said != troubles.in_words(UNKNOWN, words), sentence
+        assert said.isascii() == (words is EN)
 
 
 def test_a_lost_call_for_help_is_no_mere_disk_trouble() -> None:

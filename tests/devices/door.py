@@ -11,6 +11,7 @@ import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
@@ -30,6 +31,9 @@ class Door:
         self.key = "hw_right"
         self.code = "ABCD-EFGH"
         self.devices: list[dict[str, Any]] = []
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.look_until: datetime | None = None
+        self.beat_s = 30.0
         self.known: set[str] | None = None  # None: every device is known
         self.stored: dict[tuple[str, str, str], dict[str, Any]] = {}
         self.deliveries: Counter[tuple[str, str, str]] = Counter()
@@ -97,8 +101,10 @@ class Door:
             {
                 "gateway": "stairway 3",
                 "time_zone": "Asia/Shanghai",
-                "now": "2026-11-24T10:00:00Z",
+                "now": self.now().isoformat(),
                 "devices": self.devices,
+                "look_until": self.look_until and self.look_until.isoformat(),
+                "beat_s": self.beat_s,
             }
         )
 

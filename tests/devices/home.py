@@ -76,7 +76,7 @@ class Home:
         self.outbox = outbox or self.outbox
         self.desk = Desk(self.outbox)
         self.radio = radio or VirtualRadio(f"unix:{self._folder / 'radio'}")
-        collector = Collector(self.desk, self.radio, devices or DEVICES, patience=self._patience)
+        collector = Collector(self.desk, self.radio, devices=devices or DEVICES, patience=self._patience)
         self._gateway = asyncio.get_running_loop().create_task(collector.run())
         return collector
 

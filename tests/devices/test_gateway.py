@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from devices.desk import Desk
+from devices.finder import Found
 from devices.gateway import GatewayError, GatewaySettings, live, pair
-from devices.heartbeat import Heartbeat
+from devices.heartbeat import Heartbeat, Report
 from devices.outbox import Outbox
 from devices.readings import Reading
-from devices.service import Configuration, Service
+from devices.service import Configuration, Emergency, Service
 from devices.virtual.control import Street
 from tests.devices.door import Door, open_door
 
@@ -233,17 +234,18 @@ async def test_it_tells_systemd_that_it_is_ready_alive_and_ending(home: Home) ->
         s.bind(str(home.folder / "notify"))
         s.setblocking(False)
         gateway = await home.start_gateway(NOTIFY_SOCKET=str(home.folder / "notify"), WATCHDOG_USEC="200000")
-        told: list[bytes] = []
+        told: list[str] = []
 
-        def hear() -> list[bytes]:
+        def hear() -> list[str]:
             with contextlib.suppress(BlockingIOError):
-                told.append(s.recv(100))
+                told.extend(s.recv(2000).decode().split("\n"))
             return told
 
-        await until(lambda: hear().count(b"WATCHDOG=1") >= 3, gateway)
-        assert told[0] == b"READY=1"
+        await until(lambda: hear().count("WATCHDOG=1") >= 3, gateway)
+        assert told[0] == "READY=1"
+        await until(lambda: any("the service answered" in one and "fails" in one for one in hear()), gateway)
         assert await gateway.end() == 0
-        await until(lambda: b"STOPPING=1" in hear(), gateway)
+        await until(lambda: "STOPPING=1" in hear(), gateway)
 
 
 async def test_it_is_light_and_has_none_of_the_services_libraries() -> None:
@@ -281,8 +283,8 @@ async def test_a_wrong_code_an_absent_service_and_a_wrong_address_are_said_in_wo
 
 
 async def test_pairing_anew_is_taken_up_by_a_gateway_that_runs(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devices.heartbeat.EVERY_S", 0.2)
-    monkeypatch.setattr("devices.heartbeat.UNCONFIGURED_S", 0.2)
+    monkeypatch.setattr("devices.heartbeat.EAGER_S", 0.2)
+    home.door.beat_s = 0.0
     await home.pair()
     home.door.key = "hw_new"  # as if the old key was revoked
     with Outbox(home.data / "outbox.db") as outbox:
@@ -344,7 +346,20 @@ def outbox(tmp_path: Path) -> Any:
 
 def beating(outbox: Outbox, service: Service, now: datetime = NOW) -> Beating:
     desk = Desk(outbox, now=lambda: now)
-    it = Beating(Heartbeat(outbox, service, desk, lambda c: it.configured.append(c), lambda: admit()), desk)
+    report = Report(
+        outbox_waiting=1,
+        machine={"disk_free_mb": 900, "scanning": "active"},
+        troubles=["the gateway is too hot (84 degrees): give it air"],
+    )
+    heartbeat = Heartbeat(
+        outbox,
+        service,
+        desk,
+        lambda c: it.configured.append(c),
+        report=lambda: report,
+        admitted=lambda: admit(),
+    )
+    it = Beating(heartbeat, desk)
 
     def admit() -> None:
         it.admitted += 1
@@ -360,15 +375,26 @@ async def test_a_heartbeat_says_how_the_gateway_and_its_devices_are(outbox: Outb
         health = it.desk.of(CUFF)
         health.rssi_dbm, health.last_seen_at, health.clock_error_s = -61, NOW - timedelta(seconds=9), -3.5
         health.manufacturer, health.trouble = "Andon", "could not be collected"
+        health.battery_pct, health.last_reading_at = 77, NOW - timedelta(hours=1)
         await it.heartbeat.beat()
     [beat] = door.beats
     [device] = beat.pop("devices")
+    kinds = beat.pop("kinds")
     assert beat.pop("version")
-    assert beat == {"clock": "2026-11-24T10:00:00Z", "outbox_waiting": 1, "quarantined": 1}
+    assert beat == {
+        "clock": "2026-11-24T10:00:00Z",
+        "outbox_waiting": 1,
+        "quarantined": 1,
+        "machine": {"disk_free_mb": 900, "scanning": "active"},
+        "troubles": ["the gateway is too hot (84 degrees): give it air"],
+    }
+    assert {"kind": "help_button", "title_en": "Help button", "title_zh": "呼救按钮", "needs_key": True} in kinds
     assert device == {
         "address": CUFF,
         "rssi_dbm": -61,
         "last_seen_at": "2026-11-24T09:59:51Z",
+        "last_reading_at": "2026-11-24T09:00:00Z",
+        "battery_pct": 77,
         "clock_error_s": -3.5,
         "manufacturer": "Andon",
         "model": None,
@@ -430,13 +456,72 @@ async def test_an_unknown_time_zone_does_not_hinder_collecting(outbox: Outbox, d
     assert it.desk.zone is None
 
 
-async def test_a_wrong_clock_of_this_machine_is_said_once(
-    outbox: Outbox, door: Door, caplog: pytest.LogCaptureFixture
+async def test_while_somebody_looks_for_a_device_it_says_what_it_found_and_beats_eagerly(
+    outbox: Outbox, door: Door
 ) -> None:
+    found = Found("C0:00:00:00:00:09", "SBBT", -50, ("help_button",), ("fcd2",), False, NOW)
+    looked: list[float] = []
     async with Service(door.url, "hw_right") as service:
-        it = beating(outbox, service, NOW - timedelta(days=40))
-        await it.heartbeat.beat()
-        await it.heartbeat.beat()
-    assert [r.getMessage() for r in caplog.records if "clock" in r.getMessage()] == [
-        "this machine's clock is wrong by -3456000 seconds: does it reach a time server?"
+        desk = Desk(outbox, now=lambda: NOW)
+        heartbeat = Heartbeat(
+            outbox,
+            service,
+            desk,
+            lambda _c: None,
+            report=lambda: Report(found=[found] if looked else None),
+            look_for=looked.append,
+        )
+        door.beat_s = 45
+        door.now, door.look_until = lambda: NOW, NOW + timedelta(seconds=80)  # by the service's clock, not by ours
+        await heartbeat.beat()
+        eager = heartbeat.pause_s
+        door.look_until = NOW - timedelta(seconds=1)
+        await heartbeat.beat()
+    assert (looked, eager, heartbeat.pause_s) == ([80, 0], 3, 45)
+    assert "found" not in door.beats[0]
+    assert door.beats[1]["found"] == [
+        {
+            "address": "C0:00:00:00:00:09",
+            "name": "SBBT",
+            "rssi_dbm": -50,
+            "kinds": ["help_button"],
+            "services": ["fcd2"],
+            "connectable": False,
+            "last_seen_at": "2026-11-24T10:00:00Z",
+        }
     ]
+
+
+async def test_habits_and_the_number_to_call_come_with_the_configuration_and_are_remembered(
+    outbox: Outbox, door: Door
+) -> None:
+    door.beat_answer = JSONResponse(
+        {
+            "gateway": "x",
+            "time_zone": "UTC",
+            "devices": [{"address": CUFF, "kind": "blood_pressure", "habits": {"visit_every_s": 60}}],
+            "emergency": {"phone": "+8613800000000", "language": "zh_Hans"},
+            "look_until": "2999-01-01T00:00:00Z",
+        }
+    )
+    async with Service(door.url, "hw_right") as service:
+        await beating(outbox, service).heartbeat.beat()
+        later = beating(outbox, service)
+        later.heartbeat.recall()
+    [configuration] = later.configured
+    assert configuration.devices[0].habits == {"visit_every_s": 60}
+    assert configuration.emergency == Emergency("+8613800000000", "zh_Hans")
+    assert configuration.look_until is None  # nobody looks any more after a restart
+
+
+async def test_the_service_s_clock_is_told_with_the_time_the_answer_took(outbox: Outbox, door: Door) -> None:
+    told: list[tuple[datetime, float]] = []
+    door.now = lambda: NOW
+    async with Service(door.url, "hw_right") as service:
+        heartbeat = Heartbeat(
+            outbox, service, Desk(outbox), lambda _c: None, told=lambda now, took_s: told.append((now, took_s))
+        )
+        await heartbeat.beat()
+    [(now, took_s)] = told
+    assert now == NOW
+    assert 0 < took_s < 30

@@ -37,7 +37,7 @@ from devices.virtual.backend import VirtualRadio
 logging.basicConfig(level=logging.INFO)
 
 async def main(radio, outbox, address, kind):
-    await Collector(Desk(Outbox(Path(outbox))), VirtualRadio(radio), [Configured(address, kind)]).run()
+    await Collector(Desk(Outbox(Path(outbox))), VirtualRadio(radio), devices=[Configured(address, kind)]).run()
 
 asyncio.run(main(*sys.argv[1:]))
 """
