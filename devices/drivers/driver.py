@@ -58,6 +58,9 @@ class Driver(ABC):
         self.address = device.address
         self.desk = desk
 
+    def forget(self) -> None:  # noqa: B027  most have nothing to forget
+        """Forget what is remembered of the device: it has been taken out of the home."""
+
 
 class Heard(Driver):
     """A device that only broadcasts: nobody connects to it."""
