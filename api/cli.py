@@ -29,8 +29,14 @@ app.add_typer(gateway_app, name="gateway")
 app.add_typer(user_app, name="user")
 
 _GATEWAY_DATA: Final = Path("gateway-data")
+_ADAPTERS: Final = ["hci0"]
 DataFolder = Annotated[
-    Path, typer.Option("--data", help="Folder in which the gateway keeps its key and waiting readings.")
+    Path,
+    typer.Option(
+        "--data",
+        envvar="HEARTHWATCH_GATEWAY_DATA",
+        help="Folder in which the gateway keeps its key and waiting readings.",
+    ),
 ]
 
 
@@ -98,11 +104,25 @@ def gateway(
     context: typer.Context,
     server: Annotated[
         str | None,
-        typer.Option(help="Where the service is, such as https://hearthwatch.example; as paired when not given."),
+        typer.Option(
+            envvar="HEARTHWATCH_GATEWAY_SERVER",
+            help="Where the service is, such as https://hearthwatch.example; as paired when not given.",
+        ),
     ] = None,
     data: DataFolder = _GATEWAY_DATA,
+    adapter: Annotated[
+        list[str],
+        typer.Option(
+            envvar="HEARTHWATCH_GATEWAY_ADAPTER",
+            help="A Bluetooth adapter to listen with; may be given several times (in the environment: 'hci0 hci1').",
+        ),
+    ] = _ADAPTERS,
     radio: Annotated[
-        str | None, typer.Option(help="A virtual radio (unix:PATH) in place of this machine's Bluetooth adapter.")
+        str | None,
+        typer.Option(
+            envvar="HEARTHWATCH_GATEWAY_RADIO",
+            help="A virtual radio (unix:PATH) in place of this machine's Bluetooth adapters.",
+        ),
     ] = None,
 ) -> None:
     """Collect from the home's devices and hand over to the service. Needs no network to start: it keeps what it collects."""
@@ -111,7 +131,7 @@ def gateway(
     from devices.gateway import GatewayError, GatewaySettings, run
 
     try:
-        run(GatewaySettings(server=server, data=data, radio=radio))
+        run(GatewaySettings(server=server, data=data, radio=radio, adapters=adapter))
     except GatewayError as error:
         _fail(str(error))
 

@@ -39,7 +39,12 @@ class Clock:
 
 
 async def set_clock(link: Link, desk: Desk) -> Clock:
-    """Read the instrument's clock, set it, read it back. The answer is how it was found."""
+    """Read the instrument's clock, set it, read it back. The answer is how it was found.
+
+    A gateway that does not know the time leaves it alone: a right clock must not be set by a wrong one.
+    """
+    if not desk.knows_time:
+        return Clock()
     before = await _read(link, desk)
     if not await _write(link, desk):
         return Clock(before)
