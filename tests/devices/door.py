@@ -39,6 +39,10 @@ class Door:
         self.deliveries: Counter[tuple[str, str, str]] = Counter()
         self.batches: list[int] = []
         self.refused: list[dict[str, Any]] = []
+        self.arrivals: list[list[str]] = []  # the metrics of each body
+        self.recordings: list[dict[str, Any]] = []
+        self.quarantines: set[str] = set()  # metrics that are set aside
+        self.emergency: dict[str, Any] | None = None
         self.beats: list[dict[str, Any]] = []
         self.tempers: list[Temper] = []
         self.beat_answer: Response | None = None
@@ -64,7 +68,12 @@ class Door:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        routes = [("/v1/pair", self._pair), ("/v1/readings", self._readings), ("/v1/heartbeat", self._heartbeat)]
+        routes = [
+            ("/v1/pair", self._pair),
+            ("/v1/readings", self._readings),
+            ("/v1/recordings", self._recordings),
+            ("/v1/heartbeat", self._heartbeat),
+        ]
         app = Starlette(routes=[Route(path, handler, methods=["POST"]) for path, handler in routes])
         server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="off"))
         server.capture_signals = _no_signals  # type: ignore[method-assign]
@@ -105,6 +114,7 @@ class Door:
                 "devices": self.devices,
                 "look_until": self.look_until and self.look_until.isoformat(),
                 "beat_s": self.beat_s,
+                "emergency": self.emergency,
             }
         )
 
@@ -115,6 +125,15 @@ class Door:
         if self.tempers and (answer := await self.tempers.pop(0)(request, body)):
             return answer
         return self.take(body)
+
+    async def _recordings(self, request: Request) -> Response:
+        body = await request.json()
+        if refusal := self._not_admitted(request):
+            return refusal
+        if self.known is not None and body["device"] not in self.known:
+            return problem(403, "unknown_devices", "none of these devices belongs to this gateway")
+        self.recordings.append(body)
+        return JSONResponse({"stored": True})
 
     def _not_admitted(self, request: Request) -> Response | None:
         if request.headers.get("authorization") == f"Bearer {self.key}":
@@ -134,12 +153,15 @@ class Door:
         self.refused += body.get("refused", [])
         if readings:
             self.batches.append(len(readings))
-        duplicate = sum(self._store(r) for i, r in enumerate(readings) if i not in strange)
+            self.arrivals.append([r["metric"] for r in readings])
+        aside = sum(r["metric"] in self.quarantines for r in readings)
+        taken = [r for i, r in enumerate(readings) if i not in strange and r["metric"] not in self.quarantines]
+        duplicate = sum(map(self._store, taken))
         return JSONResponse(
             {
-                "accepted": len(readings) - duplicate - len(strange),
+                "accepted": len(readings) - duplicate - aside - len(strange),
                 "duplicate": duplicate,
-                "quarantined": 0,
+                "quarantined": aside,
                 "rejected": [{"index": i, "reason": "unknown_device", "detail": "no such device"} for i in strange],
             }
         )

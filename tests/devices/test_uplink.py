@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,8 +20,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from devices.outbox import Outbox
 from devices.readings import Quality, Reading
+from devices.recording import Recording, unpack
 from devices.service import NotAdmitted, Service, ServiceAway
-from devices.uplink import Uplink, pause_s
+from devices.uplink import Pace, Uplink, pause_s
 from tests.devices.door import Door, open_door, problem
 
 pytestmark = pytest.mark.anyio
@@ -27,6 +30,7 @@ pytestmark = pytest.mark.anyio
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 CUFF = "C0:00:00:00:00:01"
 BUTTON = "C0:00:00:00:00:02"
+SWIFT = Pace(readings_per_s=1e6, spread_s=0.01)
 
 
 def readings(*numbers: int, device: str = CUFF) -> list[Reading]:
@@ -47,9 +51,11 @@ async def door() -> AsyncIterator[Door]:
 
 
 @asynccontextmanager
-async def uplink(outbox: Outbox, door: Door, *, key: str = "hw_right", wait_s: float = 5) -> AsyncIterator[Uplink]:
+async def uplink(
+    outbox: Outbox, door: Door, *, key: str = "hw_right", wait_s: float = 5, pace: Pace = SWIFT, **more: Any
+) -> AsyncIterator[Uplink]:
     async with Service(door.url, key, wait_s=wait_s) as service:
-        it = Uplink(outbox, service, not_admitted_s=0.05)
+        it = Uplink(outbox, service, pace=pace, not_admitted_s=0.05, **more)
         task = asyncio.create_task(it.run())
         try:
             yield it
@@ -112,6 +118,7 @@ async def test_a_new_reading_leaves_when_nudged_without_waiting_for_the_next_loo
     outbox: Outbox, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("devices.uplink.LOOK_EVERY_S", 3600)
+    monkeypatch.setattr("devices.emergencies.LOOK_EVERY_S", 3600)
     async with uplink(outbox, door) as it:
         await asyncio.sleep(0.05)
         for n in range(3):
@@ -376,3 +383,187 @@ def test_pauses_grow_and_stay_under_a_quarter_of_a_minute(failures: int) -> None
 @given(st.integers(1, 10), st.floats(0, 3600))
 def test_what_the_service_asks_for_is_waited_for(failures: int, asked_s: float) -> None:
     assert asked_s <= pause_s(failures, asked_s) <= asked_s * 1.1
+
+
+def falls(*numbers: int) -> list[Reading]:
+    return [Reading(BUTTON, "help_call", 1.0, NOW + timedelta(seconds=n), NOW) for n in numbers]
+
+
+async def test_an_emergency_overtakes_the_backlog_of_weeks(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(*range(5000)))
+    async with uplink(outbox, door, pace=Pace(readings_per_s=500)) as it:
+        await until(lambda: len(door.batches) == 1)  # a second must pass before the next
+        outbox.put(falls(9))
+        it.nudge()
+        await until(lambda: ["help_call"] in door.arrivals)
+        assert len(door.stored) <= 1001
+        assert outbox.depth() >= 4000
+
+
+async def test_an_emergency_does_not_wait_for_a_batch_that_hangs(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(1))
+    arrived = asyncio.Event()
+
+    async def hang(_request: Request, _body: dict[str, Any]) -> Response:
+        arrived.set()
+        await asyncio.sleep(3600)
+        raise AssertionError
+
+    door.temper(hang)
+    async with uplink(outbox, door, wait_s=60) as it:
+        async with asyncio.timeout(10):
+            await arrived.wait()
+        outbox.put(falls(9))
+        it.nudge()
+        await until(lambda: door.arrivals == [["help_call"]])
+
+
+async def test_an_emergency_is_tried_at_once_while_everything_else_waits_as_asked(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(1))
+    door.temper(answer(problem(503, "database_away", "later", {"Retry-After": "3000"})))
+    async with uplink(outbox, door) as it:
+        await until(lambda: it.trouble is not None)
+        outbox.put(falls(9))
+        it.nudge()
+        await until(lambda: len(door.stored) == 2)  # and what waited goes too: the service is back
+
+
+async def test_an_emergency_is_tried_again_within_seconds_however_long_the_service_is_away(
+    outbox: Outbox, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.emergencies.AGAIN_S", 0.02)
+    outbox.put(falls(1))
+    door.temper(*[answer(problem(503, "database_away", "later", {"Retry-After": "3000"}))] * 20)
+    async with uplink(outbox, door) as it:
+        await until(lambda: it.trouble is not None)
+        await until(lambda: outbox.depth() == 0)
+        await until(lambda: it.trouble is None)
+    assert not door.tempers
+
+
+async def test_a_new_emergency_does_not_wait_for_the_next_attempt_of_an_older_one(
+    outbox: Outbox, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.emergencies.AGAIN_S", 3600)
+    outbox.put(falls(1))
+    door.temper(answer(PlainTextResponse("oh", 503)))
+    async with uplink(outbox, door) as it:
+        await until(lambda: it.trouble is not None)
+        outbox.put(readings(5))
+        it.nudge()
+        await until(lambda: len(door.stored) == 1)
+        outbox.put(falls(2))
+        it.nudge()
+        await until(lambda: len(door.stored) == 3)
+    assert door.arrivals[-1] == ["help_call", "help_call"]
+
+
+class Heard:
+    """A listener that remembers."""
+
+    def __init__(self) -> None:
+        self.said: list[tuple[str, list[int]]] = []
+
+    def taken(self, numbers: Any) -> None:
+        self.said.append(("taken", list(numbers)))
+
+    def not_taken(self, numbers: Any) -> None:
+        self.said.append(("not taken", list(numbers)))
+
+
+async def test_whoever_listens_learns_which_emergencies_the_service_has(outbox: Outbox, door: Door) -> None:
+    heard = Heard()
+    door.known = {BUTTON}
+    outbox.put([*falls(1), Reading("C0:00:00:00:00:09", "help_call", 1.0, NOW, NOW), *falls(2)])
+    async with uplink(outbox, door, listener=heard):
+        await until(lambda: outbox.depth() == 0)
+    assert heard.said == [("not taken", [2]), ("taken", [1, 3])]
+
+
+async def test_an_emergency_that_was_set_aside_was_not_taken(outbox: Outbox, door: Door) -> None:
+    heard = Heard()
+    door.quarantines = {"help_call"}
+    outbox.put(falls(1))
+    async with uplink(outbox, door, listener=heard):
+        await until(lambda: outbox.depth() == 0)
+    assert heard.said == [("not taken", [1])]
+
+
+async def test_an_emergency_the_service_cannot_read_holds_up_no_other(outbox: Outbox, door: Door) -> None:
+    heard = Heard()
+    door.poison = 0.5
+    outbox.put([*falls(1), Reading(BUTTON, "fall", 0.5, NOW, NOW), *falls(2)])
+    async with uplink(outbox, door, listener=heard):
+        await until(lambda: outbox.depth() == 0)
+    assert ("not taken", [2]) in heard.said
+    assert door.values == [1.0, 1.0]
+
+
+async def test_what_only_a_proxy_says_loses_no_reading(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(1))
+    door.temper(*[answer(PlainTextResponse("<html>", status)) for status in (400, 415, 422)])
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [1.0]
+    assert outbox.quarantined() == 0
+
+
+async def test_a_backlog_goes_at_the_pace_that_was_set(outbox: Outbox, door: Door) -> None:
+    outbox.put(readings(*range(1500)))
+    began = asyncio.get_running_loop().time()
+    async with uplink(outbox, door, pace=Pace(readings_per_s=1000)):
+        await until(lambda: len(door.stored) == 1500)
+    assert asyncio.get_running_loop().time() - began >= 1.0
+    assert door.values == [float(n) for n in range(1500)]
+
+
+async def test_after_an_outage_it_sends_little_and_comes_back_at_a_time_of_its_own(
+    outbox: Outbox, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[float, float]] = []
+
+    def last(low: float, high: float) -> float:
+        asked.append((low, high))
+        return high
+
+    outbox.put(readings(*range(700)))
+    door.temper(answer(PlainTextResponse("oh", 503)))
+    monkeypatch.setattr("devices.uplink.random.uniform", last)
+    async with uplink(outbox, door, pace=Pace(readings_per_s=1e6, spread_s=300)):
+        await until(lambda: outbox.depth() == 0)
+    assert door.batches == [20, 40, 80, 160, 320, 80]
+    assert asked[-1][0] == 0
+    assert 0 < asked[-1][1] < 300  # a tenth of the outage
+
+
+def felt(n: int = 0) -> Recording:
+    samples = np.random.default_rng(n).integers(-2000, 2000, (600, 3), dtype=np.int16)
+    return Recording(BUTTON, NOW + timedelta(minutes=n), 50.0, samples, "fall")
+
+
+async def test_raw_acceleration_goes_when_nothing_else_waits(outbox: Outbox, door: Door) -> None:
+    outbox.put_recording(felt(0))
+    outbox.put_recording(felt(1))
+    outbox.put(readings(*range(600)))
+    async with uplink(outbox, door):
+        await until(lambda: outbox.recordings() == 0)
+    assert len(door.stored) == 600
+    assert [r["started_at"] for r in door.recordings] == ["2026-11-24T10:00:00Z", "2026-11-24T10:01:00Z"]
+    [first, _] = door.recordings
+    assert (first["device"], first["rate_hz"], first["reason"]) == (BUTTON, 50.0, "fall")
+    assert np.array_equal(unpack(base64.b64decode(first["samples"])), felt(0).samples)
+
+
+async def test_raw_acceleration_the_service_does_not_take_is_let_go_and_what_it_cannot_take_now_waits(
+    outbox: Outbox, door: Door
+) -> None:
+    door.known = {CUFF}
+    outbox.put_recording(felt())
+    async with uplink(outbox, door):
+        await until(lambda: outbox.recordings() == 0)
+    door.key = "hw_other"
+    outbox.put_recording(felt(1))
+    async with uplink(outbox, door) as it:
+        await asyncio.sleep(0.2)
+        assert it.trouble is None
+    assert outbox.recordings() == 1
