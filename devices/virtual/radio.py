@@ -36,6 +36,11 @@ class Air(LocalLink):
         self._away: set[str] = set()
         self._found: dict[hci.Address, Controller] = {}
 
+    def host(self, name: str, address: str) -> Host:
+        """The host's end of a new controller in this air."""
+        controller = VirtualController(name, self, address)
+        return Host(controller, AsyncPipeSink(controller))
+
     def leave(self, address: str) -> None:
         """Carry a device out of range: it is heard no more, and its connections time out at both ends."""
         self._away.add(address)
@@ -206,8 +211,7 @@ class VirtualController(Controller):
 
 def new_device(air: Air, address: str, name: str, *, advertise_every_ms: float = 250) -> Device:
     """A peripheral's Bluetooth stack in the air, not yet powered on. Pairs by "just works", keeps its bonds."""
-    controller = VirtualController(name, air, address)
-    return _device(Host(controller, AsyncPipeSink(controller)), address, name, advertise_every_ms)
+    return _device(air.host(name, address), address, name, advertise_every_ms)
 
 
 def new_adapter(host: Host, address: str) -> Device:
