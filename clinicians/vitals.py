@@ -31,14 +31,54 @@ METRIC_NAMES: Final = MappingProxyType(
         "body_weight": N_("Weight"),
         "glucose": N_("Blood glucose"),
         "respiratory_rate": N_("Breaths per minute"),
+        "body_mass_index": N_("Body mass index"),
+        "body_fat": N_("Body fat"),
+        "muscle_mass": N_("Muscle mass"),
+        "rr_standard_deviation": N_("Heart rate variability (SDNN)"),
+        "perfusion_index": N_("Perfusion index"),
+        "interstitial_glucose": N_("Tissue glucose"),
         "fall": N_("Fall"),
         "help_call": N_("Call for help"),
         "fall_recovered": N_("Up again after a fall"),
+        "inactivity": N_("No movement for long"),
+        "movement": N_("Movement in the room"),
+        "door": N_("Door"),
+        "bed": N_("Bed"),
         "battery": N_("Battery"),
+        "gateway_silence": N_("Gateway silent"),
+        "device_silence": N_("Device silent"),
     }
 )
-_UNITS: Final = {"mm[Hg]": "mmHg", "/min": N_("/min"), "%": "%", "Cel": "°C", "kg": "kg", "mmol/L": "mmol/L", "1": ""}
-_DIGITS: Final = {"body_temperature": 1, "body_weight": 1, "glucose": 1}
+_UNITS: Final = {
+    "mm[Hg]": "mmHg",
+    "/min": N_("/min"),
+    "%": "%",
+    "Cel": "°C",
+    "kg": "kg",
+    "mmol/L": "mmol/L",
+    "1": "",
+    "kg/m2": "kg/m²",
+    "h": N_("h"),
+}
+_DIGITS: Final = dict.fromkeys(
+    (
+        "body_temperature",
+        "body_weight",
+        "glucose",
+        "interstitial_glucose",
+        "body_mass_index",
+        "body_fat",
+        "muscle_mass",
+        "perfusion_index",
+    ),
+    1,
+)
+_STATES: Final = {
+    "movement": (N_("still"), N_("moving")),
+    "door": (N_("closed"), N_("open")),
+    "bed": (N_("empty"), N_("occupied")),
+}
+"""What a sensor in the flat sees, by 0 and 1."""
 _QUALITIES: Final = (
     (Quality.BODY_MOVEMENT, N_("moved while measuring")),
     (Quality.CUFF_TOO_LOOSE, N_("cuff too loose")),
@@ -46,6 +86,7 @@ _QUALITIES: Final = (
     (Quality.PULSE_ABOVE_RANGE, N_("pulse above the cuff's range")),
     (Quality.PULSE_BELOW_RANGE, N_("pulse below the cuff's range")),
     (Quality.IMPROPER_POSITION, N_("cuff not at heart level")),
+    (Quality.QUESTIONABLE, N_("the device itself doubts this value")),
     (Quality.FROM_MEMORY, N_("sent later from the device's memory")),
 )
 _REASONS: Final = {
@@ -54,12 +95,15 @@ _REASONS: Final = {
     "mean_outside_pair": N_("the mean does not lie between the two"),
     "narrow_pulse_pressure": N_("systolic and diastolic lie too close together"),
     "same_time_other_value": N_("another value of the same time is there already"),
+    "unassigned_user": N_("nobody is known to use this user button of the device"),
     "not_judged": N_("it could not be checked by the rules; please look at it yourself"),
 }
 
 
 def value(metric: str, number: float, words: Words) -> str:
-    """A value with its unit."""
+    """A value with its unit, or the state that it stands for."""
+    if metric in _STATES:
+        return words.gettext(_STATES[metric][number >= 0.5])
     known = METRICS.get(metric)
     unit = _UNITS.get(known.unit, known.unit) if known else ""
     shown = words.number(number, _DIGITS.get(metric, 0))
@@ -146,9 +190,16 @@ def _vital(metric: str, last: Latest, words: Words) -> Vital:
     return Vital(metric_name(metric, words), text, unit, last.at, stale, "", tuple(reservations(last.quality, words)))
 
 
-def newest_sign(latest: Mapping[str, Latest]) -> datetime | None:
-    """When she was last heard of by anything that comes from her and not from a device about itself."""
-    return max((last.at for metric, last in latest.items() if METRICS[metric].kind is not Kind.DEVICE), default=None)
+def newest_sign(latest: Mapping[str, Latest], moved_at: datetime | None = None) -> datetime | None:
+    """When she was last heard of by anything that comes from her. ``moved_at``: when something last moved in her flat.
+
+    What devices say of themselves is no sign of her, nor is a sensor that sees nothing, nor that nothing has moved.
+    """
+    signs = [last.at for metric, last in latest.items() if METRICS[metric].kind in _FROM_HER and metric != "inactivity"]
+    return max([*signs, *([moved_at] if moved_at else [])], default=None)
+
+
+_FROM_HER: Final = (Kind.VITAL, Kind.EVENT)
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,8 @@ class Quality(IntFlag):
     PULSE_ABOVE_RANGE = 1 << 7
     PULSE_BELOW_RANGE = 1 << 8
     IMPROPER_POSITION = 1 << 9
+    QUESTIONABLE = 1 << 10
+    """The device itself doubts the value: a poor signal, a sensor that does not sit well."""
 
 
 # Plausible ranges of blood pressure: the engineering bounds of the clinical reference (systolic 50-260,

@@ -38,7 +38,7 @@ _FILLED_EVERY: Final = timedelta(hours=1)
 
 class Recorder(Twin):
     """A device with a memory. ``memory`` holds the records nobody has confirmed yet, as they go over the air, and
-    ``recorded`` every one there ever was.
+    ``recorded`` every one there ever was. While it is ``measuring`` it does not switch itself off.
 
     ``measurement`` is the characteristic that carries a record; ``others`` belong to the same ``service``.
     """
@@ -49,6 +49,7 @@ class Recorder(Twin):
         super().__init__(air, plate)
         self.memory: list[bytes] = []
         self.recorded: list[bytes] = []
+        self.measuring = False
         self.doubled = False
         self._service = listed(service)
         self._calls = 0
@@ -157,7 +158,7 @@ class Recorder(Twin):
                         return
                     del self.memory[0]
                 await asyncio.sleep(_LINGER_S)
-                if not self.memory:
+                if not self.memory and not self.measuring:
                     break
             await connection.disconnect()
 

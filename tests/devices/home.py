@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,13 +42,14 @@ QUICK = Patience(backoff=0.1, backoff_most=0.4, between=0.1, full=0.3)
 class Home:
     """A street of one home, and a gateway that can be started, killed and started again."""
 
-    def __init__(self, folder: Path, patience: Patience) -> None:
-        self.street = Street(PLATES)
+    def __init__(self, folder: Path, patience: Patience, plates: Sequence[Plate] = PLATES) -> None:
+        self.street = Street(plates)
+        self._devices = tuple(Configured(p.address, p.kind, p.bindkey) for p in plates)
         self.outbox = Outbox(folder / "outbox.sqlite")
         self.desk = Desk(self.outbox)
         self._folder = folder
         self._patience = patience
-        self._gateway: asyncio.Task[None] | None = None
+        self.gateway: asyncio.Task[None] | None = None
 
     @property
     def cuff(self) -> Cuff:
@@ -71,22 +72,27 @@ class Home:
         await self.street.start(self._folder / "radio", self._folder / "control")
 
     def start_gateway(
-        self, *devices: Configured, outbox: Outbox | None = None, radio: VirtualRadio | None = None
+        self,
+        *devices: Configured,
+        outbox: Outbox | None = None,
+        radio: VirtualRadio | None = None,
+        others: Sequence[VirtualRadio] = (),
     ) -> Collector:
         self.outbox = outbox or self.outbox
         self.desk = Desk(self.outbox)
         self.radio = radio or VirtualRadio(f"unix:{self._folder / 'radio'}")
-        collector = Collector(self.desk, self.radio, devices=devices or DEVICES, patience=self._patience)
-        self._gateway = asyncio.get_running_loop().create_task(collector.run())
+        self._radios = [self.radio, *others]
+        collector = Collector(self.desk, *self._radios, devices=devices or self._devices, patience=self._patience)
+        self.gateway = asyncio.get_running_loop().create_task(collector.run())
         return collector
 
     async def stop_gateway(self) -> None:
-        task, self._gateway = self._gateway, None
+        task, self.gateway = self.gateway, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-            await self.radio.close()
+            await asyncio.wait([task])
+            for radio in self._radios:
+                await radio.close()
 
     def values(self, metric: str) -> list[float]:
         return [r.value for r in self.readings(metric)]
@@ -99,8 +105,8 @@ class Home:
 
 
 @contextlib.asynccontextmanager
-async def home(folder: Path, patience: Patience = QUICK) -> AsyncIterator[Home]:
-    found = Home(folder, patience)
+async def home(folder: Path, patience: Patience = QUICK, plates: Sequence[Plate] = PLATES) -> AsyncIterator[Home]:
+    found = Home(folder, patience, plates)
     await found.open_street()
     try:
         yield found
