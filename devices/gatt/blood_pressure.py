@@ -105,15 +105,13 @@ def _seconds_since(epoch: datetime) -> Kind[datetime]:
 
 
 def _moment(zone: tzinfo | None) -> Kind[datetime]:
-    kind = either(
-        _EPOCH_2000,
-        _seconds_since(datetime(1900, 1, 1, tzinfo=zone)),
-        _seconds_since(datetime(2000, 1, 1, tzinfo=zone)),
-    )
-    # Seconds since 1900 end in 2036; before, either epoch will do.
-    return replace(kind, flags=lambda t: _EPOCH_2000 if t.year >= 2036 else 0)
+    early, late = (datetime(year, 1, 1, tzinfo=zone) for year in (1900, 2000))
+    kind = either(_EPOCH_2000, _seconds_since(early), _seconds_since(late))
+    # One flag is for both times of a packet, so the later epoch is chosen only where the earlier cannot do.
+    return replace(kind, flags=lambda t: _EPOCH_2000 if t - early >= _FOUR_BYTES else 0)
 
 
+_FOUR_BYTES: Final = timedelta(seconds=1 << 32)
 _KPA, _TIME, _PULSE, _USER, _STATUS, _USER_FACING_TIME, _EPOCH_2000 = (1 << i for i in range(7))
 _PRESSURE: Final = within(
     either(_KPA, SFLOAT, mapped(SFLOAT, lambda kpa: kpa * MMHG_PER_KPA, lambda mmhg: mmhg / MMHG_PER_KPA)),

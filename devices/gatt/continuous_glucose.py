@@ -220,11 +220,12 @@ class Response:
 _OCTETS: Final = ((1 << 7, 0), (1 << 6, 8), (1 << 5, 16))
 _TREND, _QUALITY = 1 << 0, 1 << 1
 _SMALLEST: Final = 6
+_KNOWN: Final = sum(Status)
 
 
 def _octets(reader: Reader, what: str, flags: int) -> Status:
     raw = sum(reader.u8(what) << shift for bit, shift in _OCTETS if flags & bit)
-    return Status(raw & sum(Status))
+    return Status(raw & _KNOWN)
 
 
 def _encode_octets(status: Status, flags: int) -> bytes:
@@ -285,9 +286,10 @@ def decode_feature(data: bytes) -> Features:
     reader = Reader(data)
     features = _FEATURES.read(reader, "feature", 0)
     if Feature.E2E_CRC in features.can:
+        reader.peek(e2e_crc.SIZE, "E2E-CRC")
         reader.end_or_crc()
     else:
-        reader.u16("E2E-CRC")  # means nothing here, and is 0xFFFF
+        reader.take(e2e_crc.SIZE, "E2E-CRC")  # 0xFFFF, which means nothing
         reader.end()
     return features
 

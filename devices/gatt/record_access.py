@@ -144,13 +144,13 @@ def decode_response(data: bytes) -> Response | RecordCount:
 
 
 def _encode_bounds(bounds: tuple[Bound, ...]) -> bytes:
-    if not bounds:
-        return b""
-    if all(isinstance(bound, datetime) for bound in bounds):
-        return bytes((Filter.USER_FACING_TIME,)) + b"".join(
-            date_time.encode(bound) for bound in bounds if isinstance(bound, datetime)
-        )
-    return struct.pack(f"<B{len(bounds)}H", Filter.SEQUENCE_NUMBER, *bounds)
+    moments = [bound for bound in bounds if isinstance(bound, datetime)]
+    numbers = [bound for bound in bounds if isinstance(bound, int)]
+    if moments and numbers:
+        raise ValueError(f"a range cannot lie between a time and a number: {bounds}")
+    if moments:
+        return bytes((Filter.USER_FACING_TIME,)) + b"".join(map(date_time.encode, moments))
+    return struct.pack(f"<B{len(numbers)}H", Filter.SEQUENCE_NUMBER, *numbers) if numbers else b""
 
 
 def _bounds(reader: Reader, count: int) -> tuple[Bound, ...]:
