@@ -2,9 +2,10 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+FUZZ_S ?= 60
 CATALOGUE := clinicians/locales/zh_Hans/LC_MESSAGES/messages.po
 
-.PHONY: help demo test check browser soak timescale bench screenshots messages lock clean
+.PHONY: help demo test check fuzz browser soak timescale bench screenshots messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -32,6 +33,9 @@ check: $(VENV)/.dev ## lint, types, and who may import whom
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(VENV)/.dev ## bytes nobody thought of for every Bluetooth decoder, for FUZZ_S seconds (Linux on x86-64)
+	$(BIN)/python -m tests.fuzz.gatt -max_total_time=$(FUZZ_S)
 
 browser: $(VENV)/.dev ## the portals in headless Chromium
 	$(BIN)/python -m pytest -m browser tests/browser
