@@ -8,12 +8,15 @@ mean; everything else is here.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import ClassVar, Final
 
+from bleak.backends.scanner import AdvertisementData
 from bleak.exc import BleakError
 
 from devices.desk import Desk
@@ -21,13 +24,13 @@ from devices.drivers.clock import Clock, set_clock
 from devices.drivers.driver import Configured, Visited, read_battery, read_identity
 from devices.drivers.taken import Taken
 from devices.gatt.errors import DecodeError
+from devices.habits import Habits
 from devices.link import Link
 from devices.outbox import OutboxFull
 from devices.readings import Quality, Reading
 
 log = logging.getLogger(__name__)
 
-QUIET_S: Final = 10.0  # after so long without a record the memory is empty
 VISIT_S: Final = 120.0  # no memory takes longer
 _HELD_S: Final = 30.0
 _DOUBLED: Final = timedelta(seconds=30)
@@ -47,20 +50,12 @@ class Measured:
     quality: Quality = Quality.NONE
     detail: Mapping[str, float] = field(default_factory=dict)
 
-    def readings(self, device: str, measured_at: datetime, collected_at: datetime) -> list[Reading]:
-        """Readings that share their time; what the instrument did not give is left out."""
-        return [
-            Reading(device, metric, value, measured_at, collected_at, self.quality, self.user, dict(self.detail))
-            for metric, value in self.values.items()
-            if value is not None
-        ]
-
 
 class Instrument(Visited):
     """One instrument of the home.
 
     ``measures`` are the characteristics that carry its measurements, each with what its bytes mean (which raises
-    :class:`DecodeError`). An instrument without the first of them is not one of this kind; the others may be missing.
+    :class:`DecodeError`). An instrument that has none of them is not one of this kind.
     """
 
     measures: ClassVar[Mapping[str, Callable[[bytes], Measured]]]
@@ -72,18 +67,42 @@ class Instrument(Visited):
         self._untimed: dict[int | None, tuple[bytes, datetime]] = {}
         self._taken = Taken(desk, self.address)
         self._full = False
+        self._name: str | None = None
+        self.habits = self._know_habits()
+
+    def calls(self, advertisement: AdvertisementData) -> bool:
+        """Whether it asks for a visit; by its name it is known for what habits it has."""
+        if advertisement.local_name and advertisement.local_name != self._name:
+            self._name = advertisement.local_name
+            self.habits = self._know_habits()
+        return super().calls(advertisement)
+
+    @property
+    def visit_every_s(self) -> float:
+        """As its habits say."""
+        return self.habits.visit_every_s
+
+    def _know_habits(self) -> Habits:
+        """What is known of its type, now or from an earlier visit. Raises ``ValueError`` for a habit that there is not."""
+        memory = f"type of {self.address}"
+        name, manufacturer, model = json.loads(self.desk.recall(memory) or "[null, null, null]")
+        health = self.desk.of(self.address)
+        known = self._name or name, health.manufacturer or manufacturer, health.model or model
+        if known != (name, manufacturer, model):
+            self.desk.remember(memory, json.dumps(known))
+        return Habits.of(*known, configured=self.device.habits)
 
     async def collect(self, link: Link) -> None:
         """Subscribe first, set the clock, ask how the instrument is, and wait for the end of its memory."""
         self.desk.check_room()
         self._clock, self._held, self._full = None, [], False
         try:
-            if not await self._subscribe(link):
-                self.desk.trouble(self.address, "this device does not offer what its kind measures")
+            if not await self._may_begin(link):
                 return
-            self.settle(await set_clock(link, self.desk))
+            self.settle(await self.judge_clock(link))
             await read_battery(link, self.desk)
             await read_identity(link, self.desk)
+            self.habits = self._know_habits()
             await self.ask(link)
             await self.gather(link)
         except BleakError:
@@ -95,20 +114,43 @@ class Instrument(Visited):
         if self._full:
             raise OutboxFull("the gateway's disk is full: readings stay on the device until there is room")
 
+    async def _may_begin(self, link: Link) -> bool:
+        """Pair where that must come first, and subscribe; if it cannot be done for good, say so."""
+        if self.habits.pair_first and not await self._pair(link):
+            return False
+        if await self.subscribe(link):
+            return True
+        if self.habits.standard:
+            self.desk.trouble(self.address, "this device does not offer what its kind measures")
+        else:
+            self.desk.trouble(self.address, "this type speaks no standard service, only its maker's own")
+        return False
+
+    async def _pair(self, link: Link) -> bool:
+        try:
+            await link.pair()
+        except (BleakError, TimeoutError):
+            if link.ended.is_set() or not self.habits.passkey:
+                raise
+            self.desk.trouble(self.address, "this type pairs only with digits that have to be typed in by hand")
+            return False
+        return True
+
+    async def judge_clock(self, link: Link) -> Clock:
+        """How its clock is found; set it."""
+        return await set_clock(link, self.desk, self.habits)
+
     async def ask(self, link: Link) -> None:
         """Ask for what this kind of instrument has to tell beside its measurements."""
 
     async def gather(self, link: Link) -> None:
         """Stay until the instrument has said everything: until it hangs up or has been silent for a while."""
-        await link.quiet_for(QUIET_S, at_most=VISIT_S)
+        await link.quiet_for(self.habits.quiet_s, at_most=VISIT_S)
 
-    async def _subscribe(self, link: Link) -> bool:
-        first, *others = self.measures
-        if not await self.listen(link, first, lambda raw: self.take(first, raw)):
-            return False
-        for uuid in others:
-            await self.listen(link, uuid, lambda raw, uuid=uuid: self.take(uuid, raw))  # type: ignore[misc]
-        return True
+    async def subscribe(self, link: Link) -> bool:
+        """Subscribe to what it measures with; whether it has any of that."""
+        offered = [await self.listen(link, uuid, partial(self.take, uuid)) for uuid in self.measures]
+        return any(offered)
 
     async def listen(self, link: Link, uuid: str, callback: Callable[[bytes], None]) -> bool:
         """Subscribe; whether the instrument has this characteristic. A full disk ends the link."""
@@ -138,30 +180,41 @@ class Instrument(Visited):
             self.desk.refuse(self.address, uuid, raw, reason)
             self._taken.refused(raw)
 
-    def keep(self, measured: Measured, raw: bytes) -> None:
-        """Keep a measurement that came as these bytes, once."""
+    def keep(self, measured: Measured, record: bytes, *, is_numbered: bool = False) -> None:
+        """Keep a measurement, once. ``record`` is what it is known by; ``is_numbered``: also where it has no time."""
         now = self.desk.now()
-        if measured.at is None:
-            self._keep_untimed(measured, raw, now)
-            return
-        if raw in self._taken:
-            return
-        found = measured.readings(self.address, self._utc(measured.at), now)
-        held = self._clock is None
-        if self._clock is not None:
-            found = [_judged(reading, self._clock) for reading in found]
-        self.desk.keep(found, held_s=_HELD_S if held else 0, facts=self._taken.facts(raw))
-        self._taken.add(raw)
+        if measured.at is None and not is_numbered:
+            self._keep_untimed(measured, record, now)
+        elif record not in self._taken:
+            self._keep_new(measured, record, now)
+
+    def _keep_new(self, measured: Measured, record: bytes, now: datetime) -> None:
+        found = self._readings(measured, now)
+        held = measured.at is not None and self._clock is None
+        if measured.at is not None:
+            found = [self.judged(reading) for reading in found]
+        self.desk.keep(found, held_s=_HELD_S if held else 0, facts=self._taken.facts(record))
+        self._taken.add(record)
         self._held += found if held else []
 
-    def _keep_untimed(self, measured: Measured, raw: bytes, now: datetime) -> None:
+    def _keep_untimed(self, measured: Measured, record: bytes, now: datetime) -> None:
         # Without a time there is no key by which the outbox could know a doubled packet.
         last, at = self._untimed.get(measured.user, (b"", now))
-        if last == raw and now - at < _DOUBLED:
+        if last == record and now - at < _DOUBLED:
             return
-        untimed = replace(measured, quality=measured.quality | Quality.NO_DEVICE_TIME)
-        self.desk.keep(untimed.readings(self.address, now, now))
-        self._untimed[measured.user] = raw, now
+        self.desk.keep(self._readings(measured, now))
+        self._untimed[measured.user] = record, now
+
+    def _readings(self, measured: Measured, now: datetime) -> list[Reading]:
+        """Readings that share their time; what the instrument did not give is left out."""
+        at = now if measured.at is None else self._utc(measured.at)
+        untimed = Quality.NO_DEVICE_TIME if measured.at is None else Quality.NONE
+        user = None if measured.user is None else measured.user - self.habits.first_user + 1
+        return [
+            Reading(self.address, metric, value, at, now, measured.quality | untimed, user, dict(measured.detail))
+            for metric, value in measured.values.items()
+            if value is not None
+        ]
 
     def _utc(self, at: datetime) -> datetime:
         return self.desk.utc(at) if at.tzinfo is None else at.astimezone(UTC)
@@ -171,8 +224,11 @@ class Instrument(Visited):
         self._clock = clock
         held, self._held = self._held, []
         if held:
-            self.desk.release([_judged(reading, clock) for reading in held])
+            self.desk.release([self.judged(reading) for reading in held])
 
-
-def _judged(reading: Reading, clock: Clock) -> Reading:
-    return replace(reading, quality=reading.quality | clock.quality(reading.measured_at, reading.collected_at))
+    def judged(self, reading: Reading) -> Reading:
+        """A reading whose time the instrument gave, believed as far as its clock is, once that is known."""
+        if self._clock is None:
+            return reading
+        quality = self._clock.quality(reading.measured_at, reading.collected_at)
+        return replace(reading, quality=reading.quality | quality)

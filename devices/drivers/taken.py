@@ -29,21 +29,21 @@ class Taken:
 
     def __contains__(self, record: bytes) -> bool:
         """Whether it has been taken; if so it is one of those to be remembered longest."""
-        mark = _mark(record)
-        if mark not in self._marks:
+        marked = mark(record)
+        if marked not in self._marks:
             return False
-        del self._marks[mark]
-        self._marks[mark] = None
+        del self._marks[marked]
+        self._marks[marked] = None
         return True
 
     def facts(self, record: bytes) -> dict[str, str]:
         """What to keep in one transaction with the readings of this record. When they are kept call :meth:`add`."""
-        marks = [*self._marks, _mark(record)]
+        marks = [*self._marks, mark(record)]
         return {self._key: "".join(marks[-MOST:])}
 
     def add(self, record: bytes) -> None:
         """Its readings are on the disk."""
-        self._marks[_mark(record)] = None
+        self._marks[mark(record)] = None
         while len(self._marks) > MOST:
             del self._marks[next(iter(self._marks))]
 
@@ -54,5 +54,6 @@ class Taken:
         self.add(record)
 
 
-def _mark(record: bytes) -> str:
+def mark(record: bytes) -> str:
+    """By which a record is known again."""
     return hashlib.sha256(record).hexdigest()[:_DIGITS]
