@@ -15,9 +15,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from devices.gatt.acceleration import Samples, in_counts, in_g
 from devices.gatt.errors import DecodeError
 
 SERVICE: Final = "5ae60000-7f1c-4b52-9d3a-0c9a6f6b2e41"
@@ -25,8 +23,9 @@ ACCELERATION: Final = "5ae60001-7f1c-4b52-9d3a-0c9a6f6b2e41"
 I_AM_FINE: Final = "5ae60002-7f1c-4b52-9d3a-0c9a6f6b2e41"
 
 RATE_HZ: Final = 50
+WRAPS_MS: Final = 1 << 32
 _HEADER: Final = struct.Struct("<HI")
-_SAMPLE_BYTES: Final = 6
+_MG: Final = 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +34,21 @@ class Motion:
 
     sequence: int
     at_ms: int
-    samples: npt.NDArray[np.float64]
+    samples: Samples
 
 
 def decode(data: bytes) -> Motion:
     """Read an acceleration packet. :class:`DecodeError` when it is not whole samples after a header."""
-    body = len(data) - _HEADER.size
-    if body < _SAMPLE_BYTES or body % _SAMPLE_BYTES:
-        raise DecodeError("bad_length", f"an acceleration packet of {len(data)} bytes is not whole samples")
+    if len(data) < _HEADER.size:
+        raise DecodeError("bad_length", f"an acceleration packet of {len(data)} bytes has no header")
     sequence, at_ms = _HEADER.unpack_from(data)
-    milli_g = np.frombuffer(data, dtype="<i2", offset=_HEADER.size)
-    return Motion(sequence, at_ms, milli_g.reshape(-1, 3) / 1000.0)
+    return Motion(sequence, at_ms, in_g(data[_HEADER.size :], "<i2", _MG))
 
 
 def encode(motion: Motion) -> bytes:
     """The packet of these samples; values beyond ±32 g are cut off there."""
-    milli_g = np.clip(np.rint(motion.samples * 1000.0), -32768, 32767).astype("<i2")
-    return _HEADER.pack(motion.sequence & 0xFFFF, motion.at_ms & 0xFFFFFFFF) + milli_g.tobytes()
+    header = _HEADER.pack(motion.sequence & 0xFFFF, motion.at_ms & 0xFFFFFFFF)
+    return header + in_counts(motion.samples, "<i2", _MG).tobytes()
 
 
 def decode_presses(data: bytes) -> int:
@@ -59,3 +56,8 @@ def decode_presses(data: bytes) -> int:
     if len(data) != 2:
         raise DecodeError("bad_length", f"a count of presses is 2 bytes, not {len(data)}")
     return int.from_bytes(data, "little")
+
+
+def encode_presses(presses: int) -> bytes:
+    """The packet of so many presses; the count wraps."""
+    return (presses & 0xFFFF).to_bytes(2, "little")
