@@ -120,6 +120,28 @@ class Body:
         return posture + np.clip(heave, -0.6, 0.6)
 
 
+class Accelerometer:
+    """A sensor on ``body``: it samples at its own rate, and feels no more than its range (g; None: everything)."""
+
+    def __init__(self, body: Body, rate_hz: float, range_g: float | None = None) -> None:
+        self._body = body
+        self._rate_hz = rate_hz
+        self._range_g = range_g
+        self._felt = body.take(2)
+        self._at = 0.0
+
+    def take(self, count: int) -> Samples:
+        """The next ``count`` samples, (n, 3) in g."""
+        at = self._at + np.arange(count + 1) * RATE_HZ / self._rate_hz
+        missing = int(at[-1]) + 2 - len(self._felt)
+        self._felt = np.concatenate([self._felt, self._body.take(max(missing, 0))])
+        before = at[:-1].astype(int)
+        share = (at[:-1] - before)[:, None]
+        samples = self._felt[before] * (1 - share) + self._felt[before + 1] * share
+        self._felt, self._at = self._felt[int(at[-1]) :], float(at[-1] % 1)
+        return samples if self._range_g is None else np.clip(samples, -self._range_g, self._range_g)
+
+
 def _unit(vector: Samples) -> Samples:
     return np.asarray(vector / np.linalg.norm(vector))
 
