@@ -124,14 +124,47 @@ def gateway(
             help="A virtual radio (unix:PATH) in place of this machine's Bluetooth adapters.",
         ),
     ] = None,
+    fallback: Annotated[
+        str | None,
+        typer.Option(
+            envvar="HEARTHWATCH_GATEWAY_FALLBACK",
+            help="A second way to the service: a network interface (wwan0), a source address, another URL, or several of these.",
+        ),
+    ] = None,
+    say: Annotated[
+        str | None,
+        typer.Option(
+            envvar="HEARTHWATCH_GATEWAY_SAY",
+            help="What speaks to the resident when a call for help does not get through, with {text}, {voice}, {language}, "
+            "{what}; espeak-ng when not given, nothing when 'off'.",
+        ),
+    ] = None,
+    disk_mb: Annotated[
+        int | None,
+        typer.Option(
+            envvar="HEARTHWATCH_GATEWAY_DISK_MB",
+            min=8,
+            help="How many megabytes may wait on the disk; half of what is free when not given, at most 512.",
+        ),
+    ] = None,
 ) -> None:
     """Collect from the home's devices and hand over to the service. Needs no network to start: it keeps what it collects."""
     if context.invoked_subcommand is not None:
         return
+    from devices.aloud import DEFAULT_COMMAND
     from devices.gateway import GatewayError, GatewaySettings, run
 
+    settings = GatewaySettings(
+        server=server,
+        data=data,
+        radio=radio,
+        adapters=adapter,
+        fallback=fallback,
+        say=say or DEFAULT_COMMAND,
+        disk_mb=disk_mb,
+    )
     try:
-        run(GatewaySettings(server=server, data=data, radio=radio, adapters=adapter))
+        run(settings)
     except GatewayError as error:
         _fail(str(error))
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from devices.outbox import Outbox
 from devices.readings import METRICS, Kind, Quality, Reading
+from devices.recording import Recording
 from devices.timekeeper import Timekeeper
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,12 @@ class Desk:
         undated = {r.key for r in readings} & self._undated
         self._undated -= undated
         self._outbox.release([r for r in readings if r.key not in undated])
+        self._nudge()
+
+    def keep_recording(self, recording: Recording) -> None:
+        """Keep raw acceleration for the service as long as there is room for it; readings come first."""
+        if self._outbox.put_recording(recording):
+            log.info("kept %d samples of %s around a %s", len(recording.samples), recording.device, recording.reason)
         self._nudge()
 
     def refuse(self, device: str, characteristic: str, raw: bytes, reason: str) -> None:

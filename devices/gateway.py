@@ -23,15 +23,17 @@ from urllib.parse import urlsplit
 from bleak.exc import BleakError
 
 from devices import machine, systemd
+from devices.aloud import DEFAULT_COMMAND, SILENT, Aloud, Voice
 from devices.collector import Collector, Configured
 from devices.desk import Desk
 from devices.heartbeat import Heartbeat, Report
-from devices.outbox import Outbox, OutboxFull
+from devices.outbox import Outbox, OutboxFull, default_bound
 from devices.radio import TROUBLES, AdapterHung, Radio, adapter
 from devices.service import Configuration, NotAdmitted, Paired, Service, ServiceError
 from devices.timekeeper import DIFFERS, Timekeeper
 from devices.uplink import Uplink
 from devices.watchdog import Watchdog
+from devices.ways import Fallback
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +56,18 @@ class GatewaySettings:
     """Where the gateway works. ``server`` None: the one it was paired with. ``data`` is its folder.
 
     ``adapters`` are this machine's Bluetooth adapters to listen with; ``radio`` is ``unix:PATH`` of a virtual one in
-    place of them.
+    place of them. ``fallback`` is a second way to the service (:meth:`devices.ways.Fallback.parse`), ``say`` the command
+    that speaks to the resident (:class:`devices.aloud.Voice`; ``off``: nothing is said aloud), ``disk_mb`` bounds what waits
+    on the disk (:func:`devices.outbox.default_bound` when None).
     """
 
     data: Path
     server: str | None = None
     radio: str | None = None
     adapters: Sequence[str] = ("hci0",)
+    fallback: str | None = None
+    say: str = DEFAULT_COMMAND
+    disk_mb: int | None = None
 
 
 def run(settings: GatewaySettings) -> None:
@@ -90,19 +97,21 @@ async def live(settings: GatewaySettings) -> None:
     """Work until cancelled. ``GatewayError`` when it cannot begin, or when only a new process may help."""
     with (
         _alone(settings.data),
-        _open_outbox(settings.data) as outbox,
-        _open_outbox(settings.data, _UNDATED) as undated,
+        _open_outbox(settings.data, disk_mb=settings.disk_mb) as outbox,
+        _open_outbox(settings.data, _UNDATED, disk_mb=settings.disk_mb) as undated,
     ):
         server, key = _pairing(outbox, settings)
         _warn_if_open(server)
         try:
-            service = Service(server, key)
+            fallback = Fallback.parse(settings.fallback) if settings.fallback else None
+            service = Service(server, key, fallback=fallback)
+            voice = None if settings.say == SILENT else Voice(settings.say)
         except ValueError as error:
             raise GatewayError(str(error)) from error
         radios = _radios(settings)
         async with service:
             try:
-                await _Gateway(settings, outbox, undated, service, radios).work()
+                await _Gateway(settings, outbox, undated, service, voice, radios).work()
             except AdapterHung as error:
                 raise GatewayError(f"{error}; the gateway ends, to be started anew") from error
             finally:
@@ -114,21 +123,30 @@ class _Gateway:
     """Its parts, and how they are wired."""
 
     def __init__(
-        self, settings: GatewaySettings, outbox: Outbox, undated: Outbox, service: Service, radios: Sequence[Radio]
+        self,
+        settings: GatewaySettings,
+        outbox: Outbox,
+        undated: Outbox,
+        service: Service,
+        voice: Voice | None,
+        radios: Sequence[Radio],
     ) -> None:
         self._data = settings.data
         self._outbox = outbox
         self._service = service
         self._watchdog = Watchdog()
         self._timekeeper = Timekeeper(outbox, undated)
+        self._aloud = Aloud(outbox, voice, wall=self._timekeeper.now)
         self._uplink = Uplink(
             outbox,
             service,
+            listener=self._aloud,
             now=self._timekeeper.now,
             dated=self._timekeeper.dated,
             life=self._watchdog.part("handing over to the service"),
+            emergency_life=self._watchdog.part("handing over emergencies"),
         )
-        self._desk = Desk(outbox, nudge=self._uplink.nudge, timekeeper=self._timekeeper)
+        self._desk = Desk(outbox, nudge=self._nudge, timekeeper=self._timekeeper)
         self._collector = Collector(self._desk, *radios, watchdog=self._watchdog)
         self._timekeeper.shifted = self._shifted
         self._heartbeat = Heartbeat(
@@ -148,13 +166,18 @@ class _Gateway:
         self._heartbeat.recall()
         log.info("collecting for %s; %d readings wait from before", self._service.server, self._waiting())
         systemd.notify("READY=1")
-        parts = (self._collector.run, self._uplink.run, self._heartbeat.run, self._keep_time)
+        parts = (self._collector.run, self._uplink.run, self._aloud.run, self._heartbeat.run, self._keep_time)
         try:
             await _together(*(_supervise(part) for part in parts), systemd.report(self._watchdog.hung, self._status))
         finally:
             systemd.notify("STOPPING=1")
 
+    def _nudge(self) -> None:
+        self._uplink.nudge()
+        self._aloud.nudge()
+
     def _configure(self, configuration: Configuration) -> None:
+        self._aloud.emergency = configuration.emergency
         self._collector.set_devices(
             Configured(d.address.upper(), d.kind, d.bindkey, d.habits) for d in configuration.devices
         )
@@ -176,17 +199,17 @@ class _Gateway:
     def _report(self) -> Report:
         seen = machine.look(self._data)
         told = {name: value for name, value in asdict(seen).items() if name in _TOLD}
-        clock = self._timekeeper.trouble
+        troubles = (self._timekeeper.trouble, self._aloud.trouble)
         return Report(
             outbox_waiting=self._waiting(),
             machine={
                 **told,
                 "clock_synchronised": machine.synchronised(),
                 "scanning": self._collector.scanning,
-                "uplink": "main",
+                "uplink": self._service.way,
                 "recordings_waiting": self._outbox.recordings(),
             },
-            troubles=[*machine.troubles(seen), *self._collector.troubles, *([clock] if clock else [])],
+            troubles=[*machine.troubles(seen), *self._collector.troubles, *(t for t in troubles if t)],
             found=self._collector.found() if self._collector.looking else None,
         )
 
@@ -310,14 +333,16 @@ def _keep(outbox: Outbox, server: str, paired: Paired) -> None:
 
 
 @contextlib.contextmanager
-def _open_outbox(data: Path, name: str = _OUTBOX) -> Iterator[Outbox]:
+def _open_outbox(data: Path, name: str = _OUTBOX, *, disk_mb: int | None = None) -> Iterator[Outbox]:
     """The outbox in ``data``, readable by its owner alone: it holds the key and people's readings."""
     path = data / name
     try:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.touch(mode=0o600)
         path.chmod(0o600)  # SQLite gives its journal the same
-        outbox = Outbox(path)
+        outbox = Outbox(path, max_bytes=default_bound(data) if disk_mb is None else disk_mb * 1024 * 1024)
+    except OutboxFull as error:
+        raise GatewayError(f"there is no room for the outbox {path}") from error
     except OSError as error:
         raise GatewayError(f"the folder {data} cannot be used: {error.strerror or error}") from error
     except sqlite3.DatabaseError as error:
