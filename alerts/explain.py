@@ -24,10 +24,22 @@ _METRICS: Final[_Words] = MappingProxyType(
         "body_weight": ("体重", "body weight"),
         "glucose": ("血糖", "blood glucose"),
         "respiratory_rate": ("呼吸频率", "respiratory rate"),
+        "body_mass_index": ("体重指数", "body mass index"),
+        "body_fat": ("体脂率", "body fat"),
+        "muscle_mass": ("肌肉量", "muscle mass"),
+        "rr_standard_deviation": ("心率变异性（SDNN）", "heart rate variability (SDNN)"),
+        "perfusion_index": ("灌注指数", "perfusion index"),
+        "interstitial_glucose": ("组织间液葡萄糖", "tissue glucose"),
         "fall": ("跌倒", "a fall"),
         "help_call": ("呼救", "a call for help"),
         "fall_recovered": ("跌倒后已起身或本人表示没事", "getting up again, or word that all is well"),
+        "inactivity": ("长时间没有活动", "no movement for long"),
+        "movement": ("室内活动", "movement in the room"),
+        "door": ("房门", "the door"),
+        "bed": ("床", "the bed"),
         "battery": ("电池电量", "battery level"),
+        "gateway_silence": ("网关失联时间", "silence of the gateway"),
+        "device_silence": ("设备失联程度", "silence of a device"),
     }
 )
 _LEVELS: Final[_Words] = MappingProxyType(

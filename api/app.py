@@ -17,7 +17,7 @@ from alerts import protocol
 from alerts.channels.sms import SmsChannel
 from alerts.dispatch import Dispatcher
 from alerts.worker import Watch
-from api import gateways, ingest, live, metrics, openapi, problems, sessions, webhooks
+from api import gateways, ingest, live, metrics, openapi, problems, recordings, sessions, webhooks
 from api.middleware import Around
 from api.settings import Settings
 from api.supervisor import supervise
@@ -43,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
         max_body_size=_MOST_FORM_BYTES,
     )
     app.state.settings = settings
+    app.state.public_url = settings.public_url
     app.state.protocol = protocol.load()
     app.add_middleware(Around, https=settings.public_url.startswith("https:"))
     app.add_exception_handler(sessions.NotSignedIn, sessions.on_not_signed_in)
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         metrics.router,
         gateways.router,
         ingest.router,
+        recordings.router,
         webhooks.router,
         sessions.router,
         live.router,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import structlog
@@ -19,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from api import sessions
 from api.metrics import STREAMS
 from clinicians.visitor import Visitor
-from store import residents
+from store import administration, residents
 from store.postgres import Database, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -32,8 +32,13 @@ _RECHECK_S: Final = 5.0
 _GATHER_S: Final = 0.1
 """Changes of one moment are told together."""
 
-Change = tuple[str, int]
-"""What kind of thing changed, and about which resident."""
+
+class Change(NamedTuple):
+    """What kind of thing changed, and about whom: a resident, a centre's equipment, or (0 and 0) anybody."""
+
+    kind: str
+    resident_id: int = 0
+    centre_id: int = 0
 
 
 class Stream:
@@ -83,9 +88,11 @@ class Hub:
     def publish(self, note: dict[str, Any]) -> None:
         """Pass one notification on. After a lost connection every page is told to look for itself."""
         if note["kind"] == "reconnected":
-            change: Change = ("reconnected", 0)
+            change = Change("reconnected")
         elif "resident_id" in note:
-            change = (note["kind"], note["resident_id"])
+            change = Change(note["kind"], resident_id=note["resident_id"])
+        elif "centre_id" in note:
+            change = Change(note["kind"], centre_id=note["centre_id"])
         else:
             return
         for stream in self._streams:
@@ -133,9 +140,9 @@ async def _events(hub: Hub, database: Database, person_id: UUID, session: bytes)
             changes = await stream.next(max(beat_at - loop.time(), 0.0))
             if (changes or loop.time() >= beat_at) and not await sight.still_signed_in():
                 return
-            for kind, resident in changes:
-                if resident == 0 or await sight.sees(resident):
-                    yield _event("change", {"kind": kind, "resident_id": resident or None})
+            for change in changes:
+                if await sight.sees(change):
+                    yield _event("change", {"kind": change.kind, "resident_id": change.resident_id or None})
             if loop.time() >= beat_at:
                 beat_at = loop.time() + BEAT_S
                 yield _event("beat", {})
@@ -155,19 +162,26 @@ class _Sight:
         self._person_id = person_id
         self._session = session
         self._visible: frozenset[int] = frozenset()
+        self._centre: int | None = None
         self._looked_at = self._signed_in_at = float("-inf")
         self._signed_in = True
 
-    async def sees(self, resident_id: int) -> bool:
+    async def sees(self, change: Change) -> bool:
+        if change.resident_id == change.centre_id == 0:
+            return True
+        await self._look()
+        return change.resident_id in self._visible or (change.centre_id != 0 and change.centre_id == self._centre)
+
+    async def _look(self) -> None:
         now = asyncio.get_running_loop().time()
         if now - self._looked_at > _RECHECK_S:
             try:
                 async with self._database.reader(self._person_id) as c:
                     self._visible = frozenset(r.resident_id for r in await residents.relations(c, self._person_id))
+                    self._centre = await administration.administered_centre(c)
                 self._looked_at = now
             except Unavailable:
-                self._visible = frozenset()
-        return resident_id in self._visible
+                self._visible, self._centre = frozenset(), None
 
     async def still_signed_in(self) -> bool:
         now = asyncio.get_running_loop().time()

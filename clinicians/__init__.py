@@ -1,15 +1,15 @@
-"""The faces: portals for doctors, care workers, families and residents.
+"""The faces: portals for doctors, care workers, families, residents and administrators.
 
 ``router`` holds every page. Sign-in is not here: whoever includes it puts a :class:`clinicians.visitor.Visitor`
-on ``request.state.visitor`` first, and opens ``app.state.database`` and ``app.state.protocol``.
+on ``request.state.visitor`` first, and opens ``app.state.database``, ``app.state.protocol`` and ``app.state.public_url``.
 """
 
 from __future__ import annotations
 
 from fastapi import APIRouter
 
-from clinicians import care_worker, doctor, family, front, resident
+from clinicians import administrator, care_worker, doctor, family, front, resident
 
 router = APIRouter()
-for face in (front, doctor, care_worker, family, resident):
+for face in (front, doctor, care_worker, family, resident, administrator):
     router.include_router(face.router)

@@ -14,7 +14,8 @@ from alerts.lifecycle import TransitionError
 from alerts.protocol import Protocol
 from clinicians import cases, vitals
 from clinicians.advice import next_steps
-from clinicians.doctor import conditions, health, words_of
+from clinicians.doctor import conditions, words_of
+from clinicians.equipment import health
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import CareWorker, Refused

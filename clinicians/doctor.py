@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
 from typing import Annotated, Final
@@ -11,14 +10,14 @@ from fastapi import APIRouter, Form, Request, Response
 from markupsafe import Markup
 
 from alerts.protocol import Protocol
-from clinicians import cases, charts, troubles, vitals, worklist
+from clinicians import cases, charts, vitals, worklist
+from clinicians.equipment import health
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Doctor, Refused, Visitor
 from clinicians.words import N_, Words
 from devices.readings import METRICS, Kind
 from store import alerts, audit, gateways, notes, people, portal, readings, residents
-from store.gateways import Device
 from store.postgres import Connection, Database
 from store.residents import Resident
 
@@ -27,7 +26,8 @@ router = APIRouter(route_class=PageRoute, include_in_schema=False)
 SPARK_DAYS: Final = 30
 LINES: Final = 40
 ALERTS: Final = 20
-_SHOWN: Final = tuple(m.code for m in METRICS.values() if m.kind is not Kind.DEVICE)
+_SHOWN: Final = tuple(m.code for m in METRICS.values() if m.kind in (Kind.VITAL, Kind.EVENT))
+"""What sensors in the flat see comes by the hundred a day: it is for the rules, not for a table."""
 _CONDITIONS: Final = {
     "hypertension": N_("hypertension"),
     "diabetes": N_("diabetes"),
@@ -37,58 +37,6 @@ _CONDITIONS: Final = {
     "stroke": N_("stroke"),
     "frail": N_("frail"),
 }
-_DEVICES: Final = {
-    "blood_pressure": N_("Blood pressure monitor"),
-    "oximeter": N_("Oximeter"),
-    "wearable": N_("Wearable"),
-    "help_button": N_("Help button"),
-    "thermometer": N_("Thermometer"),
-    "scale": N_("Scale"),
-    "glucose_meter": N_("Glucose meter"),
-}
-LOW_BATTERY_PCT: Final = 15
-WRONG_CLOCK_S: Final = 120
-QUIET: Final = timedelta(days=2)
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How one device does, in words; ``is_well`` is false when somebody should look after it."""
-
-    name: str
-    model: str
-    battery: str
-    seen: str
-    troubles: tuple[str, ...]
-
-    @property
-    def is_well(self) -> bool:
-        return not self.troubles
-
-
-def health(device: Device, words: Words) -> Health:
-    """What is known of a device, and what is wrong with it."""
-    name = words.gettext(_DEVICES[device.kind]) if device.kind in _DEVICES else device.kind
-    battery = "" if device.battery_pct is None else f"{device.battery_pct}%"
-    seen = words.age(device.last_seen_at) if device.last_seen_at else words.gettext("never heard of")
-    return Health(name, device.model or "", battery, seen, tuple(_troubles(device, words)))
-
-
-def _troubles(device: Device, words: Words) -> list[str]:
-    found = []
-    if device.trouble:
-        found.append(troubles.in_words(device.trouble, words))
-    if device.battery_pct is not None and device.battery_pct <= LOW_BATTERY_PCT:
-        found.append(words.gettext("battery low"))
-    if device.clock_error_s is not None and abs(device.clock_error_s) > WRONG_CLOCK_S:
-        found.append(
-            words.gettext(
-                "its clock is wrong by %(span)s", span=words.span(timedelta(seconds=abs(device.clock_error_s)))
-            )
-        )
-    if device.last_seen_at is not None and words.now - device.last_seen_at > QUIET:
-        found.append(words.gettext("silent for a while"))
-    return found
 
 
 def conditions(resident: Resident, words: Words) -> list[str]:

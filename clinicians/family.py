@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -51,13 +51,18 @@ def called(resident: Resident, relations: Sequence[Relation], words: Words) -> s
 
 
 def say(
-    who: str, open_cases: Sequence[cases.Case], latest: Mapping[str, Latest], resident: Resident, words: Words
+    who: str,
+    open_cases: Sequence[cases.Case],
+    latest: Mapping[str, Latest],
+    resident: Resident,
+    words: Words,
+    moved_at: datetime | None = None,
 ) -> tuple[str, str, str]:
     """Mood, sentence, and what the sentence rests on with its age. Nothing is called well without a recent sign."""
     pressing = [case for case in open_cases if not case.is_task]
     if pressing:
         return _alarm(who, pressing, words)
-    heard = vitals.newest_sign(latest)
+    heard = vitals.newest_sign(latest, moved_at)
     pressure = vitals.pressure(latest, resident, words)
     if heard is None:
         return (
@@ -110,6 +115,7 @@ async def show(request: Request, visitor: Relative) -> Response:
         everybody = await residents.residents(c)
         relations = await residents.relations(c, visitor.person_id)
         latest = await readings.latest(c)
+        moved = await portal.last_movement(c, words.now - vitals.STALE)
         rows = [row for r in everybody for row in await alerts.of_resident(c, r.id, 10)]
         names = await people.people(c, cases.named(rows))
         around = await residents.around_each(c, [r.id for r in everybody])
@@ -122,6 +128,7 @@ async def show(request: Request, visitor: Relative) -> Response:
             latest.get(r.id, {}),
             around.get(r.id, []),
             words,
+            moved.get(r.id),
         )
         for r in everybody
     ]
@@ -135,12 +142,13 @@ def _kin(
     latest: Mapping[str, Latest],
     around: Sequence[Related],
     words: Words,
+    moved_at: datetime | None,
 ) -> Kin:
     open_cases = sorted(
         (case for case in known if case.standing != "closed"), key=lambda case: case.standing != "waiting"
     )
     closed = [case for case in known if case.closed_at and words.now - case.closed_at < RECENT and not case.is_task]
-    mood, sentence, basis = say(who, open_cases, latest, resident, words)
+    mood, sentence, basis = say(who, open_cases, latest, resident, words, moved_at)
     doctor = next((person.name(words.language) for person in around if person.kind == "doctor"), "")
     return Kin(
         called=who,

@@ -21,7 +21,15 @@ from clinicians.visitor import Refused, Visitor
 from clinicians.words import EN, LANGUAGES, N_, ZH, Words, translations
 from store.postgres import Unavailable
 
-HOMES: Final = MappingProxyType({"doctor": "/doctor", "care_worker": "/care", "family": "/family", "resident": "/me"})
+HOMES: Final = MappingProxyType(
+    {
+        "doctor": "/doctor",
+        "care_worker": "/care",
+        "family": "/family",
+        "resident": "/me",
+        "administrator": "/admin",
+    }
+)
 """Where each face begins."""
 
 STATIC: Final = Path(str(resources.files("clinicians") / "static"))

@@ -75,7 +75,7 @@ _DIGITS: Final = dict.fromkeys(
 )
 _STATES: Final = {
     "movement": (N_("still"), N_("moving")),
-    "door": (N_("closed"), N_("open")),
+    "door": (N_("shut"), N_("open")),
     "bed": (N_("empty"), N_("occupied")),
 }
 """What a sensor in the flat sees, by 0 and 1."""

@@ -136,6 +136,12 @@ async def relations(c: Connection) -> dict[int, list[Relation]]:
     return by_resident
 
 
+async def administered_centre(c: Connection) -> int | None:
+    """The number of the centre that the reader herself administers, if she does."""
+    found = await value(c, "SELECT administered_centre()")
+    return None if found is None else int(found)
+
+
 async def centre_of(c: Connection, by: UUID) -> Centre:
     """The centre that this person administers. Raises :class:`NotAllowed` when she administers none."""
     centre = await one(

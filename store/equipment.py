@@ -45,10 +45,6 @@ class DeviceKind(msgspec.Struct, frozen=True):
     title_zh: str
     needs_key: bool = False
 
-    def title(self, language: str) -> str:
-        """What people call it."""
-        return self.title_zh if language == "zh_Hans" else self.title_en
-
 
 class Found(msgspec.Struct, frozen=True):
     """A device that a gateway heard while it looked for new ones. ``kinds`` are its guesses, the likeliest first."""

@@ -160,6 +160,23 @@ async def calls(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[Call]
     return by_alert
 
 
+async def last_movement(c: Connection, since: datetime) -> dict[int, datetime]:
+    """When something last moved in the flat of each resident the connection may see since then.
+
+    A sensor repeats what it sees, so its newest word is nearly always that nothing moves.
+    """
+    cursor = await c.execute(
+        """
+        SELECT r.id, m.at FROM resident r CROSS JOIN LATERAL (
+            SELECT max(q.at) AS at FROM resident_reading q
+            WHERE q.resident_id = r.id AND q.metric = %(movement)s AND q.measured_at >= %(since)s AND q.value >= 0.5
+        ) m WHERE m.at IS NOT NULL
+        """,
+        {"movement": METRICS["movement"].code, "since": since},
+    )
+    return dict(await cursor.fetchall())
+
+
 async def say(c: Connection, resident_id: int, device_id: int, metric: str, now: datetime) -> None:
     """Keep what a resident said on her own page as an event of her device, so that the watch hears it like any other."""
     gateway_id = await value(

@@ -1,4 +1,5 @@
-"""A small household for tests: a centre, a doctor, two care workers, a supervisor, two residents, a daughter."""
+"""A small household for tests: a centre, a doctor, two care workers, a supervisor, two residents, a daughter,
+an administrator."""
 
 from __future__ import annotations
 
@@ -31,6 +32,7 @@ class Household:
     chen: people.Person
     supervisor: people.Person
     daughter: people.Person
+    administrator: people.Person
     wang_person: UUID
 
 
@@ -50,6 +52,7 @@ async def furnish(c: Connection, now: datetime = NOW) -> Household:
     chen = await person("陈静", "Chen Jing", "+8613900000003", "care_worker", "en")
     supervisor = await person("周敏", "Zhou Min", "+8613900000004", "care_worker")
     daughter = await person("张晓燕", "Zhang Xiaoyan", "+8613900000005", "family", "en")
+    administrator = await person("孙丽华", "Sun Lihua", None, "administrator")
     wang_p = await person("王秀英", "Wang Xiuying", "+8613900000006", "resident")
     zhao_p = await person("赵德明", "Zhao Deming", "+8613900000007", None)
     wang = await residents.add(
@@ -83,6 +86,7 @@ async def furnish(c: Connection, now: datetime = NOW) -> Household:
         chen,
         supervisor,
         daughter,
+        administrator,
         wang_p.id,
     )
 

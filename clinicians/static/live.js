@@ -8,7 +8,8 @@
     for (const part of document.querySelectorAll("[data-live]")) {
       const next = fresh.getElementById(part.id);
       const writing = [...part.querySelectorAll("textarea, input[type=text]")].some((field) => field.value !== field.defaultValue);
-      if (!next || writing || part.querySelector("select:focus, input:checked")) continue;
+      const choosing = [...part.querySelectorAll("option")].some((option) => option.selected !== option.defaultSelected);
+      if (!next || writing || choosing || part.querySelector("select:focus, input:checked")) continue;
       for (const open of part.querySelectorAll("details[open][id]")) fresh.getElementById(open.id)?.setAttribute("open", "");
       if (part.isEqualNode(next)) continue;
       const focus = part.contains(document.activeElement) && document.activeElement.id;

@@ -187,7 +187,7 @@ def test_the_status_shows_gateways_and_says_when_one_is_silent(database_url: str
 
     async def beat() -> None:
         async with Database(database_url) as database, database.service() as c:
-            said = {"version": "1", "clock_error_s": 0.2, "outbox_waiting": 3, "quarantined": 0}
+            said = gateways.Beat("1", clock_error_s=0.2, outbox_waiting=3, quarantined=0)
             await gateways.note_heartbeat(c, home.gateway, datetime.now(UTC), said)
 
     anyio.run(beat)

@@ -15,7 +15,7 @@ from tests.clinicians.lived import Lived, live_in, open_service, visit
 
 pytestmark = pytest.mark.anyio
 
-PAGES = {"doctor": "/doctor", "care_worker": "/care", "family": "/family", "resident": "/me"}
+PAGES = {"doctor": "/doctor", "care_worker": "/care", "family": "/family", "resident": "/me", "administrator": "/admin"}
 
 
 @pytest.fixture
@@ -36,6 +36,7 @@ def person(lived: Lived, face: str) -> UUID:
         "care_worker": home.li_na.id,
         "family": home.daughter.id,
         "resident": home.wang_person,
+        "administrator": home.administrator.id,
     }[face]
 
 
@@ -135,11 +136,6 @@ async def test_who_is_not_signed_in_is_led_to_the_door(app: FastAPI) -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
         door = await browser.get("/sign-in", headers={"Accept": "text/html", "Accept-Language": "en"})
         assert "Good to see you" in door.text
-
-
-async def test_an_administrator_is_told_where_her_work_is(app: FastAPI, lived: Lived) -> None:
-    browser = await visit(app, await stranger(app, "administrator"), "en")
-    assert "command line" in (await browser.get("/")).text
 
 
 @pytest.mark.parametrize("face", PAGES)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fastapi import FastAPI
 
-from clinicians.doctor import health
+from clinicians.equipment import health
 from store import alerts
 from store.gateways import Device
 from store.postgres import value
@@ -125,7 +125,7 @@ def device(**what: object) -> Device:
         ({"battery_pct": 9}, ("电量不足",)),
         ({"trouble": "its pairing is lost: pair it again, as its manual says"}, ("配对已丢失，请重新配对",)),
         ({"trouble": "smells odd"}, ("设备有异常，下次上门时请检查",)),
-        ({"clock_error_s": -3600.0}, ("时钟偏差1小时",)),
+        ({"clock_error_s": -3600.0}, ("时钟慢1小时",)),
         ({"last_seen_at": NOW - timedelta(days=3)}, ("已有一阵没有联络",)),
     ],
 )
