@@ -172,9 +172,9 @@ class Collector:
             try:
                 await station.run()
             except AdapterHung:
-                if self.scanning == "off":
+                if all(s.hung for s in self._stations):
                     raise
-                log.exception("one adapter hangs; the home is heard by another")
+                log.exception("one adapter hangs; the home is left to the others")
 
     def _linked(self, station: Station) -> bool:
         return any(d.visit is not None and d.through is station for d in self._devices.values())
@@ -227,16 +227,16 @@ class Collector:
             await self._failed(device, driver, error)
         else:
             device.failures = device.keys_missing = 0
-            self._let_rest(device)
+            self._let_rest(device, driver)
         finally:
             device.visit = device.through = None
 
-    def _let_rest(self, device: _Device) -> None:
+    def _let_rest(self, device: _Device, driver: Visited) -> None:
         """Spare the battery of a device that always calls and had nothing new at the last visits."""
         now, patience = time.monotonic(), self._patience
         device.not_before = now + patience.between
         idle = min(patience.between * 2.0 ** min(device.idle, 32), patience.idle_most) if device.idle else 0.0
-        device.rests_until = now + max(idle, _visit_every_s(device.driver.device))
+        device.rests_until = now + max(idle, driver.visit_every_s)
 
     async def _collect(self, device: _Device, driver: Visited) -> None:
         self._desk.check_room()
@@ -314,12 +314,6 @@ class Collector:
         return [
             d.visit for d in self._devices.values() if d.visit is not None and (station is None or d.through is station)
         ]
-
-
-def _visit_every_s(device: Configured) -> float:
-    """How seldom this type of device is visited, where its habits say so, in seconds."""
-    wanted = device.habits.get("visit_every_s", 0.0)
-    return float(wanted) if isinstance(wanted, int | float) else 0.0
 
 
 def _memory(address: str) -> str:

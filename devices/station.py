@@ -39,6 +39,8 @@ class Patience:
 
     scanner: float = 10.0
     connect: float = 30.0
+    grace: float = 5.0
+    """For an attempt that was given up to let go; then the adapter is opened anew."""
     reset: float = 30.0
     fresh: float = 10.0
     """An advertisement older than this is no ground for calling: the device has gone back to sleep."""
@@ -69,7 +71,8 @@ class Patience:
 
 
 class Station:
-    """An adapter that listens. ``scanning`` is how, ``trouble`` one sentence on why it cannot, or None.
+    """An adapter that listens. ``scanning`` is how, ``trouble`` one sentence on why it cannot, or None; ``hung`` whether
+    it has not answered for long.
 
     ``heard`` is called with each advertisement; ``linked`` says whether a link lives that a power cycle would cost;
     ``end_visits`` ends them before it happens.
@@ -88,6 +91,7 @@ class Station:
         self.radio = radio
         self.scanning: Mode = "off"
         self.trouble: str | None = None
+        self.hung = False
         self._patience = patience
         self._life = life
         self._heard_by = heard
@@ -127,6 +131,7 @@ class Station:
                 hung = hung + 1 if isinstance(error, TimeoutError) else 0
                 self._note_failure(error)
                 if hung >= self._patience.hung:
+                    self.hung = True
                     raise AdapterHung(f"the Bluetooth adapter {self.radio.name} does not answer") from error
                 pause = self._patience.after(failures)
                 self._life.promise(pause + _LIFE_S)
@@ -140,7 +145,7 @@ class Station:
 
     async def _reset(self) -> None:
         await self._end_visits(self)
-        await within(self._patience.reset, self.radio.reset())
+        await within(self._patience.reset, self.radio.reset(), grace_s=self._patience.grace)
         log.info("the Bluetooth adapter %s is ready", self.radio.name)
 
     def _mode(self) -> Literal["active", "passive"]:
@@ -160,7 +165,7 @@ class Station:
         except BleakError:
             self._deaf_passively = self._deaf_passively or mode == "passive"
             raise
-        self.scanning, self.trouble = mode, None
+        self.scanning, self.trouble, self.hung = mode, None, False
         self._heard_at = time.monotonic()
         log.info("listening with %s, %sly", self.radio.name, mode)
         try:
@@ -218,6 +223,7 @@ class Station:
                     use_services_cache=False,
                     **self.radio.client_options,
                 ),
+                grace_s=self._patience.grace,
             )
             link.take(client)
         return True

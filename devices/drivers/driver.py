@@ -84,6 +84,12 @@ class Visited(Driver):
         """Whether this advertisement asks for a visit. A device that names no service may be any of its kind."""
         return self.service in advertisement.service_uuids or not advertisement.service_uuids
 
+    @property
+    def visit_every_s(self) -> float:
+        """It is visited at most this often, in seconds, however often it calls."""
+        wanted = self.device.habits.get("visit_every_s", 0.0)
+        return float(wanted) if isinstance(wanted, int | float) else 0.0
+
     @abstractmethod
     async def collect(self, link: Link) -> None:
         """Collect over this link until there is nothing more; the collector ends the link."""

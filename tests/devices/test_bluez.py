@@ -5,12 +5,15 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from bleak import BleakScanner
+from bleak.args.bluez import OrPattern
 from bleak.exc import BleakError
-from dbus_fast import DBusError, Message, MessageType
+from dbus_fast import DBusError, Message, MessageType, PropertyAccess
 from dbus_fast.aio import MessageBus
-from dbus_fast.annotations import DBusBool, DBusObjectPath, DBusStr
+from dbus_fast.annotations import DBusBool, DBusObjectPath, DBusSignature, DBusStr
 from dbus_fast.service import ServiceInterface, dbus_method, dbus_property
 
 from devices.agent import AGENT_PATH, Agent, address_of
@@ -60,6 +63,18 @@ class FakeAdapter(ServiceInterface):
         self.bonded.remove(device)
 
 
+class FakeMonitors(ServiceInterface):
+    """What bluetoothd offers only with its experimental interfaces switched on."""
+
+    def __init__(self, kinds: list[str]) -> None:
+        super().__init__("org.bluez.AdvertisementMonitorManager1")
+        self.kinds = kinds
+
+    @dbus_property(PropertyAccess.READ)
+    def SupportedMonitorTypes(self) -> Annotated[list[str], DBusSignature("as")]:  # noqa: N802
+        return self.kinds
+
+
 class Bluetoothd:
     """bluetoothd's place on the bus."""
 
@@ -73,6 +88,10 @@ class Bluetoothd:
         self.bus.export("/org/bluez", self.manager)
         self.bus.export("/org/bluez/hci0", self.adapter)
         await self.bus.request_name("org.bluez")
+
+    def hang(self) -> None:
+        """Keep the name, and answer nobody any more."""
+        self.bus.add_message_handler(lambda message: message.message_type is MessageType.METHOD_CALL or None)
 
     async def ask_agent(self, path: str, member: str, signature: str, *body: object) -> Message:
         sender = next(iter(await self._names()))
@@ -171,6 +190,71 @@ async def test_a_bluetoothd_that_ends_is_noticed_and_the_next_one_gets_the_agent
     await radio.reset()
     assert second.manager.registered
     second.bus.disconnect()
+
+
+async def test_a_bluetoothd_that_hangs_is_given_up_in_time_and_asked_anew_over_another_connection(
+    bus_address: str,
+) -> None:
+    hung = Bluetoothd(bus_address)
+    await hung.start()
+    radio = BlueZRadio(bus_address=bus_address, off_s=0, call_s=0.2)
+    await radio.reset()
+    hung.hang()
+    with pytest.raises(TimeoutError, match="bluetoothd did not answer Set"):
+        await radio.reset()
+    assert radio.lost.is_set()
+    with pytest.raises(TimeoutError, match="bluetoothd did not answer RegisterAgent"):
+        await radio.reset()
+    hung.bus.disconnect()
+    well = Bluetoothd(bus_address)
+    await well.start()
+    await radio.reset()
+    assert (radio.lost.is_set(), well.adapter.powered) == (False, [False, True])
+    await radio.close()
+    well.bus.disconnect()
+
+
+async def test_without_advertisement_monitors_it_can_only_listen_actively(
+    bluetoothd: Bluetoothd, radio: BlueZRadio
+) -> None:
+    await radio.reset()
+    assert radio.passive_options is None
+    bluetoothd.bus.export("/org/bluez/hci0", FakeMonitors(["something_else"]))
+    await radio.reset()
+    assert radio.passive_options is None
+
+
+async def test_with_advertisement_monitors_it_can_listen_passively_to_every_device_of_a_home(
+    bluetoothd: Bluetoothd, radio: BlueZRadio
+) -> None:
+    bluetoothd.bus.export("/org/bluez/hci0", FakeMonitors(["or_patterns"]))
+    await radio.reset()
+    assert radio.passive_options is not None
+    scanner = BleakScanner(lambda _device, _said: None, **radio.passive_options)  # bleak itself takes them
+    assert scanner is not None
+    patterns = radio.passive_options["bluez"]["or_patterns"]
+    assert len(patterns) <= 16  # more, and BlueZ lets the monitor go
+    # A button's broadcast, with flags and without.
+    for advertisement in (
+        bytes.fromhex("020106 0416d2fc41"),
+        bytes.fromhex("0416d2fc41"),
+        bytes.fromhex("02011a 03031018"),
+    ):
+        assert any(fits(pattern, advertisement) for pattern in patterns)
+
+
+def fits(pattern: OrPattern, advertisement: bytes) -> bool:
+    """Whether one of the structures is what the pattern says (bluetoothd's ``src/adv_monitor.c``)."""
+    while advertisement:
+        length = advertisement[0]
+        kind, data = advertisement[1], advertisement[2 : length + 1]
+        begins, advertisement = pattern.start_position, advertisement[length + 1 :]
+        if (
+            kind == pattern.ad_data_type
+            and data[begins : begins + len(pattern.content_of_pattern)] == pattern.content_of_pattern
+        ):
+            return True
+    return False
 
 
 async def test_what_is_missing_is_said_in_words(bus_address: str, bluetoothd: Bluetoothd, radio: BlueZRadio) -> None:

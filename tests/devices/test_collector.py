@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from bleak.exc import BleakError
+from bumble.device import Connection
 
 from devices.collector import Configured
 from devices.gatt.blood_pressure import Status
 from devices.outbox import Outbox
+from devices.radio import AdapterHung
 from devices.readings import Quality
-from devices.virtual.backend import VirtualRadio
+from devices.virtual.backend import BumbleClient, BumbleScanner, VirtualRadio
+from devices.virtual.twins.button import Button
 from devices.virtual.twins.cuff import Measurement
-from tests.devices.home import BINDKEY, BUTTON, CUFF, DEVICES, QUICK, WEARABLE, home, until
+from tests.devices.home import BINDKEY, BUTTON, CUFF, DEVICES, PLATES, QUICK, WEARABLE, home, until
 
 pytestmark = pytest.mark.anyio
+
+SMALL = 100 * 1024
+"""An outbox that holds some measurements, but not a whole memory of them."""
 
 
 def measured(systolic: float, diastolic: float = 80, **more: object) -> Measurement:
@@ -155,7 +163,7 @@ async def test_an_old_reading_under_a_clock_in_the_future_is_not_taken_for_a_new
 
 async def test_a_full_disk_leaves_the_records_on_the_cuff_and_is_said(tmp_path: Path) -> None:
     async with home(tmp_path) as h:
-        small = Outbox(tmp_path / "small.sqlite", max_bytes=28 * 1024)
+        small = Outbox(tmp_path / "small.sqlite", max_bytes=SMALL)
         await h.cuff.measure(measured(120))
         h.start_gateway(outbox=small)
         await until(lambda: h.desk.of(CUFF).trouble)
@@ -173,7 +181,7 @@ async def test_an_indication_that_does_not_fit_is_not_confirmed(
     """The disk fills between the gateway's look at it and the cuff's indications."""
     monkeypatch.setattr("devices.outbox._ROOM_BYTES", 0)
     async with home(tmp_path) as h:
-        small = Outbox(tmp_path / "small.sqlite", max_bytes=28 * 1024)
+        small = Outbox(tmp_path / "small.sqlite", max_bytes=SMALL)
         h.cuff.set_clock(_local() - timedelta(minutes=4))
         for n in range(60):
             await h.cuff.measure(measured(100 + n))
@@ -339,3 +347,200 @@ async def test_a_silence_does_not_cost_a_link_that_lives(tmp_path: Path) -> None
         link = h.wearable.connections[0]
         await asyncio.sleep(0.9)  # the only device on the air is linked, so nothing is heard
         assert h.wearable.connections == [link]
+
+
+async def test_a_device_that_connects_and_then_says_nothing_costs_the_others_nothing(tmp_path: Path) -> None:
+    async with home(tmp_path, replace(QUICK, connect=0.5)) as h:
+        h.cuff.device.gatt_server.on_gatt_pdu = lambda *_: None  # deaf to every request
+        h.start_gateway()
+        await h.cuff.measure(measured(120))
+        await until(lambda: "could not be collected" in str(h.desk.of(CUFF).trouble))
+        await h.button.press()
+        await until(lambda: h.values("help_call") and h.wearable.connections)
+        assert len(h.cuff.memory) == 1
+
+
+async def test_a_device_that_floods_the_air_costs_the_others_nothing(tmp_path: Path) -> None:
+    async with home(tmp_path) as h:
+        strangers = [Button(h.street.air, replace(PLATES[2], address=f"C0:FF:EE:00:01:0{n}")) for n in range(3)]
+        for stranger in strangers:
+            await stranger.start()
+            await stranger.do_flood()  # as often as the standard allows, 50 times a second
+            await stranger.advertise()
+        collector = h.start_gateway()
+        collector.look_for(60)
+        await h.cuff.do_flood()
+        await h.cuff.measure(measured(120))
+        await h.button.press()
+        await until(lambda: h.values("systolic") and h.values("help_call") == [1] and h.wearable.connections)
+        assert {f.address for f in collector.found()} == {s.plate.address for s in strangers}
+        for stranger in strangers:
+            await stranger.stop()
+
+
+async def test_a_device_heard_too_weakly_is_named_as_such_and_tried_ever_more_seldom(tmp_path: Path) -> None:
+    async with home(tmp_path, replace(QUICK, connect=0.3)) as h:
+        await h.cuff.do_rssi(-96)
+        h.cuff.device.gatt_server.on_gatt_pdu = lambda *_: None  # nothing gets through
+        h.start_gateway()
+        await h.cuff.measure(measured(120))
+        await until(lambda: "heard too weakly" in str(h.desk.of(CUFF).trouble))
+        assert len(h.cuff.memory) == 1
+
+
+async def test_an_adapter_that_vanishes_in_mid_visit_loses_and_doubles_nothing(tmp_path: Path) -> None:
+    async with home(tmp_path) as h:
+        h.cuff.set_clock(_local() - timedelta(minutes=4))
+        for n in range(40):
+            await h.cuff.measure(measured(100 + n))
+        h.start_gateway()
+        await until(lambda: len(h.values("systolic")) >= 3)
+        await h.radio.close()
+        assert h.cuff.memory
+        await until(lambda: not h.cuff.memory)
+        assert sorted(h.values("systolic")) == [100.0 + n for n in range(40)]
+
+
+class Hanging(VirtualRadio):
+    """A real virtual radio in which one thing or another never returns and does not let itself be cancelled."""
+
+    resets = 0
+    hangs_in_reset = False
+
+    def __init__(self, spec: str) -> None:
+        super().__init__(spec)
+        radio = self
+
+        class Client(BumbleClient):
+            async def connect(self, pair: bool, **options: object) -> None:
+                if radio.resets == 1:
+                    await never()
+                await super().connect(pair, **options)
+
+        Client.radio = self
+        self.client_options = {"backend": Client}
+
+    async def reset(self) -> None:
+        self.resets += 1
+        if self.hangs_in_reset:
+            await never()
+        await super().reset()
+
+
+async def never() -> None:
+    """Until the end of the test, whoever cancels it."""
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            if asyncio.current_task() not in LEFT_BEHIND:
+                LEFT_BEHIND.add(asyncio.current_task())
+                continue
+            raise
+
+
+LEFT_BEHIND: set[asyncio.Task[object] | None] = set()
+
+
+async def test_a_connection_attempt_that_never_returns_has_the_adapter_opened_anew(tmp_path: Path) -> None:
+    async with home(tmp_path, replace(QUICK, connect=2, grace=0.05)) as h:
+        radio = Hanging(f"unix:{tmp_path / 'radio'}")
+        h.start_gateway(Configured(CUFF, "blood_pressure"), radio=radio)
+        await h.cuff.measure(measured(120))
+        await until(lambda: h.values("systolic"))
+        assert radio.resets == 2
+
+
+async def test_an_adapter_that_never_answers_ends_the_collecting_so_that_the_process_may_begin_anew(
+    tmp_path: Path,
+) -> None:
+    async with home(tmp_path, replace(QUICK, reset=0.05, grace=0.05, hung=3, backoff=0.01)) as h:
+        radio = Hanging(f"unix:{tmp_path / 'radio'}")
+        radio.hangs_in_reset = True
+        collector = h.start_gateway(radio=radio)
+        assert h.gateway is not None
+        await asyncio.wait([h.gateway])
+        assert isinstance(h.gateway.exception(), AdapterHung)
+        assert radio.resets == 3
+        assert "fails" in collector.troubles[0]
+
+
+async def test_it_listens_without_asking_until_somebody_looks_for_a_new_device(tmp_path: Path) -> None:
+    async with home(tmp_path) as h:
+        collector = h.start_gateway(Configured(BUTTON, "help_button", BINDKEY))
+        await until(lambda: collector.scanning == "passive")
+        assert [s.active for s in h.radio.scanners] == [False]
+        await h.cuff.measure(measured(120))
+        assert collector.found() == []
+        collector.look_for(60)
+        await until(lambda: {f.address for f in collector.found()} == {CUFF, WEARABLE})
+        assert [s.active for s in h.radio.scanners] == [True]
+        guesses = {f.address: f.kinds for f in collector.found()}
+        assert guesses == {CUFF: ("blood_pressure",), WEARABLE: ("wearable",)}
+        assert not h.cuff.connections
+        collector.set_devices([Configured(CUFF, "blood_pressure")])  # somebody has said that it is the resident's
+        await until(lambda: h.values("systolic"))
+        assert CUFF not in {f.address for f in collector.found()}
+        collector.look_for(0)
+        await until(lambda: collector.scanning == "passive")
+        assert collector.found() == []
+
+
+async def test_a_device_that_is_not_of_the_home_may_not_pair_even_while_somebody_looks(tmp_path: Path) -> None:
+    async with home(tmp_path) as h:
+        collector = h.start_gateway(Configured(BUTTON, "help_button", BINDKEY))
+        collector.look_for(60)
+        await h.cuff.measure(measured(120))
+        await until(lambda: CUFF in {f.address for f in collector.found()})
+        assert not h.radio.may_pair(CUFF)
+        assert h.radio.may_pair(BUTTON)
+
+
+@pytest.mark.parametrize("refuses", [True, False])
+async def test_an_adapter_that_cannot_listen_passively_asks_actively(tmp_path: Path, refuses: bool) -> None:
+    class Limited(VirtualRadio):
+        """An adapter whose passive scan is refused, or hears nothing."""
+
+        async def scan(self, scanner: BumbleScanner, on: bool) -> None:
+            if refuses and not scanner.active:
+                raise BleakError("passive scanning on Linux requires BlueZ >= 5.56")
+            await super().scan(scanner, on)
+
+        def _heard(self, advertisement: object) -> None:
+            if any(s.active for s in self.scanners):
+                super()._heard(advertisement)
+
+    async with home(tmp_path, replace(QUICK, silence=0.2)) as h:
+        collector = h.start_gateway(radio=Limited(f"unix:{tmp_path / 'radio'}"))
+        await h.cuff.measure(measured(120))
+        await until(lambda: h.values("systolic"))
+        assert collector.scanning == "active"
+
+
+async def test_a_device_that_always_calls_and_has_nothing_new_is_visited_ever_more_seldom(tmp_path: Path) -> None:
+    async with home(tmp_path, replace(QUICK, between=0.1, idle_most=60)) as h:
+        visited: list[float] = []
+
+        def visit(connection: Connection) -> None:
+            visited.append(time.monotonic())
+            connection.on("disconnection", lambda _reason: h.cuff.spawn(h.cuff.call()))
+
+        h.cuff.device.on("connection", visit)
+        h.start_gateway(Configured(CUFF, "blood_pressure", habits={"quiet_s": 0.05}))
+        await h.cuff.call()
+        await until(lambda: len(visited) == 4)
+        assert visited[3] - visited[2] >= 0.8  # doubled for the third time
+        await h.cuff.measure(measured(120))
+        await until(lambda: h.values("systolic"))
+
+
+async def test_a_type_of_device_that_is_to_be_visited_seldom_is(tmp_path: Path) -> None:
+    async with home(tmp_path) as h:
+        visited: list[float] = []
+        h.wearable.device.on("connection", lambda _connection: visited.append(time.monotonic()))
+        h.start_gateway(Configured(WEARABLE, "wearable", habits={"visit_every_s": 1.5}))
+        await until(lambda: h.wearable.connections and h.desk.of(WEARABLE).firmware)
+        ended = time.monotonic()
+        await h.wearable.connections[0].disconnect()
+        await until(lambda: len(visited) == 2)
+        assert visited[1] - ended >= 1.5
