@@ -17,7 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from devices.gatt import date_time
 from devices.gatt.errors import DecodeError
-from devices.gatt.reader import UNKNOWN_USER, Reader, named
+from devices.gatt.reader import Reader, named
 from devices.gatt.sfloat import encode_float, encode_sfloat
 
 T = TypeVar("T")
@@ -244,7 +244,8 @@ TIME: Final[Kind[datetime | None]] = Kind(
     lambda reader, what, _: reader.time(what),
     lambda value, _: bytes(date_time.SIZE) if value is None else date_time.encode(value),
 )
-USER: Final = unless(U8, UNKNOWN_USER)
+USER: Final = unless(U8, 0xFF)
+"""A user's slot, or none where the instrument does not know who used it."""
 
 
 def _default(field: Field, defaults: dict[str, Any]) -> Any:

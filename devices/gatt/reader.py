@@ -5,13 +5,11 @@ from __future__ import annotations
 import math
 from datetime import datetime
 from enum import IntEnum
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from devices.gatt import date_time, e2e_crc
 from devices.gatt.errors import DecodeError
 from devices.gatt.sfloat import decode_float, decode_sfloat
-
-UNKNOWN_USER: Final = 255
 
 _Named = TypeVar("_Named", bound=IntEnum)
 
@@ -65,11 +63,6 @@ class Reader:
     def time(self, what: str = "time stamp") -> datetime | None:
         """A Date Time: naive local time, or ``None`` where the date is unknown."""
         return date_time.decode(self.take(date_time.SIZE, what))
-
-    def user(self) -> int | None:
-        """The user's slot, or ``None`` where the instrument does not know who used it."""
-        user = self.u8("user")
-        return None if user == UNKNOWN_USER else user
 
     def end(self) -> None:
         """Raises :class:`DecodeError` where bytes are left."""
