@@ -16,6 +16,7 @@ import clinicians
 from alerts import protocol
 from alerts.channels.sms import SmsChannel
 from alerts.dispatch import Dispatcher
+from alerts.silence import Silence
 from alerts.worker import Watch
 from api import gateways, ingest, live, metrics, openapi, problems, recordings, sessions, webhooks
 from api.middleware import Around
@@ -87,6 +88,7 @@ async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], A
     work: dict[str, Callable[[], Awaitable[None]]] = {"live": app.state.hub.run}
     if settings.watch:
         work["watch"] = Watch(database, app.state.protocol).run
+        work["silence"] = Silence(database).run
     if settings.dispatch and settings.has_telephone:
         channel = sms_channel(settings)
         stack.push_async_callback(channel.close)

@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from api import batches, gateways, ingest
+from api import batches, gateways, ingest, recordings
 
 _REFERENCE: Final = "#/components/schemas/{name}"
 _PROBLEM: Final = {
@@ -23,6 +23,7 @@ _PROBLEM: Final = {
 }
 _BODIES: Final = {
     "/v1/readings": (batches.Batch, ingest.Outcome, (400, 401, 403, 413, 503)),
+    "/v1/recordings": (recordings.WireRecording, recordings.Recorded, (400, 401, 403, 413, 503)),
     "/v1/pair": (gateways.Pairing, gateways.Paired, (400, 403, 429, 503)),
     "/v1/heartbeat": (gateways.Heartbeat, gateways.Configuration, (400, 401, 403, 503)),
 }

@@ -103,7 +103,7 @@ async def test_it_is_ready_only_in_the_shape_it_needs(client: httpx.AsyncClient,
 
 async def test_the_description_names_every_body_and_no_page(client: httpx.AsyncClient) -> None:
     document = (await client.get("/openapi.json")).json()
-    assert set(document["paths"]) == {"/v1/readings", "/v1/pair", "/v1/heartbeat"}
+    assert set(document["paths"]) == {"/v1/readings", "/v1/recordings", "/v1/pair", "/v1/heartbeat"}
     text = json.dumps(document)
     for reference in {part.split('"')[0] for part in text.split('"#/components/schemas/')[1:]}:
         assert reference in document["components"]["schemas"], reference
