@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, IntFlag
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from devices.gatt import date_time
 from devices.gatt.errors import DecodeError
@@ -50,38 +50,39 @@ class Field:
     kind: Kind[Any]
     bit: int = 0
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The attributes it fills."""
-        return (self.name,) if isinstance(self.name, str) else self.name
 
-    @property
-    def what(self) -> str:
-        """Its name in words."""
-        return " and ".join(self.names).replace("_", " ")
+class _Row(NamedTuple):
+    """A field, made ready: its attributes, its name in words, how to get what it holds, and what that is by default."""
+
+    names: tuple[str, ...]
+    what: str
+    kind: Kind[Any]
+    bit: int
+    of: Callable[[Any], Any]
+    default: Any
 
 
 def record(make: Callable[..., T], *fields: Field) -> Kind[T]:
     """A table of fields, in the order of their bytes, as the dataclass ``make``, whose attributes they fill."""
     defaults = {f.name: f.default for f in dataclasses.fields(make)}  # type: ignore[arg-type]
-    rows = [(f.names, f.what, f.kind, f.bit, operator.attrgetter(*f.names), _default(f, defaults)) for f in fields]
+    rows = [_row(field, defaults) for field in fields]
 
     def read(reader: Reader, what: str, flags: int) -> T:
         found: dict[str, Any] = {}
-        for names, words, kind, bit, _, _ in rows:
-            if not bit or flags & bit:
-                value = kind.read(reader, words, flags)
-                found.update(zip(names, value, strict=True) if len(names) > 1 else ((names[0], value),))
+        for row in rows:
+            if not row.bit or flags & row.bit:
+                value = row.kind.read(reader, row.what, flags)
+                found.update(zip(row.names, value if len(row.names) > 1 else (value,), strict=True))
         return make(**found)
 
     def write(value: T, flags: int) -> bytes:
-        return b"".join(kind.write(of(value), flags) for _, _, kind, bit, of, _ in rows if not bit or flags & bit)
+        return b"".join(row.kind.write(row.of(value), flags) for row in rows if not row.bit or flags & row.bit)
 
     def announced(value: T) -> int:
         flags = 0
-        for _, _, kind, bit, of, default in rows:
-            if not bit or of(value) != default:
-                flags |= bit | kind.flags(of(value))
+        for row in rows:
+            if not row.bit or row.of(value) != row.default:
+                flags |= row.bit | row.kind.flags(row.of(value))
         return flags
 
     return Kind(read, write, announced)
@@ -248,7 +249,14 @@ USER: Final = unless(U8, 0xFF)
 """A user's slot, or none where the instrument does not know who used it."""
 
 
-def _default(field: Field, defaults: dict[str, Any]) -> Any:
-    """What its attributes hold where the field is missing."""
-    values = tuple(defaults[name] for name in field.names)
-    return values if len(values) > 1 else values[0]
+def _row(field: Field, defaults: dict[str, Any]) -> _Row:
+    names = (field.name,) if isinstance(field.name, str) else field.name
+    default = tuple(defaults[name] for name in names)
+    return _Row(
+        names,
+        " and ".join(names).replace("_", " "),
+        field.kind,
+        field.bit,
+        operator.attrgetter(*names),
+        default if len(names) > 1 else default[0],
+    )
