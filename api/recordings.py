@@ -24,7 +24,8 @@ router = APIRouter(prefix="/v1", tags=["recordings"])
 
 _MOST_PACKED: Final = MOST_SAMPLES * 6 + 1024  # what cannot be deflated grows by a few bytes
 MOST_BYTES: Final = _MOST_PACKED * 4 // 3 + 4096
-_YEARS: Final = range(1900, 9998)
+_EARLIEST: Final = datetime(1900, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime(9998, 1, 1, tzinfo=UTC)
 """Beyond these a moment cannot be told in every place that must show it."""
 
 
@@ -57,7 +58,7 @@ async def post_recording(request: Request) -> Response:
         sent = _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(body, error) from error
-    if sent.started_at.astimezone(UTC).year not in _YEARS:
+    if not _EARLIEST <= sent.started_at < _LATEST:
         raise Problem(400, "malformed", "this date lies outside the years 1900 to 9997", field="started_at")
     # A gateway lets go of what is refused: a device is not called unknown by a remembered list.
     known = await gatekeeper.admit(request, fresh=True)
