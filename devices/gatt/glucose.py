@@ -140,6 +140,11 @@ class Glucose:
     context_follows: bool = False
 
 
+_OVERRUN, _UNDERRUN = 0x7FFF, -0x8000
+_INFINITE: Final[dict[float | None, Beyond]] = {math.inf: "high", -math.inf: "low"}
+_NUMBER: Final = {beyond: number for number, beyond in _INFINITE.items()}
+
+
 def concentration(kind: Kind[Any]) -> Kind[tuple[float | None, Beyond | None]]:
     """Glucose as an SFLOAT: a number, or the side of the scale beyond which it lies, or neither.
 
@@ -164,9 +169,6 @@ def _in_range(offset: int) -> int:
     return offset
 
 
-_OVERRUN, _UNDERRUN = 0x7FFF, -0x8000
-_INFINITE: Final[dict[float | None, Beyond]] = {math.inf: "high", -math.inf: "low"}
-_NUMBER: Final = {beyond: number for number, beyond in _INFINITE.items()}
 _OFFSET, _SAMPLE, _MOLAR, _STATUS, _CONTEXT = (1 << i for i in range(5))
 _KG_L: Final = mapped(SFLOAT, lambda kg: round(kg * 1e5, _MG_DL_DECIMALS), lambda mg_dl: mg_dl / 1e5)
 _MOL_L: Final = mapped(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -99,6 +101,19 @@ def test_a_stored_record_comes_whole_out_of_its_segments(record: Record, size: i
     packets = [blood_pressure_record.encode_segment(s) for s in blood_pressure_record.split(record, size=size, crc=crc)]
     segments = [blood_pressure_record.decode_segment(packet) for packet in packets]
     assert blood_pressure_record.join(segments, crc=crc) == record
+
+
+@few
+@given(stored_records, st.data())
+def test_a_stored_record_with_a_changed_byte_is_refused(record: Record, data: st.DataObject) -> None:
+    segments = blood_pressure_record.split(record, size=10, crc=True)
+    place = data.draw(st.integers(0, len(segments) - 1))
+    piece = bytearray(segments[place].piece)
+    piece[data.draw(st.integers(0, len(piece) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    segments[place] = replace(segments[place], piece=bytes(piece))
+    with pytest.raises(DecodeError) as refused:
+        blood_pressure_record.join(segments, crc=True)
+    assert refused.value.reason == "bad_crc"
 
 
 @few
