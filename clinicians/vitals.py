@@ -41,6 +41,8 @@ METRIC_NAMES: Final = MappingProxyType(
         "help_call": N_("Call for help"),
         "fall_recovered": N_("Up again after a fall"),
         "inactivity": N_("No movement for long"),
+        "glucose_above_scale": N_("Blood glucose above the scale"),
+        "glucose_below_scale": N_("Blood glucose below the scale"),
         "movement": N_("Movement in the room"),
         "door": N_("Door"),
         "bed": N_("Bed"),

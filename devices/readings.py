@@ -90,6 +90,8 @@ _CATALOGUE: Final = (
     Metric(41, "help_call", "1", None, 0, 1, Kind.EVENT),
     Metric(42, "fall_recovered", "1", None, 0, 1, Kind.EVENT),
     Metric(43, "inactivity", "1", None, 0, 1, Kind.EVENT),
+    Metric(44, "glucose_above_scale", "1", None, 0, 1, Kind.EVENT),
+    Metric(45, "glucose_below_scale", "1", None, 0, 1, Kind.EVENT),
     Metric(50, "movement", "1", None, 0, 1, Kind.AMBIENT),
     Metric(51, "door", "1", None, 0, 1, Kind.AMBIENT),
     Metric(52, "bed", "1", None, 0, 1, Kind.AMBIENT),

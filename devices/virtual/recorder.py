@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ from bumble.gatt import (
     Service,
 )
 
-from devices.gatt import current_time
+from devices.gatt import current_time, date_time
 from devices.gatt.errors import DecodeError
 from devices.virtual.radio import Air
 from devices.virtual.twin import Answer, Perms, Plate, Props, Refused, Twin, listed
@@ -40,7 +40,8 @@ class Recorder(Twin):
     """A device with a memory. ``memory`` holds the records nobody has confirmed yet, as they go over the air, and
     ``recorded`` every one there ever was. While it is ``measuring`` it does not switch itself off.
 
-    ``measurement`` is the characteristic that carries a record; ``others`` belong to the same ``service``.
+    ``measurement`` is the characteristic that carries a record; ``others`` belong to the same ``service``. Traits:
+    ``date_time``: its clock is a Date Time in that service; ``keeps``: it forgets nothing and tells all at each visit.
     """
 
     def __init__(
@@ -56,22 +57,21 @@ class Recorder(Twin):
         self._zone = ZoneInfo(plate.time_zone) if plate.time_zone else None
         self._clock_error = timedelta()
         self._last: datetime | None = None
-        self._measurement = self.private(measurement, Props.INDICATE)
+        self._kept: list[bytes] = []
+        self._measurement = self.measurement(measurement)
         self._measurement.on(Characteristic.EVENT_SUBSCRIPTION, self.on_subscription)
-        clock: Characteristic[bytes] = Characteristic(
-            UUID(current_time.UUID),
-            Props.READ | Props.WRITE,
-            Perms.READABLE | Perms.WRITEABLE | ENCRYPTED,
-            CharacteristicValue(read=self._read_clock, write=self._write_clock),
-        )
-        self.device.add_services(
-            [
-                Service(UUID(service), [self._measurement, *others]),
-                Service(UUID(current_time.SERVICE), [clock]),
-                *self.standard_services(),
-            ]
-        )
+        own, beside = [self._measurement, *others], []
+        if "date_time" in plate.traits:
+            own.append(self._clock(date_time.UUID, date_time.encode, date_time.decode))
+        else:
+            clock = self._clock(current_time.UUID, current_time.encode, current_time.decode)
+            beside.append(Service(UUID(current_time.SERVICE), [clock]))
+        self.device.add_services([Service(UUID(service), own), *beside, *self.standard_services()])
         self.device.on(Device.EVENT_CONNECTION, self._on_connection)
+
+    def measurement(self, uuid: str) -> Characteristic[bytes]:
+        """The characteristic that carries a record."""
+        return self.private(uuid, Props.INDICATE)
 
     def private(self, uuid: str, properties: Props) -> Characteristic[bytes]:
         """A characteristic to which, as with real instruments, who is not paired may not even subscribe."""
@@ -152,11 +152,15 @@ class Recorder(Twin):
         await asyncio.sleep(0)  # the answer to the subscription goes first
         # A record that does not arrive, or a link that ends, leaves it where it is.
         with contextlib.suppress(TimeoutError, BaseBumbleError, asyncio.CancelledError):
+            for record in self._kept:
+                if not await self._tell(connection, record):
+                    return
             while True:
                 while self.memory:
                     if not await self._tell(connection, self.memory[0]):
                         return
-                    del self.memory[0]
+                    told = self.memory.pop(0)
+                    self._kept += [told] if "keeps" in self.plate.traits else []
                 await asyncio.sleep(_LINGER_S)
                 if not self.memory and not self.measuring:
                     break
@@ -168,17 +172,21 @@ class Recorder(Twin):
             return False
         return await self.send(connection, self._measurement, record)
 
-    def _read_clock(self, _connection: Connection) -> bytes:
-        return current_time.encode(self.now())
+    def _clock(
+        self, uuid: str, encode: Callable[[datetime], bytes], decode: Callable[[bytes], datetime | None]
+    ) -> Characteristic[bytes]:
+        def write(_connection: Connection, value: bytes) -> None:
+            try:
+                shows = decode(value)
+            except DecodeError:
+                shows = None
+            if shows is None:
+                raise ATT_Error(ErrorCode.VALUE_NOT_ALLOWED)
+            self.set_clock(shows)
 
-    def _write_clock(self, _connection: Connection, value: bytes) -> None:
-        try:
-            shows = current_time.decode(value)
-        except DecodeError:
-            shows = None
-        if shows is None:
-            raise ATT_Error(ErrorCode.VALUE_NOT_ALLOWED)
-        self.set_clock(shows)
+        value = CharacteristicValue(read=lambda _connection: encode(self.now()), write=write)
+        permissions = Perms.READABLE | Perms.WRITEABLE | ENCRYPTED
+        return Characteristic(UUID(uuid), Props.READ | Props.WRITE, permissions, value)
 
     def told(self) -> Answer:
         return {"memory": len(self.memory), "clock": self.now().isoformat()}

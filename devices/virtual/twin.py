@@ -37,7 +37,7 @@ class Plate:
     """One virtual device as the list of homes names it.
 
     ``bindkey`` is 32 hexadecimal digits. ``time_zone`` is that of its home (None: this machine's own): a new cuff's
-    clock shows its local time.
+    clock shows its local time. ``traits`` are lasting ways of its type, which its twin documents.
     """
 
     address: str
@@ -50,6 +50,7 @@ class Plate:
     bindkey: str | None = None
     rssi_dbm: int = -60
     time_zone: str | None = None
+    traits: frozenset[str] = frozenset()
 
 
 def listed(uuid: str) -> bytes:

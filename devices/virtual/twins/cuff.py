@@ -32,7 +32,7 @@ class Measurement:
 
 
 class Cuff(Recorder):
-    """A cuff."""
+    """A cuff that sends its memory to whoever subscribes."""
 
     kind: ClassVar[str] = "blood_pressure"
 
@@ -40,22 +40,34 @@ class Cuff(Recorder):
         feature: Characteristic[bytes] = Characteristic(
             UUID(blood_pressure.FEATURE), Props.READ, Perms.READABLE, _FEATURES
         )
-        super().__init__(air, plate, blood_pressure.SERVICE, blood_pressure.MEASUREMENT, [feature])
+        self._pressure: Characteristic[bytes] = Characteristic(
+            UUID(blood_pressure.INTERMEDIATE_CUFF_PRESSURE), Props.NOTIFY, Perms.READABLE
+        )
+        super().__init__(air, plate, blood_pressure.SERVICE, blood_pressure.MEASUREMENT, [feature, self._pressure])
 
     def usual(self, number: int, taken: datetime) -> bytes:
         """A record of a pressure a little above 120/75 mmHg."""
-        return _record(Measurement(systolic=121 + number % 17, diastolic=74 + number % 9), taken)
+        return record(Measurement(systolic=121 + number % 17, diastolic=74 + number % 9), taken)
 
     def failed(self, taken: datetime) -> bytes:
         """No pressure is a number, and no status says so."""
-        good = _record(Measurement(systolic=120, diastolic=80), taken)
+        good = record(Measurement(systolic=120, diastolic=80), taken)
         return good[:1] + 3 * _NAN + good[7:]
 
     async def measure(self, measurement: Measurement) -> datetime:
         """Measure, keep the record and call for the gateway. The answer is the cuff's time of it."""
         taken = self.next_moment()
-        await self.remember(_record(measurement, taken))
+        self.measuring = False
+        await self.remember(record(measurement, taken))
         return taken
+
+    async def do_inflate(self, mmhg: float) -> Answer:
+        """Begin to measure: tell whoever is connected the pressure in the cuff, and stay on until the result."""
+        self.measuring = True
+        pressure = blood_pressure.encode(BloodPressure(systolic=mmhg))
+        for connection in self.connections:
+            await self.send(connection, self._pressure, pressure)
+        return {}
 
     async def do_measure(
         self,
@@ -73,7 +85,8 @@ class Cuff(Recorder):
         return {"measured_at": (await self.measure(shown)).isoformat()}
 
 
-def _record(measurement: Measurement, taken: datetime) -> bytes:
+def record(measurement: Measurement, taken: datetime) -> bytes:
+    """The packet of a measurement."""
     mean = measurement.diastolic + (measurement.systolic - measurement.diastolic) / 3
     return blood_pressure.encode(
         BloodPressure(
