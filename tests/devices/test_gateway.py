@@ -24,8 +24,9 @@ from devices.finder import Found
 from devices.gateway import GatewayError, GatewaySettings, live, pair
 from devices.heartbeat import Heartbeat, Report
 from devices.outbox import Outbox
-from devices.readings import Reading
+from devices.readings import Quality, Reading
 from devices.service import Configuration, Emergency, Service
+from devices.timekeeper import NOT_KNOWN
 from devices.virtual.control import Street
 from tests.devices.door import Door, open_door
 
@@ -162,7 +163,7 @@ async def test_what_happens_in_the_home_reaches_the_service(home: Home) -> None:
     assert (home.values("diastolic"), home.values("pulse")) == ([118], [96])
     await until(lambda: home.waiting() == 0, gateway)
     assert await gateway.end() == 0
-    assert not any("Traceback" in line for line in gateway.said), gateway.said
+    assert not any("Traceback" in line for line in gateway.said), "\n".join(gateway.said)
 
 
 async def test_a_fall_in_the_home_reaches_the_service_with_what_spoke_for_it(home: Home) -> None:
@@ -294,6 +295,39 @@ async def test_pairing_anew_is_taken_up_by_a_gateway_that_runs(home: Home, monke
     assert home.door.stored == {}
     await home.pair()
     await until(lambda: home.values("systolic") == [120])
+    work.cancel()
+    await asyncio.wait([work])
+
+
+async def test_without_network_and_time_a_call_for_help_waits_for_neither_and_the_rest_gets_its_right_time(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut: the clock stands where it stood, no time server is reached, and the service is away."""
+    monkeypatch.setattr("devices.machine._kernel_maxerror_us", lambda: 16_000_000)
+    ahead = timedelta(hours=7)  # of the machine's clock is the truth
+    home.door.now = lambda: datetime.now(UTC) + ahead
+    await home.open_street()
+    await home.pair()
+    with Outbox(home.data / "outbox.db") as outbox:
+        devices = [{"address": BUTTON, "kind": "help_button", "bindkey": KEY}]
+        outbox.remember("config", json.dumps({"gateway": "x", "time_zone": "UTC", "devices": devices}))
+    await home.door.slam()
+    work = asyncio.create_task(live(GatewaySettings(home.data, radio=f"unix:{home.radio}", say="")))
+    await until(lambda: (home.data / "undated.db").exists())
+    await home.people.do(BUTTON, "press")
+    await home.people.do(BUTTON, "battery", level=9)
+    with Outbox(home.data / "outbox.db") as outbox, Outbox(home.data / "undated.db") as undated:
+        await until(lambda: undated.depth() and outbox.depth())
+        assert [r.metric for _, r in outbox.batch(10)] == ["help_call"]
+        assert {r.metric for _, r in undated.batch(10)} == {"battery"}
+    await home.door.open()
+    await until(lambda: home.values("help_call") and 9 in home.values("battery"))
+    sent = {r["metric"]: r for r in home.door.stored.values()}
+    truth = datetime.now(UTC) + ahead
+    assert abs(datetime.fromisoformat(sent["battery"]["measured_at"]) - truth) < timedelta(minutes=2)
+    assert sent["help_call"]["quality"] & (Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET) == 3
+    at = datetime.fromisoformat(sent["help_call"]["collected_at"])
+    assert at == NOT_KNOWN or abs(at - truth) < timedelta(minutes=2)  # whichever of service and time came first
     work.cancel()
     await asyncio.wait([work])
 
