@@ -73,14 +73,15 @@ class DeviceTimes:
 class ArrivalTimes:
     """For a device that tells no time: arrivals, smoothed, at a rate that is found from them.
 
-    An alpha-beta filter (Kalata, IEEE Trans. Aerospace and Electronic Systems 20(2), 1984): the next packet is expected
-    after the time its samples take; what it is late moves the estimate by a little, and the period by less. So a radio
-    that holds packets back and lets them go in a bunch does not bend the stream. A lost packet looks like a late one:
-    only a silence is known to be a gap.
+    An alpha-beta filter with a memory that grows to 62 packets (Brookner, "Tracking and Kalman Filtering Made Easy",
+    1998, chapter 1: the straight line that fits the arrivals best): the next packet is expected after the time its
+    samples take; what it is late moves the estimate by a little, and the period by less. So a radio that holds packets
+    back and lets them go in a bunch does not bend the stream. A lost packet looks like a late one: only a silence is
+    known to be a gap.
     """
 
-    _ALPHA: Final = 1 / 16
-    _BETA: Final = 1 / 512
+    _MEMORY: Final = 62
+    _NOMINAL: Final = 6  # so many packets' worth is the nominal period believed at first
     _SILENCE: Final = SECOND // 4
     _SILENT_PERIODS: Final = 5
 
@@ -88,6 +89,7 @@ class ArrivalTimes:
         self._nominal = period_ns
         self._period = float(period_ns)
         self._last: int | None = None
+        self._heard = self._NOMINAL
 
     def stamp(self, last_ns: int, count: int) -> Stamped:
         """See :class:`Times`; ``last_ns`` is when the packet arrived."""
@@ -96,9 +98,10 @@ class ArrivalTimes:
             self._last = last_ns
             return Stamped(evenly(last_ns, last_ns - round(takes), count), follows=False)
         before, late = self._last, last_ns - self._last - takes
-        self._last = before + round(max(takes + self._ALPHA * late, takes / 4))
-        slowest, fastest = 4.0 * self._nominal, self._nominal / 4
-        self._period = min(max(self._period + self._BETA * late / count, fastest), slowest)
+        self._heard = n = min(self._heard + 1, self._MEMORY)
+        self._last = before + round(max(takes + 2 * (2 * n - 1) / (n * (n + 1)) * late, takes / 4))
+        period = self._period + 6 / (n * (n + 1)) * late / count
+        self._period = min(max(period, self._nominal / 4), 4.0 * self._nominal)
         return Stamped(evenly(self._last, before, count), follows=True)
 
     def _longest(self) -> float:

@@ -21,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from devices.gatt.acceleration import AXES, Samples, in_counts
+from devices.gatt.acceleration import AXES, Samples, in_counts, plausible
 from devices.gatt.errors import DecodeError
 from devices.gatt.reader import Reader, named
 
@@ -190,7 +190,8 @@ def factor(settings: Settings) -> float:
 def decode(data: bytes, factor: float = 1.0) -> Frame:
     """A frame of acceleration. ``factor`` is that of the answer to START.
 
-    Raises :class:`DecodeError` for another measurement, an unknown type of frame, and anything cut off.
+    Raises :class:`DecodeError` for another measurement, an unknown type of frame, anything cut off, and what no sensor
+    feels.
     """
     reader = Reader(data)
     measurement = reader.u8("type of measurement") & _TYPE_BITS
@@ -200,8 +201,8 @@ def decode(data: bytes, factor: float = 1.0) -> Frame:
     kind = reader.u8("type of frame")
     content = reader.take(reader.left, "samples")
     if kind & _COMPRESSED:
-        return Frame(last_ns, _compressed(content, kind & ~_COMPRESSED, factor))
-    return Frame(last_ns, _raw(content, kind))
+        return Frame(last_ns, plausible(_compressed(content, kind & ~_COMPRESSED, factor)))
+    return Frame(last_ns, plausible(_raw(content, kind)))
 
 
 def _raw(content: bytes, kind: int) -> Samples:

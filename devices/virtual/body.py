@@ -137,9 +137,9 @@ class Accelerometer:
         self._felt = np.concatenate([self._felt, self._body.take(max(missing, 0))])
         before = at[:-1].astype(int)
         share = (at[:-1] - before)[:, None]
-        samples = self._felt[before] * (1 - share) + self._felt[before + 1] * share
+        samples: Samples = self._felt[before] * (1 - share) + self._felt[before + 1] * share
         self._felt, self._at = self._felt[int(at[-1]) :], float(at[-1] % 1)
-        return samples if self._range_g is None else np.clip(samples, -self._range_g, self._range_g)
+        return samples if self._range_g is None else samples.clip(-self._range_g, self._range_g)
 
 
 def _unit(vector: Samples) -> Samples:

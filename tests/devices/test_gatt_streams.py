@@ -51,7 +51,7 @@ def test_a_raw_frame_of_polar_is_read_as_its_own_library_reads_it() -> None:
 
 
 def test_a_compressed_frame_counts_in_factors_of_g() -> None:
-    factor = 2.44e-4
+    factor = 2.44e-4  # without it the numbers would be thousands of g
     frame = polar.decode(bytes.fromhex(POLAR_COMPRESSED_G), factor)
     assert frame.samples.shape == (57, 3)
     counts = np.rint(frame.samples / factor).astype(int)
@@ -97,6 +97,7 @@ def test_eight_bits_hold_an_eighth_of_a_g() -> None:
         ("02 0094357700000000 03 F7FFFFFFE703", "reserved_value"),
         ("02 0094357700000000 82 F1FF1400F003", "reserved_value"),
         ("02 00943577000000", "truncated"),
+        ("02 0094357700000000 02 000000000000ffff7f", "implausible"),
         ("02 0094357700000000 01", "bad_length"),
         ("02 0094357700000000 01 F7FFFFFFE7", "bad_length"),
         ("02 6600000000000000 81 F1FF1400", "truncated"),
