@@ -1,0 +1,204 @@
+"""Wearables that stream acceleration: what they have in common. A driver brings the bytes, the start and the times.
+
+Packets become samples with times (``devices.falls.times``), are read at one rate and watched for falls
+(``devices.falls.watch``). A link is kept for as long as it holds.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import ClassVar, Final, TypeVar
+
+import numpy as np
+from bleak.backends.scanner import AdvertisementData
+
+from devices.desk import Desk
+from devices.drivers.driver import Configured, Visited, keep_battery, read_battery, read_identity
+from devices.drivers.pace import Pace, SampleClock, Sensor, Verdict, nanoseconds
+from devices.falls import FallEvent
+from devices.falls.features import Samples
+from devices.falls.watch import RATE_HZ, Kept, Told, Watch
+from devices.gatt import battery
+from devices.gatt.errors import DecodeError
+from devices.link import Link
+from devices.outbox import OutboxFull
+from devices.readings import Quality, Reading
+from devices.recording import Recording
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+SILENT_S: Final = 15.0  # a stream that says nothing for so long is a dead link
+_REFUSALS_S: Final = 10.0  # between two refused packets that are kept: fifty a second may be wrong
+_MG: Final = 1000.0
+_INT16: Final = np.iinfo(np.int16)
+
+
+class Stream(Visited):
+    """One wearable of the home. ``names`` are how the names begin that such devices advertise.
+
+    A driver implements :meth:`start`, in which it tells :meth:`expect` how the device measures before the first packet,
+    and hands what it decodes to :meth:`arrived`.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, device: Configured, desk: Desk) -> None:
+        super().__init__(device, desk)
+        self._watch = Watch()
+        self._sensor = Sensor(RATE_HZ)
+        self._times = self._sensor.times()
+        self._clock = SampleClock()
+        self._pace = Pace(RATE_HZ)
+        self._refused_at: datetime | None = None
+        self._heard_any = False
+        self._verdict = Verdict.GOOD
+        self._told: str | None = None
+        self.gaps = 0
+
+    @classmethod
+    def recognises(cls, advertisement: AdvertisementData) -> bool:
+        """Whether it advertises the service of this kind, or a name that such devices have."""
+        return super().recognises(advertisement) or (advertisement.local_name or "").startswith(cls.names)
+
+    def calls(self, advertisement: AdvertisementData) -> bool:
+        """A wearable is listened to whenever it is there: few of them advertise the service they stream with."""
+        return True
+
+    @abstractmethod
+    async def start(self, link: Link) -> bool:
+        """Subscribe, then start the stream; False when it does not start, after the trouble was told."""
+
+    async def collect(self, link: Link) -> None:
+        """Listen to the stream until the link ends."""
+        self._interrupted()
+        if not await self.start(link):
+            return
+        await link.subscribe(battery.UUID, lambda raw: keep_battery(self.address, raw, self.desk))
+        await read_battery(link, self.desk)
+        await read_identity(link, self.desk)
+        await link.quiet_for(SILENT_S)
+        self._keep_all(self._watch.interrupt())
+        if not link.ended.is_set():
+            self.desk.trouble(self.address, "its movement data have stopped: falls are not noticed")
+
+    async def listen(self, link: Link, uuid: str, callback: Callable[[bytes], None]) -> bool:
+        """Subscribe to acceleration; False, after the trouble was told, when the device has none."""
+        if await link.subscribe(uuid, callback):
+            return True
+        self.desk.trouble(self.address, "this device offers no acceleration")
+        return False
+
+    def cannot_start(self, why: str) -> bool:
+        """Tell that the device did not do as it was asked. Always False."""
+        self.desk.trouble(self.address, f"its movement sensor could not be started: {why}")
+        return False
+
+    def expect(self, sensor: Sensor) -> None:
+        """This is how the device will measure, from the next packet on."""
+        self._sensor = sensor
+        self._pace = Pace(sensor.rate_hz)
+        self._verdict = Verdict.GOOD
+        self._interrupted()
+        self._judge()
+
+    def decoded(self, decode: Callable[[bytes], T], uuid: str, raw: bytes) -> T | None:
+        """A packet's value; None when it has none, after it was refused."""
+        try:
+            return decode(raw)
+        except DecodeError as error:
+            now = self.desk.now()
+            if self._refused_at is None or abs(now - self._refused_at) >= timedelta(seconds=_REFUSALS_S):
+                self.desk.refuse(self.address, uuid, raw, error.reason)
+                self._refused_at = now
+            return None
+
+    def arrived(self, samples: Samples, last_ns: int | None = None, *, follows: bool = True) -> None:
+        """Take the samples of a packet, (n, 3) in g, the last of them taken at ``last_ns`` by the device's clock.
+
+        Without ``last_ns`` they are timed by their arrival. ``follows``: none is known to be missing before them.
+        """
+        now = self.desk.now()
+        times, unbroken = self._times.stamp(nanoseconds(now) if last_ns is None else last_ns, len(samples))
+        if not len(times):
+            return
+        if not (follows and unbroken):
+            self._missed(now)
+        self._clock.arrived(int(times[-1]), now)
+        self._pace.heard(int(times[-1]), len(samples))
+        self._judge()
+        seen = self._watch.interrupt() if self._verdict is Verdict.BLIND else self._watch.feed(times, samples)
+        self._keep_all(seen)
+
+    def _missed(self, now: datetime) -> None:
+        if self._heard_any:
+            self.gaps += 1
+            self._pace.missed(now)
+            log.info("%s: samples are missing, for the %d. time", self.address, self.gaps)
+        self._keep_all(self._watch.interrupt())
+        self._clock = SampleClock()
+        self._heard_any = True
+
+    def _interrupted(self) -> None:
+        """The stream begins anew, and nothing is missing from what has not begun."""
+        self._keep_all(self._watch.interrupt())
+        self._times = self._sensor.times()
+        self._clock = SampleClock()
+        self._heard_any = False
+
+    def _judge(self) -> None:
+        """Say what this stream cannot show, and take it back when it can: nobody must think himself watched."""
+        verdict = self._pace.verdict(self._sensor.range_g, self.desk.now())
+        if verdict is self._verdict:
+            return
+        if verdict is Verdict.BLIND:
+            self.desk.trouble(self.address, "its movement data come too slowly: falls are not noticed")
+        elif verdict is Verdict.BROKEN:
+            self.desk.trouble(self.address, "parts of its movement data are missing: a fall may not be noticed")
+        elif verdict is Verdict.COARSE:
+            self.desk.trouble(self.address, "its movement sensor is coarse: some falls are not noticed")
+        elif self.desk.of(self.address).trouble == self._told:
+            self.desk.well(self.address)
+        self._verdict, self._told = verdict, self.desk.of(self.address).trouble
+
+    def _keep_all(self, found: list[Told | Kept]) -> None:
+        for one in found:
+            if isinstance(one, Told):
+                self._tell(one.event, self._clock.time(one.at_ns))
+            else:
+                self._keep_recording(one)
+
+    def _tell(self, event: FallEvent, at: datetime) -> None:
+        if event.kind == "recovered":
+            self.keep_event("fall_recovered", 1.0, at, {}, self._quality)
+            return
+        detail = {
+            "impact_g": event.impact_g,
+            "free_fall_ms": event.free_fall_ms,
+            "stillness_s": event.stillness_s,
+            "posture_change_deg": event.posture_change_deg,
+        }
+        self.keep_event("fall", event.probability, at, detail, self._quality)
+
+    @property
+    def _quality(self) -> Quality:
+        return Quality.NONE if self._sensor.timed else Quality.NO_DEVICE_TIME
+
+    def _keep_recording(self, kept: Kept) -> None:
+        milli_g = np.clip(np.rint(kept.samples * _MG), _INT16.min, _INT16.max).astype(np.int16)
+        started_at = self._clock.time(kept.started_ns)
+        self.desk.keep_recording(Recording(self.address, started_at, RATE_HZ, milli_g, "fall"))
+
+    def keep_event(self, metric: str, value: float, at: datetime, detail: dict[str, float], quality: Quality) -> None:
+        """Keep what happened to the wearer. Raises ``OutboxFull`` after it was told, loudly."""
+        reading = Reading(self.address, metric, value, at, self.desk.now(), quality, detail=detail)
+        try:
+            self.desk.keep([reading])
+        except OutboxFull as error:
+            # A notification cannot be asked for again: say so, loudly.
+            self.desk.trouble(self.address, f"{metric} could not be kept: {error}")
+            raise
