@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 DEFAULT_COMMAND: Final = "espeak-ng -v {voice} {text}"
 SILENT: Final = "off"
 """In place of a command: nothing is said aloud."""
+CANNOT_SPEAK: Final = "the gateway could not speak to the resident when a call for help did not get through"
 _VOICES: Final = {"en": "en", "zh_Hans": "cmn"}  # as espeak-ng names them
 _FIELDS: Final = ("text", "voice", "language", "what")
 _SPEAK_S: Final = 30.0
@@ -175,7 +176,7 @@ class Aloud:
         failed = await voice.say(message, emergency.language, emergency.phone)
         if failed is not None:
             log.error("the resident could not be told: %s", failed)
-        self.trouble = failed and f"the resident could not be told aloud that a call for help waits: {failed}"
+        self.trouble = failed and f"{CANNOT_SPEAK}: {failed}"
 
     def _look(self) -> None:
         """Take note of the emergencies that came since the last look, in their order."""

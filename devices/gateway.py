@@ -208,6 +208,7 @@ class _Gateway:
                 "scanning": self._collector.scanning,
                 "uplink": self._service.way,
                 "recordings_waiting": self._outbox.recordings(),
+                "recordings_dropped": self._outbox.recordings_dropped(),
             },
             troubles=[*machine.troubles(seen), *self._collector.troubles, *(t for t in troubles if t)],
             found=self._collector.found() if self._collector.looking else None,
