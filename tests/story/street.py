@@ -27,7 +27,7 @@ import httpx
 import psycopg
 
 from api.gateways import hash_token
-from devices.gatt import blood_pressure
+from devices.gatt import blood_pressure, pulse_oximeter, thermometer, weight_scale
 from devices.gatt.errors import DecodeError
 from devices.outbox import Outbox
 from devices.readings import METRICS_BY_CODE
@@ -48,24 +48,46 @@ Key = tuple[str, str, datetime, float]
 """A reading as both sides must tell it: device, metric, measured time, value."""
 
 
+Record = tuple[datetime | None, dict[str, float | None]]
+
+
 @dataclass(frozen=True)
 class Kind:
-    """How many devices of a kind the street has, and what a record of theirs says: metric -> value, and local time."""
+    """How many devices of a kind the street has, and what a record of theirs says: local time, and metric -> value."""
 
     name: str
     count: int
-    read: Callable[[bytes], tuple[datetime, dict[str, float | None]]] | None = None
+    read: Callable[[bytes], Record] | None = None
 
 
-def _blood_pressure(record: bytes) -> tuple[datetime, dict[str, float | None]]:
+def _blood_pressure(record: bytes) -> Record:
     m = blood_pressure.decode(record)
-    assert m.timestamp is not None
     names = ("systolic", "diastolic", "mean_arterial_pressure", "pulse")
     return m.timestamp, {name: getattr(m, name) for name in names}
 
 
+def _spot_check(record: bytes) -> Record:
+    m = pulse_oximeter.decode_spot_check(record)
+    if m.status is not None and m.status & pulse_oximeter.Status.INVALID:
+        raise DecodeError("invalid", "the oximeter says so itself")
+    return m.timestamp, {"spo2": m.spo2, "pulse": m.pulse, "perfusion_index": m.amplitude}
+
+
+def _temperature(record: bytes) -> Record:
+    m = thermometer.decode(record)
+    return m.timestamp, {"body_temperature": m.celsius}
+
+
+def _weight(record: bytes) -> Record:
+    m = weight_scale.decode(record)
+    return m.timestamp, {"body_weight": m.weight_kg, "body_mass_index": m.body.bmi if m.body else None}
+
+
 KINDS = (
-    Kind("blood_pressure", 40, _blood_pressure),
+    Kind("blood_pressure", 20, _blood_pressure),
+    Kind("oximeter", 10, _spot_check),
+    Kind("thermometer", 5, _temperature),
+    Kind("scale", 5, _weight),
     Kind("wearable", 4),
     Kind("help_button", 6),
 )
@@ -164,7 +186,7 @@ class Neighbourhood:
                     person = await people.add_person(c, centre, f"{kind}{n}", f"{kind} {n}", None, "en")
                     new = residents.NewResident(person.id, centre, date(1944, 1, 1), "female", "1号楼", "Building 1")
                     resident = await residents.add(c, new)
-                    key = BINDKEY if kind not in ("blood_pressure", "wearable") else None
+                    key = BINDKEY if kind == "help_button" else None
                     await gateways.add_device(c, device, resident, kind, gateway.id, bindkey=key)
 
     def homes(self) -> str:
@@ -254,6 +276,7 @@ class Neighbourhood:
                     except DecodeError:
                         failures += 1
                         continue
+                    assert local is not None
                     at = local.replace(tzinfo=ZONE).astimezone(UTC)
                     found |= {(device, m, at, round(v, 6)) for m, v in values.items() if v is not None}
         return found, failures
