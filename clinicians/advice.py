@@ -59,6 +59,23 @@ _STEPS: Final = MappingProxyType(
             N_("If none of these and low: something sweet now, measure again in 15 minutes."),
         ),
         "device.battery": (N_("Bring a battery on the next visit."),),
+        "device.silent": (
+            N_("Ring when it suits: is the device in use, charged, and near the gateway?"),
+            N_("If it stays silent: look at it on the next visit."),
+        ),
+        "gateway": (
+            N_("Ring. Ask how she or he is, and whether the gateway's light and the internet are on."),
+            N_("Have the plug pulled and put in again. Still silent: go there, or tell the administrator."),
+        ),
+        "gateway.unwatched": (
+            N_("Ring now: the gateway is deaf, and nobody would hear a fall or a call for help."),
+            N_("Nobody answers: go there."),
+            N_("Have the plug pulled and put in again. Still silent: tell the administrator, and ring again tonight."),
+        ),
+        "inactivity": (
+            N_("Ring at once. Nobody answers: go there now."),
+            N_("Ask: slept long, unwell, fallen? In danger: call 120."),
+        ),
         "device": (N_("Look at the device on the next visit."),),
         "": (N_("Ring and ask how things are."), N_("Tell the doctor what you found.")),
     }

@@ -31,6 +31,9 @@ OUTCOMES: Final = MappingProxyType(
     }
 )
 
+# What closes an alert without a person.
+_ENDS: Final = MappingProxyType({"left": N_("The resident is no longer watched over here")})
+
 _TRAIL: Final = {
     "raised": N_("raised"),
     "raised_again": N_("happened again"),
@@ -134,6 +137,8 @@ def outcome(text: str | None, words: Words, *, for_staff: bool) -> str:
     """What came of an alert. What staff wrote in their own words stays among staff."""
     if not text:
         return ""
+    if text in _ENDS:
+        return words.gettext(_ENDS[text])
     code, _, rest = text.partition(": ")
     if code in OUTCOMES:
         known = words.gettext(OUTCOMES[code])

@@ -15,7 +15,7 @@ from store.gateways import SILENT_AFTER, Device
 LOW_BATTERY_PCT: Final = 15
 WRONG_CLOCK_S: Final = 120
 QUIET: Final = timedelta(days=2)
-FULL_DISK_MB: Final = 500
+FULL_DISK_MB: Final = 200
 HOT_C: Final = 80.0
 """A Raspberry Pi slows itself down from here on."""
 RIGHT_CLOCK_S: Final = 2.0

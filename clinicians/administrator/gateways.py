@@ -125,7 +125,8 @@ def _device_line(device: equipment.Device, names: Mapping[int, str], words: Word
         facts.append(words.gettext("battery %(level)s", level=f"{device.battery_pct}%"))
     if device.last_reading_at:
         facts.append(words.gettext("last reading: %(age)s", age=words.age(device.last_reading_at)))
-    facts.append(words.gettext("last heard of: %(age)s", age=shown.seen(device.last_seen_at, words)))
+    heard = words.gettext("last heard of: %(age)s", age=words.age(device.last_seen_at)) if device.last_seen_at else ""
+    facts.append(heard or words.gettext("never heard of"))
     return DeviceLine(
         device.id,
         shown.device_name(device, words),
