@@ -80,9 +80,7 @@ class Desk:
     def _put(self, readings: Sequence[Reading], held_s: float, facts: Mapping[str, str] | None) -> int:
         if self._timekeeper is None or self._timekeeper.known:
             return self._outbox.put(readings, held_s=held_s, facts=facts)
-        new = self._timekeeper.keep(readings)
-        if facts:
-            self._outbox.put([], facts=facts)
+        new = self._timekeeper.keep(readings, facts)
         if held_s:
             self._undated.update(r.key for r in readings)
         return new

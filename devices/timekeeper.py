@@ -9,7 +9,7 @@ Only an emergency goes at once, with a time so marked that the service dates it 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -120,12 +120,17 @@ class Timekeeper:
         """How many readings wait for their time."""
         return self._undated.depth()
 
-    def keep(self, readings: Sequence[Reading]) -> int:
-        """Keep readings whose time is provisional; how many are new. Emergencies go to the service at once."""
-        emergencies = [r for r in readings if METRICS[r.metric].kind is Kind.EVENT]
+    def keep(self, readings: Sequence[Reading], facts: Mapping[str, str] | None = None) -> int:
+        """Keep readings whose time is provisional, and ``facts``; how many are new. Emergencies go to the service at once."""
+        emergencies = [_by_the_service(r) for r in readings if METRICS[r.metric].kind is Kind.EVENT]
         others = [r for r in readings if METRICS[r.metric].kind is not Kind.EVENT]
-        new = self._undated.put(others) if others else 0
-        return new + (self._outbox.put([_by_the_service(r) for r in emergencies]) if emergencies else 0)
+        new = self._outbox.put(emergencies, facts=facts) if emergencies else 0
+        new += self._undated.put(others) if others else 0
+        if facts and not emergencies:
+            self._outbox.put(
+                [], facts=facts
+            )  # after what they were learned with: it may be heard again, but is not lost
+        return new
 
     def dated(self, reading: Reading) -> Reading:
         """An emergency of this run that still waits, collected when it was; anything else as it is."""

@@ -200,7 +200,7 @@ async def test_an_indication_that_does_not_fit_is_not_confirmed(
 @pytest.mark.parametrize(
     ("packet", "reason"),
     [
-        ("fe202700750055005f00e407091810093a690001", "oversized"),
+        ("00780050005d0000", "oversized"),
         ("00202700750055", "implausible"),
         ("16ff07ff07ff07e80706170e230aff070000", "no_value"),
         ("1e78005000", "truncated"),

@@ -14,7 +14,7 @@ import pytest
 from api.batches import Columns
 from api.plausibility import judge_clocks
 from devices.desk import Desk
-from devices.outbox import Outbox
+from devices.outbox import Outbox, OutboxFull
 from devices.readings import Quality, Reading
 from devices.timekeeper import NOT_KNOWN, Sources, Timekeeper
 
@@ -32,6 +32,7 @@ class World:
     wall_behind: timedelta = LOST
     synchronised: bool | None = False
     boot: str = "first"
+    undated_bytes: int | None = None
     shifts: list[timedelta] = field(default_factory=list)
     open: list[Outbox] = field(default_factory=list)
 
@@ -39,7 +40,9 @@ class World:
         """Start the gateway's process."""
         for outbox in self.open:
             outbox.close()
-        self.outbox, self.undated = self.open = [Outbox(self.folder / n) for n in ("outbox.db", "undated.db")]
+        self.outbox = Outbox(self.folder / "outbox.db")
+        self.undated = Outbox(self.folder / "undated.db", max_bytes=self.undated_bytes)
+        self.open = [self.outbox, self.undated]
         sources = Sources(
             wall=lambda: TRUE + timedelta(seconds=self.up) - self.wall_behind,
             since_boot=lambda: self.up,
@@ -69,6 +72,12 @@ def world(tmp_path: Path) -> Iterator[World]:
 def heard(world: World, metric: str = "door", device: str = DOOR) -> None:
     at = world.desk.now()
     world.desk.keep([Reading(device, metric, 1.0, at, at, Quality.NO_DEVICE_TIME)])
+
+
+def fill(world: World) -> None:
+    for _ in range(10_000):
+        world.up += 1
+        heard(world)
 
 
 def from_a_cuff(world: World, measured_at: datetime, quality: Quality = Quality.NONE) -> list[Reading]:
@@ -149,6 +158,24 @@ def test_an_emergency_goes_at_once_and_the_service_dates_it_by_its_own_clock(wor
         world.now(),
         Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET,
     )
+
+
+def test_what_was_learned_with_a_reading_is_kept_with_it_whatever_the_time(world: World) -> None:
+    at = world.desk.now()
+    for metric, counter in (("help_call", "7"), ("door", "8")):
+        world.desk.keep([Reading(DOOR, metric, 1.0, at, at, Quality.NO_DEVICE_TIME)], facts={"counter": counter})
+        assert world.desk.recall("counter") == counter
+
+
+def test_a_full_disk_refuses_what_can_wait_and_still_takes_an_emergency(world: World) -> None:
+    world.undated_bytes = 100 * 1024
+    world.start()
+    with pytest.raises(OutboxFull):
+        fill(world)
+    at = world.desk.now()
+    with pytest.raises(OutboxFull):
+        world.desk.keep([Reading(DOOR, m, 1.0, at, at, Quality.NO_DEVICE_TIME) for m in ("battery", "help_call")])
+    assert [r.metric for r in world.sent()] == ["help_call"]
 
 
 def test_an_emergency_that_waited_for_the_network_is_dated_to_when_it_was_and_keeps_its_key(world: World) -> None:
