@@ -65,9 +65,9 @@ class GlucoseSensor(Keeper):
         return self._record(self.minutes, None)
 
     async def do_fill(self, count: int) -> Answer:
-        """Have measured ``count`` times, every five minutes until now, while no gateway was near."""
+        """Have measured ``count`` times, every five minutes until some minutes ago, while no gateway was near."""
         newest = self.minutes // 5
-        for number in range(newest - count + 1, newest + 1):
+        for number in range(newest - count, newest):
             self.keep(number * 5, self.usual(number, self.now()))
         await self.call()
         return {}
