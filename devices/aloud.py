@@ -193,7 +193,11 @@ class Aloud:
         return collected_at > _SENSELESS and self._wall() - collected_at > _OLD
 
     def _remember(self) -> None:
-        told = [_Remembered(k.number, k.metric, k.device, k.times, k.state) for k in self._aid.known if k.times]
+        told = [
+            _Remembered(k.number, k.metric, k.device, k.times, k.state)
+            for k in self._aid.known
+            if k.times or k.state is State.NOT_TAKEN
+        ]
         words = msgspec.json.encode(told).decode()
         if words == self._remembered:
             return

@@ -91,7 +91,7 @@ class FirstAid:
     def not_taken(self, numbers: Iterable[int], now_s: float) -> None:
         """The service refuses these: they are not tried any more, so she is told at once."""
         for one in self._of(numbers):
-            one.state, one.due_s = State.NOT_TAKEN, now_s
+            one.state, one.due_s, one.times = State.NOT_TAKEN, now_s, 0
 
     def due(self, now_s: float) -> Message | None:
         """What to say now. Whoever asks says it: it counts as said."""
@@ -119,11 +119,11 @@ class FirstAid:
         """That it got through is said when all of which she was told did."""
         taken = [one for one in self.known if one.state is State.TAKEN]
         told = [one for one in taken if one.times and now_s - one.since_s < self._patience.stale_s]
-        others = [one for one in self.known if one.state is not State.TAKEN and one.times]
-        if any(one.state is State.WAITING for one in others) and told:
+        if told and any(one.state is State.WAITING and one.times for one in self.known):
             return None
+        refused = any(one.state is State.NOT_TAKEN for one in self.known)
         self._forget(one.number for one in taken)
-        return None if others or not told else Message(State.TAKEN, _first(told))
+        return None if refused or not told else Message(State.TAKEN, _first(told))
 
     def _of(self, numbers: Iterable[int]) -> list[Known]:
         return [self._known[number] for number in numbers if number in self._known]
