@@ -27,7 +27,7 @@ import httpx
 import psycopg
 
 from api.gateways import hash_token
-from devices.gatt import blood_pressure, pulse_oximeter, thermometer, weight_scale
+from devices.gatt import blood_pressure, glucose, pulse_oximeter, thermometer, weight_scale
 from devices.gatt.errors import DecodeError
 from devices.outbox import Outbox
 from devices.readings import METRICS_BY_CODE
@@ -83,9 +83,19 @@ def _weight(record: bytes) -> Record:
     return m.timestamp, {"body_weight": m.weight_kg, "body_mass_index": m.body.bmi if m.body else None}
 
 
+def _glucose(record: bytes) -> Record:
+    m = glucose.decode(record)
+    assert m.sample is not None
+    assert m.sample.glucose_mg_dl is not None
+    if m.status:
+        raise DecodeError("spoilt", "the meter says so itself")
+    return m.base_time, {"glucose": round(m.sample.glucose_mg_dl / 18.016, 2)}
+
+
 KINDS = (
-    Kind("blood_pressure", 20, _blood_pressure),
-    Kind("oximeter", 10, _spot_check),
+    Kind("blood_pressure", 16, _blood_pressure),
+    Kind("oximeter", 9, _spot_check),
+    Kind("glucose_meter", 5, _glucose),
     Kind("thermometer", 5, _temperature),
     Kind("scale", 5, _weight),
     Kind("wearable", 4),
