@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import gateways as door
-from store import gateways, pairing
+from store import equipment, gateways, pairing, people
+from store.equipment import Machine
 from store.postgres import Database, value
 from tests.api.callers import CUFF, GATEWAY, KEY, iso, reading, send
 from tests.household import Household
@@ -186,3 +187,68 @@ async def test_a_field_that_is_wrong_is_named(
 ) -> None:
     answer = await client.post(path, json=body, headers=GATEWAY)
     assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+async def test_what_a_gateway_says_of_itself_is_kept_and_what_it_leaves_out_stands(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    now = datetime.now(UTC)
+    kind = {"kind": "bed_sensor", "title_en": "Bed\0 sensor", "title_zh": "床垫", "needs_key": True}
+    device = {"address": CUFF, "battery_pct": 63.7, "last_reading_at": iso(now + timedelta(days=1))}
+    beat = {"version": "1", "clock": iso(now)}
+    full = {
+        **beat, "kinds": [kind], "troubles": ["its disk is full"], "devices": [device],
+        "machine": {"disk_free_mb": 900, "temperature_c": 51.5, "memory_mb": 80, "clock_synchronised": True,
+                    "uptime_s": 60, "scanning": "passive", "uplink": "fallback", "recordings_waiting": 3, "new_word": 1},
+    }  # fmt: skip
+    for body in (full, beat):
+        answer = await client.post("/v1/heartbeat", json=body, headers=GATEWAY)
+        assert answer.status_code == 200, answer.text
+    async with database.reader(home.administrator.id) as c:
+        known = await equipment.gateway(c, home.gateway)
+        cuff = await equipment.device(c, home.cuff)
+    assert known is not None
+    assert known.machine == Machine(900, 51.5, 80, True, 60, "passive", "fallback", 3)
+    assert [(k.kind, k.title_en, k.needs_key) for k in known.kinds] == [("bed_sensor", "Bed sensor", True)]
+    assert known.troubles == []
+    assert cuff is not None
+    assert cuff.battery_pct == 64
+    assert cuff.last_reading_at is not None
+    assert cuff.last_reading_at <= datetime.now(UTC)
+
+
+async def test_at_most_a_hundred_found_devices_are_kept_the_loudest_first(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    now = datetime.now(UTC)
+    async with database.service() as c:
+        await equipment.look(c, home.administrator.id, home.gateway, now + timedelta(minutes=10))
+    found = [{"address": f"D0:00:00:00:00:{n:02X}", "rssi_dbm": -n} for n in range(150, 0, -1)]
+    beat = {"version": "1", "clock": iso(now), "found": [*found, {"address": "D0:00:00:00:01:00"}]}
+    answer = await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)
+    assert answer.json()["beat_s"] == door.LOOKING_BEAT_S
+    async with database.reader(home.administrator.id) as c:
+        known = await equipment.gateway(c, home.gateway)
+    assert known is not None
+    assert [f.rssi_dbm for f in known.found] == [-n for n in range(1, 101)]
+
+
+async def test_the_answer_says_whom_to_name_in_an_emergency_in_the_residents_language(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    async with database.service() as c:
+        await c.execute("UPDATE person SET language = 'en' WHERE id IN (SELECT person_id FROM resident)")
+    beat = {"version": "1", "clock": iso(datetime.now(UTC))}
+    told = (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).json()
+    assert told["emergency"] == {"phone": "+8610555500", "language": "en"}
+    assert (told["look_until"], told["beat_s"]) == (None, door.BEAT_S)
+
+
+async def test_the_same_name_at_two_centres_is_two_gateways(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    async with database.service() as c:
+        other = await people.add_centre(c, "别处", "Elsewhere", None, "Asia/Shanghai")
+        await pairing.issue_code(c, other, "stairway 9", datetime.now(UTC))
+        assert await value(c, "SELECT count(*) FROM gateway WHERE name = 'stairway 9'") == 2
+    assert (await send(client)).status_code == 200

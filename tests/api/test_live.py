@@ -16,7 +16,7 @@ import pytest
 
 from api import live, sessions
 from api.server import Server, make_server
-from store import notes, people, residents
+from store import equipment, notes, people, residents
 from store.people import Person
 from store.postgres import Database
 from tests.api.callers import give_account
@@ -175,3 +175,30 @@ async def test_ten_megabytes_are_refused_by_the_real_server_too(database_url: st
         headers = {"Authorization": "Bearer hw_a-key-for-tests"}
         answer = await client.post(f"{url}/v1/readings", content=b" " * 10_000_000, headers=headers)
         assert (answer.status_code, answer.headers["content-type"]) == (413, "application/problem+json")
+
+
+async def test_an_administrator_is_told_of_her_own_centre_s_gateways_and_of_nobody_s_health(
+    database: Database, database_url: str, home: Household, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "_RECHECK_S", 0.0)
+    async with database.service() as c:
+        centre = await people.add_centre(c, "别处", "Elsewhere", None, "Asia/Shanghai")
+        other = await people.add_person(c, centre, "外人", "Outsider Abroad", None, "en")
+    await cookie_of(database, other, "administrator")
+    cookie = await cookie_of(database, home.administrator, "administrator")
+    async with serving(database_url) as (_, url), open_page(url, cookie) as page:
+        async with database.service() as c:
+            far = await equipment.add_gateway(c, other.id, "far away")
+            await equipment.look(c, other.id, far, datetime.now(UTC))
+        await write_note(database, home, home.wang)
+        async with database.service() as c:
+            await equipment.look(c, home.administrator.id, home.gateway, datetime.now(UTC))
+        told: list[dict[str, Any]] = []
+        while not told or told[-1]["kind"] != "gateway":
+            name, data = await page.next()
+            told += [data] if name == "change" else []
+        assert [t["kind"] for t in told if t["kind"] != "reconnected"] == ["gateway"]
+        async with database.service() as c:
+            await equipment.look(c, other.id, far, None)
+            await equipment.revoke(c, home.administrator.id, home.gateway, datetime.now(UTC))
+        assert (await page.next())[1]["kind"] == "gateway"

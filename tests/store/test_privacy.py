@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from store import alerts, gateways, notes, readings, residents
+from store import alerts, equipment, gateways, notes, people, readings, residents
 from store.postgres import Database, session_options, value
 from tests.household import NOW, Household, batch, furnish
 
@@ -74,7 +74,73 @@ async def test_a_relation_that_has_ended_shows_nothing(database: Database) -> No
     assert await count(database, home.daughter.id, "resident") == 0
 
 
-@pytest.mark.parametrize("table", ["reading", "event_detail", "feed", "account", "session", "gateway", "audit"])
+ADMINISTERED = (
+    "administered_gateway", "administered_device", "administered_device_user", "administered_device_type",
+    "administered_resident", "administered_person", "administered_relation",
+)  # fmt: skip
+
+
+async def equip(database: Database, home: Household) -> None:
+    """A row for each of the administrator's views."""
+    async with database.service() as c:
+        by = home.administrator.id
+        await equipment.share(c, by, home.cuff, {1: home.wang, 2: home.zhao})
+        await equipment.add_device_type(c, by, "a type", "blood_pressure", "A*", {"clock": "none"})
+
+
+async def test_an_administrator_sees_equipment_and_names_and_nothing_else(database: Database) -> None:
+    home = await fill(database)
+    await equip(database, home)
+    for view in ADMINISTERED:
+        assert await count(database, home.administrator.id, view) > 0, view
+    for table in EVERYTHING:
+        seen = await count(database, home.administrator.id, table)
+        assert seen == (1 if table == "person" else 0), table  # herself
+
+
+async def test_her_views_are_empty_to_everybody_else(database: Database) -> None:
+    home = await fill(database)
+    await equip(database, home)
+    async with database.service() as c:
+        centre = await people.add_centre(c, "别处", "Elsewhere", None, "Asia/Shanghai")
+        other = await people.add_person(c, centre, "外人", "Outsider", None, "en")
+        await people.add_account(c, other.id, "outsider", "!", "administrator")
+        closed = await people.add_person(c, home.centre, "旧人", "Former", None, "en")
+        await people.add_account(c, closed.id, "former", "!", "administrator")
+        await c.execute("UPDATE account SET disabled_at = now() WHERE person_id = %s", [closed.id])
+    for person in (home.doctor.id, home.li_na.id, home.daughter.id, home.wang_person, other.id, closed.id, None):
+        for view in ADMINISTERED:
+            assert await count(database, person, view) == 0, (person, view)
+
+
+async def test_no_view_of_hers_holds_a_key_a_code_or_a_condition(database: Database) -> None:
+    await fill(database)
+    async with database.service() as c:
+        cursor = await c.execute(
+            "SELECT column_name FROM information_schema.columns WHERE table_name = ANY(%s)", [list(ADMINISTERED)]
+        )
+        columns = {name for (name,) in await cursor.fetchall()}
+    assert not columns & {"bindkey", "key_hash", "pairing_hash", "conditions", "born", "sex", "phone"}
+    assert not any(name.startswith("target") for name in columns)
+
+
+async def test_who_shares_a_cuff_is_seen_by_whoever_cares_for_either(database: Database) -> None:
+    home = await fill(database)
+    await equip(database, home)
+    async with database.service() as c:
+        await residents.end_relation(c, home.doctor.id, home.wang, "doctor")
+        await residents.end_relation(c, home.chen.id, home.wang, "care_worker")
+        await residents.end_relation(c, home.chen.id, home.zhao, "care_worker")
+    async with database.reader(home.doctor.id) as c:
+        assert home.cuff in [d.id for d in await gateways.devices(c, home.zhao)]
+        assert [d.id for d in await gateways.devices(c, home.wang)] == [home.cuff]
+    async with database.reader(home.chen.id) as c:
+        assert await gateways.devices(c, home.zhao) == []
+
+
+@pytest.mark.parametrize(
+    "table", ["reading", "event_detail", "feed", "account", "session", "gateway", "device_type", "audit"]
+)
 async def test_a_reader_cannot_reach_past_the_guard(database: Database, table: str) -> None:
     home = await fill(database)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):

@@ -1,0 +1,145 @@
+"""Two people on one cuff are kept apart, and a cuff that was moved takes nobody's readings with it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api import batches
+from api.gateways import REMEMBER_S
+from devices.readings import Quality
+from store import equipment, gateways, readings
+from store.gateways import DeviceRef
+from store.postgres import Database
+from tests.api.callers import CUFF, iso, reading, send
+from tests.household import Household
+
+pytestmark = pytest.mark.anyio
+
+WANG, ZHAO, FORMER = 11, 12, 13
+
+
+async def stored(database: Database, home: Household, resident: int) -> dict[str, float]:
+    async with database.reader(home.doctor.id) as c:
+        return {r.metric: r.value for r in await readings.recent(c, resident, 100)}
+
+
+async def share(database: Database, home: Household, users: dict[int, int]) -> None:
+    async with database.service() as c:
+        await equipment.share(c, home.administrator.id, home.cuff, users)
+    await anyio.sleep(REMEMBER_S + 0.1)
+
+
+async def test_each_user_s_reading_is_filed_under_that_user(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    await share(database, home, {1: home.wang, 2: home.zhao})
+    now = datetime.now(UTC)
+    hers = [reading("systolic", 131, now, user=1), reading("diastolic", 81, now, user=1)]
+    later = now + timedelta(seconds=60)
+    his = [reading("systolic", 142, later, user=2), reading("diastolic", 92, later, user=2)]
+    answer = await send(client, *hers, *his)
+    assert answer.json() == {"accepted": 4, "duplicate": 0, "quarantined": 0, "rejected": []}
+    assert await stored(database, home, home.wang) == {"systolic": 131, "diastolic": 81}
+    assert await stored(database, home, home.zhao) == {"systolic": 142, "diastolic": 92}
+    assert (await send(client, *hers, *his)).json()["duplicate"] == 4
+
+
+@pytest.mark.parametrize("user", [3, None])
+async def test_a_user_whom_nobody_has_named_is_set_aside_where_staff_see_it(
+    client: httpx.AsyncClient, database: Database, home: Household, user: int | None
+) -> None:
+    await share(database, home, {1: home.wang, 2: home.zhao})
+    now = datetime.now(UTC)
+    battery = reading("battery", 60, now)
+    answer = await send(client, reading("systolic", 190, now, user=user), battery)
+    assert (answer.json()["accepted"], answer.json()["quarantined"]) == (1, 1)
+    async with database.reader(home.doctor.id) as c:
+        [row] = await readings.unusable(c, home.wang, 10)
+    assert (row.reason, row.value) == ("unassigned_user", 190)
+    assert "systolic" not in await stored(database, home, home.wang)
+    assert await stored(database, home, home.zhao) == {}
+
+
+async def test_without_assignments_every_user_is_the_resident(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    await share(database, home, {1: home.wang, 2: home.zhao})
+    await share(database, home, {})
+    await send(client, reading("systolic", 131, datetime.now(UTC), user=2))
+    assert await stored(database, home, home.wang) == {"systolic": 131}
+
+
+async def test_a_shared_cuff_stands_on_both_pages(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        await equipment.share(c, home.administrator.id, home.cuff, {1: home.wang, 2: home.zhao})
+    async with database.reader(home.doctor.id) as c:
+        assert home.cuff in [d.id for d in await gateways.devices(c, home.zhao)]
+        assert home.cuff in [d.id for d in await gateways.devices(c, home.wang)]
+
+
+async def test_what_was_measured_before_a_move_stays_with_whom_it_was_measured(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    moved_at = datetime.now(UTC)
+    async with database.service() as c:
+        await equipment.move(c, home.administrator.id, home.cuff, home.zhao, moved_at)
+    await anyio.sleep(REMEMBER_S + 0.1)
+    before, after = moved_at - timedelta(hours=1), moved_at + timedelta(minutes=1)
+    wrong_clock = reading(
+        "pulse", 66, moved_at - timedelta(days=900), quality=int(Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET)
+    )
+    wrong_clock["collected_at"] = iso(after)
+    await send(client, reading("systolic", 131, before), reading("systolic", 142, after), wrong_clock)
+    assert await stored(database, home, home.wang) == {"systolic": 131}
+    assert await stored(database, home, home.zhao) == {"systolic": 142, "pulse": 66}
+
+
+USERS = st.dictionaries(st.integers(0, 254), st.sampled_from((WANG, ZHAO)), max_size=4)
+SENT = st.lists(
+    st.tuples(
+        st.sampled_from(("systolic", "pulse", "battery")),
+        st.none() | st.integers(0, 255),
+        st.integers(-5, 5).filter(bool),
+        st.booleans(),
+    ),
+    max_size=30,
+)
+
+
+@given(USERS, st.booleans(), SENT)
+def test_filing_by_the_thousand_is_filing_one_by_one(
+    users: dict[int, int], moved: bool, sent: list[tuple[str, int | None, int, bool]]
+) -> None:
+    moved_at = datetime(2026, 11, 20, tzinfo=UTC)
+    device = DeviceRef(
+        1, WANG, "blood_pressure", None, FORMER if moved else None, moved_at if moved else None, {}, users
+    )
+    at = [moved_at + timedelta(hours=hours) for _, _, hours, _ in sent]
+    body = [
+        batches.WireReading(CUFF, metric, 80, t, moved_at, int(Quality.CLOCK_SUSPECT) if doubted else 0, user)
+        for (metric, user, _, doubted), t in zip(sent, at, strict=True)
+    ]
+    received = batches.decode(b"{}")
+    received.readings, received.places = body, np.arange(len(body))
+    columns, rejected = batches.columns(
+        received, batches.Devices({"C0:FF:FF:FF:FF:FF": DeviceRef(2, 99, "scale", None), CUFF: device})
+    )
+    assert rejected == []
+    for row, ((metric, user, hours, doubted), resident, nobodys) in enumerate(
+        zip(sent, columns.resident_id.tolist(), columns.is_nobodys.tolist(), strict=True)
+    ):
+        slot = 255 if user is None else user
+        if moved and hours < 0 and not doubted:
+            expected = (FORMER, False)
+        elif not users or metric == "battery":
+            expected = (WANG, False)
+        else:
+            expected = (users.get(slot, WANG), slot not in users)
+        assert (resident, nobodys) == expected, row
