@@ -11,7 +11,7 @@ from devices.drivers.pace import Sensor
 from devices.drivers.stream import Stream
 from devices.falls.times import SECOND
 from devices.gatt import movesense
-from devices.gatt.movesense import Code, Command, Request, Response
+from devices.gatt.movesense import Acceleration, Code, Command, Request, Response
 from devices.link import Link
 
 _HZ: Final = 52
@@ -67,11 +67,15 @@ class Movesense(Stream):
         if response.code is Code.ANSWER:
             dialogue.heard(response)
         elif response.reference == _STREAM:
-            self.moved(response)
+            self.moved(raw)
 
-    def moved(self, response: Response) -> None:
+    def moved(self, raw: bytes) -> None:
         """Take one packet of acceleration, whose time is that of its first sample."""
-        packet = self.decoded(movesense.decode_acceleration, movesense.NOTIFY, response.body)
+        packet = self.decoded(_acceleration, movesense.NOTIFY, raw)
         if packet is not None:
             last_ns = packet.at_ms * _MS + (len(packet.samples) - 1) * SECOND // _HZ
             self.arrived(packet.samples, last_ns)
+
+
+def _acceleration(raw: bytes) -> Acceleration:
+    return movesense.decode_acceleration(movesense.decode(raw).body)

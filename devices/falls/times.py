@@ -13,6 +13,7 @@ import numpy.typing as npt
 Nanoseconds = npt.NDArray[np.int64]
 
 SECOND: Final = 1_000_000_000
+_LONGEST: Final = 86_400 * SECOND  # a gap that is longer is a clock that jumped
 
 
 class Stamped(NamedTuple):
@@ -50,17 +51,19 @@ class DeviceTimes:
         self._last = 0
 
     def stamp(self, last_ns: int, count: int) -> Stamped:
-        """See :class:`Times`. A packet that comes twice has no samples the second time."""
+        """See :class:`Times`. A packet that comes twice has no samples the second time.
+
+        The times count from the first packet: what a device says may be any number of 64 bits.
+        """
         gone = None if self._raw is None else self._since(last_ns - self._raw)
         self._raw = last_ns
         if gone == 0:
             return Stamped(np.empty(0, np.int64), follows=True)
-        before = self._last
-        takes = count * self._period
-        if gone is not None and gone > 0 and abs(gone - takes) <= self._period * 3 // 2 + takes // 50:
+        before, takes = self._last, count * self._period
+        if gone is not None and abs(gone - takes) <= self._period * 3 // 2 + takes // 50 and gone > 0:
             self._last += gone
             return Stamped(evenly(self._last, before, count), follows=True)
-        self._last = before + gone if gone is not None and gone > takes else last_ns
+        self._last += gone if gone is not None and takes < gone < _LONGEST else takes
         return Stamped(evenly(self._last, self._last - takes, count), follows=False)
 
     def _since(self, difference: int) -> int:

@@ -24,6 +24,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from devices.falls.detector import Detector, FallEvent
 from devices.falls.features import Samples
 from devices.falls.resample import Resampler
@@ -41,6 +43,9 @@ GOOD_HZ: Final = 20.0
 
 GOOD_RANGE_G: Final = 4.0
 """A sensor that is cut off below this misses falls that others tell."""
+
+# The detector thinks every half second: it need not be asked fifty times a second by those who send one sample at once.
+_TICK: Final = RATE_HZ // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +71,23 @@ class Watch:
         self._resampler = Resampler(RATE_HZ)
         self._detector = Detector(RATE_HZ)
         self._tape = Tape(RATE_HZ)
+        self._waiting: Samples = np.empty((0, 3))
 
     def feed(self, times: Nanoseconds, samples: Samples) -> list[Told | Kept]:
         """The next samples, (n, 3) in g, and when each was taken; what became certain with them, oldest first."""
-        even = self._resampler.feed(times, samples)
-        found: list[Told | Kept] = []
-        for start in range(0, len(even), RATE_HZ):  # a second at once: what the tape lets go was told or is none
-            found += self._feed(even[start : start + RATE_HZ])
-        return found
+        waiting = np.concatenate([self._waiting, self._resampler.feed(times, samples)])
+        whole = len(waiting) - len(waiting) % _TICK
+        self._waiting = waiting[whole:]
+        return [one for start in range(0, whole, _TICK) for one in self._feed(waiting[start : start + _TICK])]
+
+    def interrupt(self) -> list[Told | Kept]:
+        """Samples are missing: begin anew with the next. What was to be kept is kept as far as it came."""
+        self._tape.add(self._waiting)
+        kept = self._kept(self._tape.stop())
+        self._waiting = self._waiting[:0]
+        self._resampler.reset()
+        self._detector.reset()
+        return kept
 
     def _feed(self, even: Samples) -> list[Told | Kept]:
         self._tape.add(even)
@@ -82,13 +96,6 @@ class Watch:
             if one.event.kind == "fall":
                 self._tape.want(one.event.sample)
         return [*told, *self._kept(self._tape.ready())]
-
-    def interrupt(self) -> list[Told | Kept]:
-        """Samples are missing: begin anew with the next. What was to be kept is kept as far as it came."""
-        kept = self._kept(self._tape.stop())
-        self._resampler.reset()
-        self._detector.reset()
-        return kept
 
     def _kept(self, clips: list[Clip]) -> list[Told | Kept]:
         return [Kept(self._resampler.time_ns(clip.first), clip.samples) for clip in clips]

@@ -25,7 +25,7 @@ _FASTEST_PPM: Final = 100_000.0
 
 
 class Streamer(Twin):
-    """A wearable on ``body``. ``sent`` counts its packets, also those it lost itself.
+    """A wearable on ``body``. ``sent`` counts its packets, also those it left out.
 
     ``advertises`` are the structures by which it is found; ``service`` holds its characteristics, one of which,
     ``acceleration``, carries the stream. ``asked_for``: it streams when it is asked to, not to whoever subscribes.
@@ -54,7 +54,7 @@ class Streamer(Twin):
         self._range_g = range_g
         self._per_packet = per_packet
         self._faster = 1.0
-        self._to_lose = 0
+        self._to_skip = 0
         self._session: object | None = None
         self.set_rate(rate_hz)
         self.device.add_services([service, *self.standard_services()])
@@ -113,8 +113,8 @@ class Streamer(Twin):
             if session is not self._session:
                 return
             packet = self._next_packet()
-            if self._to_lose:
-                self._to_lose -= 1
+            if self._to_skip:
+                self._to_skip -= 1
             elif not await self.send(connection, self.acceleration, packet):
                 return
             stalled = max(loop.time() - due - _FORGETS_S, 0)
@@ -153,9 +153,9 @@ class Streamer(Twin):
         self.body.get_up()
         return {}
 
-    async def do_lose(self, packets: int = 1) -> Answer:
-        """Lose so many packets before they are sent."""
-        self._to_lose = packets
+    async def do_skip(self, packets: int = 1) -> Answer:
+        """Leave so many packets unsent, as a radio does whose buffers are full."""
+        self._to_skip = packets
         return {}
 
     async def do_jump(self, seconds: float) -> Answer:
