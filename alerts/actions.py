@@ -33,6 +33,10 @@ _REMEMBERED: Final = timedelta(days=1)
 """How long after a call a late reply is still taken to mean it."""
 
 
+LEFT: Final = "left"
+"""The outcome of an alert whose resident has left the service."""
+
+
 class NotAllowed(Exception):
     """This person neither cares for the resident nor has been called to the alert, or there is no such alert."""
 
@@ -92,6 +96,14 @@ async def unshelve(c: Connection, alert_id: int, person_id: UUID, now: datetime,
     """Take an alert from the shelf: it calls at once, if it calls at all."""
     row = await _allowed(c, alert_id, person_id)
     await _write(c, row, lifecycle.unshelve(standing(row), now), "unshelved", person_id, now, channel)
+
+
+async def end_of_who_left(c: Connection, now: datetime, limit: int) -> None:
+    """Close the alerts of residents who have left: nobody is called about them any more."""
+    for row in await alerts.of_who_left(c, now, limit):
+        await move(c, row, lifecycle.end(standing(row), now, LEFT))
+        await alerts.add_event(c, row.id, row.resident_id, "resolved", at=now, detail={"outcome": LEFT})
+        await messages.cancel_unsent(c, row.id)
 
 
 async def add_note(

@@ -86,11 +86,17 @@ class Caller:
     _duties: dict[int, tuple[Duty, dict[UUID, Person]]] = field(default_factory=dict)
 
     async def call_next(self, row: AlertRow) -> None:
-        """Call the next rung. The row must be locked, or just made by this transaction."""
+        """Call the next rung; a task whose time on the shelf is over only leaves it.
+
+        The row must be locked, or just made by this transaction.
+        """
         before = standing(row)
         if before.state == "shelved":
             before = lifecycle.unshelve(before, self.now)
             await alerts.add_event(self.c, row.id, row.resident_id, "unshelved", at=self.now)
+            if not before.calls_staff and not self._calls(row):
+                await move(self.c, row, before)
+                return
         resident = await self.resident(row.resident_id)
         plan, known = await self._plan(row, before, resident)
         after = lifecycle.notify(before, plan.step, plan.rounds, plan.climb_at)
@@ -101,6 +107,10 @@ class Caller:
             await self._say_unmanned(row, plan)
         for person in plan.persons:
             await self._call(row, plan, resident, known[person], code, kind)
+
+    def _calls(self, row: AlertRow) -> bool:
+        rule = self.words.rule(row.rule)
+        return rule is not None and rule.calls
 
     async def after_failure(self, row: AlertRow, call: int) -> tuple[UUID, ...]:
         """Somebody of this ``call`` cannot be reached or cannot come: bring the next rung forward to now.

@@ -50,6 +50,8 @@ def faults(rule: Rule) -> Iterator[Fault]:
     yield from _asking(rule)
     if rule.priority == "high" and not rule.calls:
         yield "calls", "a high priority means harm that is near (IEC 60601-1-8): it has to call somebody"
+    if not rule.calls_at_night and (rule.priority == "high" or not rule.calls):
+        yield "calls_at_night", "only a call of medium or low priority can wait for the morning"
 
 
 def faults_of_sentence(rule: Rule, text: str) -> Iterator[Fault]:
@@ -67,6 +69,8 @@ def faults_of_sentence(rule: Rule, text: str) -> Iterator[Fault]:
 def _watching(rule: Rule) -> Iterator[Fault]:
     if bool(rule.when) == (rule.missing is not None):
         yield None, "a rule watches either levels ([[rule.when]]) or silence ([rule.missing])"
+    if any(limit.metric.kind is Kind.AMBIENT for limit in rule.when):
+        yield "when", "what a sensor in the flat sees is judged by its gateway: write a rule on the event inactivity"
     names = [metric.name for metric in rule.measured]
     if len(set(names)) != len(names):
         yield "when", "a metric can stand only once in a rule"
@@ -79,7 +83,7 @@ def _watching(rule: Rule) -> Iterator[Fault]:
 
 
 def _kind(rule: Rule) -> Iterator[Fault]:
-    kind = "technical" if rule.missing else _KINDS[rule.when[0].metric.kind] if rule.when else rule.kind
+    kind = "technical" if rule.missing else _KINDS.get(rule.when[0].metric.kind, rule.kind) if rule.when else rule.kind
     if rule.kind != kind:
         yield "kind", f'what this rule watches is {kind}, and staff must be able to tell: write kind = "{kind}"'
 

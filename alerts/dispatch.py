@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 from prometheus_client import Counter, Histogram
 
-from alerts import deliveries
+from alerts import actions, deliveries
 from alerts.bell import Bell
 from alerts.calls import Caller, shipped
 from alerts.channels import SendError, TryAgain, Uncertain, Unreachable
@@ -114,6 +114,7 @@ class Dispatcher:
         """Call the next rung of every ladder that is due; returns how many seconds until the next is."""
         async with self._database.service() as c:
             now = self._clock()
+            await actions.end_of_who_left(c, now, _AT_ONCE)
             caller = Caller(c, now, self._protocol)
             for row in await alerts.due_to_climb(c, now, _AT_ONCE):
                 try:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta, tzinfo
 from types import MappingProxyType
 from typing import Final
 from uuid import UUID
 
 RUNGS: Final = 3
-
+MORNING: Final = time(7)
+EVENING: Final = time(21)
+"""The hours between which people are rung about what can wait (house default)."""
 
 # High: social alarm services answer 99 % of calls within 180 s (TSA); two minutes a rung bring the second
 # person in before that. Medium and low stretch it as far as "prompt" and "delayed" of IEC 60601-1-8 allow.
@@ -69,6 +71,15 @@ class Plan:
 def wait(priority: str) -> timedelta:
     """How long a rung has to answer before the next is called; ``priority`` is high, medium or low."""
     return _WAITS[priority]
+
+
+def morning_after(now: datetime, zone: tzinfo) -> datetime | None:
+    """When the night ends in which ``now`` lies, in this zone; ``None`` by day. In the zone of ``now``."""
+    local = now.astimezone(zone)
+    if MORNING <= local.time() < EVENING:
+        return None
+    day = local.date() + timedelta(days=local.time() >= EVENING)
+    return datetime.combine(day, MORNING, zone).astimezone(now.tzinfo)
 
 
 def call_number(step: int, rounds: int) -> int:

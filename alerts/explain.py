@@ -34,6 +34,8 @@ _METRICS: Final[_Words] = MappingProxyType(
         "help_call": ("呼救", "a call for help"),
         "fall_recovered": ("跌倒后已起身或本人表示没事", "getting up again, or word that all is well"),
         "inactivity": ("长时间没有活动", "no movement for long"),
+        "glucose_above_scale": ("血糖高于仪器量程", "blood glucose above the instrument's scale"),
+        "glucose_below_scale": ("血糖低于仪器量程", "blood glucose below the instrument's scale"),
         "movement": ("室内活动", "movement in the room"),
         "door": ("房门", "the door"),
         "bed": ("床", "the bed"),
@@ -92,7 +94,14 @@ def _unit(unit: str) -> str:
 
 def _english(rule: Rule) -> str:
     head = f"{rule.title('en')} ({rule.id}, version {rule.version}), {_PRIORITIES[rule.priority][1]} priority."
-    parts = [head, _english_condition(rule), _english_ask(rule), _english_call(rule), _english_end(rule)]
+    parts = [
+        head,
+        _english_condition(rule),
+        _english_cause(rule),
+        _english_ask(rule),
+        _english_call(rule),
+        _english_end(rule),
+    ]
     if rule.when:
         parts.append(f"A reading older than {length(rule.expires, 'en')} when it arrives is not judged.")
     parts.append(f"Sources: {' | '.join(rule.sources)}")
@@ -111,6 +120,10 @@ def _english_condition(rule: Rule) -> str:
     return f"Fires when {limits} in {rule.count.k} of the last {rule.count.n} measurements within {window}."
 
 
+def _english_cause(rule: Rule) -> str:
+    return f"Not while {' or '.join(rule.cause)} is open: it would say the same." if rule.cause else ""
+
+
 def _english_ask(rule: Rule) -> str:
     if rule.ask is None:
         return ""
@@ -123,7 +136,9 @@ def _english_ask(rule: Rule) -> str:
 
 
 def _english_call(rule: Rule) -> str:
-    return "Staff are called." if rule.calls else "Nobody is called: it waits as a task."
+    if not rule.calls:
+        return "Nobody is called: it waits as a task."
+    return "Staff are called." if rule.calls_at_night else "Staff are called, at night not before the morning."
 
 
 def _english_end(rule: Rule) -> str:
@@ -141,7 +156,14 @@ def _english_end(rule: Rule) -> str:
 
 def _chinese(rule: Rule) -> str:
     head = f"{rule.title(ZH)}（{rule.id}，第{rule.version}版），优先级：{_PRIORITIES[rule.priority][0]}。"
-    parts = [head, _chinese_condition(rule), _chinese_ask(rule), _chinese_call(rule), _chinese_end(rule)]
+    parts = [
+        head,
+        _chinese_condition(rule),
+        _chinese_cause(rule),
+        _chinese_ask(rule),
+        _chinese_call(rule),
+        _chinese_end(rule),
+    ]
     if rule.when:
         parts.append(f"收到时已超过{length(rule.expires, ZH)}的读数不作判断。")
     parts.append(f"依据：{' | '.join(rule.sources)}")
@@ -159,6 +181,10 @@ def _chinese_condition(rule: Rule) -> str:
     return f"{length(rule.count.within, ZH)}内最近{rule.count.n}次测量中有{rule.count.k}次{limits}时触发。"
 
 
+def _chinese_cause(rule: Rule) -> str:
+    return f"{'或'.join(rule.cause)}未结束时不触发，以免重复。" if rule.cause else ""
+
+
 def _chinese_ask(rule: Rule) -> str:
     if rule.ask is None:
         return ""
@@ -169,7 +195,9 @@ def _chinese_ask(rule: Rule) -> str:
 
 
 def _chinese_call(rule: Rule) -> str:
-    return "通知护理员。" if rule.calls else "不呼叫任何人，只列为待办。"
+    if not rule.calls:
+        return "不呼叫任何人，只列为待办。"
+    return "通知护理员。" if rule.calls_at_night else "通知护理员，夜间则等到早上。"
 
 
 def _chinese_end(rule: Rule) -> str:

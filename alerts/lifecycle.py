@@ -74,6 +74,13 @@ def notify(alert: Alert, step: int, rounds: int, climb_at: datetime) -> Alert:
     return replace(alert, state="notified", step=step, rounds=rounds, climb_at=climb_at)
 
 
+def call_later(alert: Alert, at: datetime) -> Alert:
+    """Nobody is called before ``at``, unless it is over or somebody takes it before."""
+    if alert.state != "raised":
+        raise TransitionError("not_waiting", f"nobody needs to be called: the alert is {alert.state}")
+    return replace(alert, climb_at=at)
+
+
 def acknowledge(alert: Alert, person: UUID, now: datetime) -> Alert:
     """A person takes it: the climb stops, the alert stays. Taking twice what is one's own changes nothing."""
     if alert.state == "resolved":
@@ -95,13 +102,12 @@ def release(alert: Alert, person: UUID, now: datetime) -> Alert:
 
 
 def shelve(alert: Alert, now: datetime, until: datetime) -> Alert:
-    """Put it aside until ``until``, at most a day; then it calls again by itself."""
+    """Put it aside until ``until``, at most a day; then it waits again by itself, and calls if it calls at all."""
     if alert.state == "resolved":
         raise TransitionError("resolved", "the alert is closed already")
     if not now < until <= now + LONGEST_SHELF:
         raise TransitionError("shelf_time", "an alert can be put aside for up to 24 hours")
-    climb_at = until if alert.calls_staff else None
-    return replace(alert, state="shelved", shelved_until=until, climb_at=climb_at)
+    return replace(alert, state="shelved", shelved_until=until, climb_at=until)
 
 
 def unshelve(alert: Alert, now: datetime) -> Alert:
@@ -130,10 +136,14 @@ def raise_again(alert: Alert, now: datetime, *, raises_lately: int, is_event: bo
 
 
 def clear(alert: Alert, now: datetime) -> Alert:
-    """The condition ended by itself. Latched: it is still for a person to say that all is well."""
+    """The condition ended by itself. Latched: it is still for a person to say that all is well.
+
+    Whom nobody has called yet, because it was night, nobody needs to call any more.
+    """
     if alert.state == "resolved" or alert.cleared_at is not None:
         return alert
-    return replace(alert, cleared_at=now)
+    not_called_yet = alert.state == "raised" and not alert.calls_staff
+    return replace(alert, cleared_at=now, climb_at=None if not_called_yet else alert.climb_at)
 
 
 def resolve(alert: Alert, person: UUID, now: datetime, outcome: str) -> Alert:
@@ -151,6 +161,13 @@ def resolve(alert: Alert, person: UUID, now: datetime, outcome: str) -> Alert:
         climb_at=None,
         shelved_until=None,
     )
+
+
+def end(alert: Alert, now: datetime, outcome: str) -> Alert:
+    """It ends without a person: nobody is watched over any more."""
+    if alert.state == "resolved":
+        return alert
+    return replace(alert, state="resolved", resolved_at=now, outcome=outcome, climb_at=None, shelved_until=None)
 
 
 def _wait_again(alert: Alert, now: datetime) -> Alert:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from alerts.measurements import Bools, Floats, Int64s, Rows
 from alerts.protocol import Protocol
 from alerts.rule import Rule
-from devices.readings import METRICS_BY_CODE, Kind
+from devices.readings import METRICS_BY_CODE
 
 
 class Parameters:
@@ -58,7 +58,7 @@ class Parameters:
         self.silence_us = _durations(rule.missing.within if rule.missing else None for rule in rules)
         self.silences = np.flatnonzero(self.silence_us)
         self.event = np.array([rule.on_event for rule in rules])
-        self.on_device = np.array([any(limit.metric.kind is Kind.DEVICE for limit in rule.when) for rule in rules])
+        self.on_device = np.array([rule.on_device for rule in rules])
         # An event that asks first is raised by its timer alone: no number of events is enough.
         self.k = np.array([2 if rule.on_event and rule.ask else rule.count.k for rule in rules])
         self.looked_at = np.arange(self.look_back) < np.array([rule.count.n for rule in rules])[:, None]

@@ -83,7 +83,7 @@ def load(directory: Path = SHIPPED) -> Protocol:
     files = sorted(directory.glob("*.toml"))
     if not files:
         raise ProtocolError(str(directory), 0, "there is no protocol here: put a file ending in .toml into it")
-    return parse_all({path.name: _text(path) for path in files})
+    return parse_all({path.name: _text(path) for path in files}, whole=True)
 
 
 def _text(path: Path) -> str:
@@ -99,9 +99,13 @@ def parse(text: str, file: str) -> Protocol:
     return parse_all({file: text})
 
 
-def parse_all(texts: Mapping[str, str]) -> Protocol:
-    """Several files, text by name, as one protocol: no id may be used twice in all of them."""
+def parse_all(texts: Mapping[str, str], *, whole: bool = False) -> Protocol:
+    """Several files, text by name, as one protocol: no id may be used twice in all of them.
+
+    ``whole``: these are all the files there are, so that a rule they name must be among them.
+    """
     rules: dict[str, Rule] = {}
+    tables: dict[str, Table] = {}
     dates: list[date] = []
     for file, text in texts.items():
         top = Table.of(text, file)
@@ -111,10 +115,12 @@ def parse_all(texts: Mapping[str, str]) -> Protocol:
             rule = _rule(table, name)
             if rule.id in rules:
                 raise table.error("id", f"the rule {rule.id} is there already, in protocol {rules[rule.id].protocol}")
-            rules[rule.id] = rule
+            rules[rule.id], tables[rule.id] = rule, table
         top.end()
         if not any(rule.protocol == name for rule in rules.values()):
             raise top.error(None, "there is no rule here: write [[rule]]")
+    for rule in rules.values():
+        _check_causes(rule, rules if whole else None, tables[rule.id])
     digest = hashlib.sha256("\0".join(part for pair in texts.items() for part in pair).encode()).hexdigest()
     return Protocol(f"{max(dates)}-{digest[:8]}", digest, tuple(rules.values()))
 
@@ -132,6 +138,7 @@ def _rule(table: Table, protocol: str) -> Rule:
         priority=table.choice("priority", PRIORITIES),
         kind=table.choice("kind", KINDS),
         calls=table.take("calls", bool, True),
+        calls_at_night=table.take("calls_at_night", bool, True),
         titles=_both(table.table("title")),
         when=when,
         also=_also(table),
@@ -140,6 +147,7 @@ def _rule(table: Table, protocol: str) -> Rule:
         unless=_event(table, "unless") if table.has("unless") else None,
         missing=missing,
         expires=table.time("expires", EXPIRES),
+        cause=tuple(str(name) for name in table.take("cause", list, [])),
         say=_say(table.table("say")),
         say_unanswered=_say(table.table("say_unanswered")) if table.has("say_unanswered") else None,
     )
@@ -236,6 +244,14 @@ def _say(table: Table) -> Mapping[Audience, Mapping[str, str]]:
     say = {audience: _both(table.table(audience)) for audience in AUDIENCES}
     table.end()
     return MappingProxyType(say)
+
+
+def _check_causes(rule: Rule, rules: Mapping[str, Rule] | None, table: Table) -> None:
+    for cause in rule.cause:
+        if cause == rule.id:
+            raise table.error("cause", "a rule is no cause of itself")
+        if rules is not None and cause not in rules:
+            raise table.error("cause", f"there is no rule {cause!r}{did_you_mean(cause, rules)}")
 
 
 def _check(rule: Rule, table: Table) -> None:

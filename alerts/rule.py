@@ -123,7 +123,9 @@ class Rule:
 
     ``calls`` is false for a task that waits on the board without a message. A reading that is older than
     ``expires`` when it arrives is not judged. ``unless`` is the event that takes this rule's own event back.
-    ``also`` are metrics that are not judged and stand in the evidence beside those that are.
+    ``also`` are metrics that are not judged and stand in the evidence beside those that are. ``cause`` are the rules
+    whose open alert says the same already: while there is one, this rule raises none. With ``calls_at_night`` false
+    the first call waits for the morning.
     """
 
     id: str
@@ -140,6 +142,8 @@ class Rule:
     unless: Metric | None = None
     missing: Missing | None = None
     expires: timedelta = EXPIRES
+    cause: tuple[str, ...] = ()
+    calls_at_night: bool = True
     say: Mapping[Audience, Mapping[str, str]] = field(default_factory=dict)
     say_unanswered: Mapping[Audience, Mapping[str, str]] | None = None
 
@@ -147,6 +151,11 @@ class Rule:
     def on_event(self) -> bool:
         """Whether it waits for an event: each one is an episode of its own and has no level to come back to."""
         return bool(self.when) and self.when[0].metric.kind is Kind.EVENT
+
+    @property
+    def on_device(self) -> bool:
+        """Whether it watches the condition of a device, not of a person."""
+        return any(limit.metric.kind is Kind.DEVICE for limit in self.when)
 
     @property
     def measured(self) -> tuple[Metric, ...]:
@@ -176,6 +185,8 @@ class Rule:
 
 def shown_unit(metric: Metric) -> str:
     """The metric's unit as people write it; the catalogue has it in UCUM."""
+    if metric.unit == "1" and metric.kind is not Kind.EVENT:
+        return "×"
     return _UNITS.get(metric.unit, metric.unit)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import structlog
 from prometheus_client import Counter
@@ -13,6 +14,7 @@ from prometheus_client import Counter
 from alerts import lifecycle
 from alerts.calls import Caller, move, standing
 from alerts.engine import Batch, Engine, Firing
+from alerts.escalation import morning_after
 from alerts.protocol import Protocol
 from alerts.rule import Rule
 from store import alerts, residents
@@ -61,6 +63,9 @@ class Verdicts:
             await acts[firing.what](firing, rule)
 
     async def _raise(self, firing: Firing, rule: Rule) -> None:
+        if await self._is_said_already(firing.resident, rule):
+            log.info("not_raised_beside_its_cause", resident=firing.resident, rule=rule.id)
+            return
         happened_at = utc(firing.at)
         evidence = await self._evidence(firing, rule, happened_at)
         if rule.ask:
@@ -85,8 +90,29 @@ class Verdicts:
         ALERTS.labels(rule.id, rule.priority).inc()
         log.info("alert_raised", alert=number, rule=rule.id, priority=rule.priority)
         await self._trail(row, "raised", evidence)
-        if rule.calls:
+        if rule.calls and not await self._is_called_about(row, rule):
+            await self._call(row, rule)
+
+    async def _is_said_already(self, resident: int, rule: Rule) -> bool:
+        """Whether an open alert names the cause: what follows from it would say the same once more (ISA-18.2)."""
+        if not rule.cause:
+            return False
+        said = await alerts.open_rules(self.c, [resident])
+        return any((resident, cause) in said for cause in rule.cause)
+
+    async def _is_called_about(self, row: AlertRow, rule: Rule) -> bool:
+        """Whether somebody is called about this very device already: a gateway of twenty homes is one call."""
+        device = row.evidence.get("device")
+        return rule.on_device and await alerts.is_called_about(self.c, rule.id, device, row.id)
+
+    async def _call(self, row: AlertRow, rule: Rule) -> None:
+        """Call the first rung; a rule that does not call at night waits for the morning of the resident's home."""
+        resident = await self._caller.resident(row.resident_id)
+        morning = None if rule.calls_at_night else morning_after(self.now, ZoneInfo(resident.time_zone))
+        if morning is None:
             await self._caller.call_next(row)
+        else:
+            await move(self.c, row, lifecycle.call_later(standing(row), morning))
 
     async def _raise_again(self, row: AlertRow, rule: Rule, happened_at: datetime, evidence: dict[str, Any]) -> None:
         if row.happened_at == happened_at:
@@ -101,7 +127,7 @@ class Verdicts:
         if after.climb_at == self.now and before.climb_at != self.now:
             called = await alerts.for_update(self.c, row.id)
             assert called is not None
-            await self._caller.call_next(called)
+            await self._call(called, rule)
 
     async def _clear(self, firing: Firing, rule: Rule) -> None:
         row = await alerts.open_of(self.c, firing.resident, rule.id)

@@ -123,6 +123,29 @@ async def open_rules(c: Connection, resident_ids: Sequence[int]) -> set[tuple[in
     return set(await cursor.fetchall())
 
 
+async def is_called_about(c: Connection, rule: str, device: object, but: int) -> bool:
+    """Whether another open alert of this rule names the same device, and people are called to it or will be."""
+    return bool(
+        await value(
+            c,
+            "SELECT EXISTS (SELECT 1 FROM alert WHERE rule = %s AND state <> 'resolved' AND id <> %s "
+            "AND evidence -> 'device' = %s AND (step > 0 OR climb_at IS NOT NULL))",
+            [rule, but, Jsonb(device)],
+        )
+    )
+
+
+async def of_who_left(c: Connection, now: datetime, limit: int) -> list[AlertRow]:
+    """Open alerts about residents who have left, held for this transaction; another process's are passed over."""
+    return await rows(
+        c,
+        AlertRow,
+        "SELECT " + _ALERT + " FROM alert WHERE state <> 'resolved' AND resident_id IN "
+        "(SELECT id FROM resident WHERE left_at <= %s) ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED",
+        [now, limit],
+    )
+
+
 async def open_alerts(c: Connection, resident_id: int | None = None) -> list[AlertRow]:
     """Every open alert the connection may see, or one resident's, worst first."""
     return await rows(

@@ -69,11 +69,26 @@ def test_from_the_shelf_it_calls_by_itself() -> None:
     assert lifecycle.unshelve(shelved, SOON).climb_at == SOON
 
 
-def test_a_task_never_calls_not_even_from_the_shelf() -> None:
+def test_a_task_leaves_the_shelf_by_itself_and_calls_nobody() -> None:
     task = Alert("raised", NOW)
     shelved = lifecycle.shelve(task, NOW, NOW + timedelta(hours=1))
-    assert shelved.climb_at is None
+    assert shelved.climb_at == shelved.shelved_until
     assert lifecycle.unshelve(shelved, SOON).climb_at is None
+
+
+def test_who_is_to_be_called_in_the_morning_is_not_called_when_it_is_over_by_then() -> None:
+    waiting = lifecycle.call_later(Alert("raised", NOW), SOON)
+    assert waiting.climb_at == SOON
+    assert lifecycle.clear(waiting, NOW).climb_at is None
+    with refused("not_waiting"):
+        lifecycle.call_later(lifecycle.acknowledge(waiting, LI, NOW), SOON)
+
+
+def test_an_alert_about_who_has_left_ends_without_a_person() -> None:
+    ended = lifecycle.end(called(), SOON, "left")
+    assert (ended.state, ended.resolved_at, ended.resolved_by, ended.climb_at) == ("resolved", SOON, None, None)
+    closed = lifecycle.resolve(called(), LI, NOW, "well")
+    assert lifecycle.end(closed, SOON, "left") == closed
 
 
 def test_what_was_taken_calls_again_when_it_happens_again() -> None:
@@ -183,7 +198,7 @@ class AnyLife(RuleBasedStateMachine):
     @invariant()
     def nobody_forgets_it(self) -> None:
         untaken = self.alert.state in ("raised", "notified", "shelved")
-        assert (self.alert.climb_at is not None) == (self.calls and untaken)
+        assert (self.alert.climb_at is not None) == (self.alert.state == "shelved" or (self.calls and untaken))
 
     @invariant()
     def the_shelf_has_an_end(self) -> None:

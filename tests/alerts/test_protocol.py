@@ -146,6 +146,8 @@ REFUSED = [
     ('"repeat_measurement"', '"are_you_well"', "[rule.ask]", "needs unless"),
     ('priority = "high"', 'priority = "urgent"', "urgent", "one of high, medium, low"),
     ('priority = "high"', 'priority = "high"\ncalls = false', "calls", "has to call somebody"),
+    ('priority = "high"', 'priority = "high"\ncalls_at_night = false', "calls_at_night", "wait for the morning"),
+    ('also = ["pulse"]', 'cause = ["bp.severe"]', "cause", "no cause of itself"),
     ('kind = "physiological"', 'kind = "technical"', 'kind = "technical"', 'write kind = "physiological"'),
     ('id = "bp.severe"', 'id = "BP severe"', "BP severe", "lower-case words"),
     ("version = 1", "version = 0", "version = 0", "counts from 1"),
@@ -172,6 +174,13 @@ def test_what_the_language_does_not_know_or_cannot_mean_is_refused_at_its_line(
     assert error.file == "trial.toml"
     assert error.line == line_of(GOOD.replace(old, new, 1), at)
     assert str(error).startswith(f"trial.toml, line {error.line}: ")
+
+
+def test_a_cause_that_is_no_rule_of_the_whole_protocol_is_refused() -> None:
+    text = GOOD.replace('also = ["pulse"]', 'cause = ["bp.sever"]', 1)
+    assert protocol.parse(text, "trial.toml").rules
+    with pytest.raises(ProtocolError, match=r"did you mean bp\.severe\?"):
+        protocol.parse_all({"trial.toml": text}, whole=True)
 
 
 def test_the_same_id_twice_is_refused_at_the_second() -> None:
@@ -234,8 +243,14 @@ def test_the_rules_every_household_relies_on_are_shipped() -> None:
         "fall",
         "help_call",
         "device.battery",
+        "device.silent",
+        "gateway.silent",
+        "gateway.unwatched",
+        "inactivity.morning",
     }
-    assert {rule.id for rule in SHIPPED.rules if not rule.calls} == {"bp.missing", "device.battery"}
+    tasks = {"bp.missing", "device.battery", "device.silent", "gateway.silent"}
+    assert {rule.id for rule in SHIPPED.rules if not rule.calls} == tasks
+    assert {rule.id for rule in SHIPPED.rules if not rule.calls_at_night} == {"gateway.unwatched"}
     assert SHIPPED.rule("bp.severe") is RULES["bp.severe"]
     assert SHIPPED.rule("no.such") is None
 
@@ -253,6 +268,9 @@ def test_the_rules_every_household_relies_on_are_shipped() -> None:
         ("temperature.high", "body_temperature", 38.0, 37.9, 37.4, 37.5),
         ("temperature.low", "body_temperature", 35.0, 35.1, 35.6, 35.5),
         ("device.battery", "battery", 15, 16, 25, 24),
+        ("device.silent", "device_silence", 1.5, 1.4, 0.9, 1),
+        ("gateway.silent", "gateway_silence", 1, 0.9, 0.2, 0.25),
+        ("gateway.unwatched", "gateway_silence", 4, 3.9, 0.2, 0.25),
     ],
 )
 def test_the_shipped_levels_are_those_of_their_sources(
