@@ -67,7 +67,7 @@ async def _furnished(database: Database) -> Lived:
     lived = await live_in(database, datetime.now(UTC))
     hashed = hash_password(PASSWORD)
     async with database.service() as c:
-        for username in ("liu", "na", "zhang", "wang"):
+        for username in ("liu", "na", "zhang", "wang", "sun"):
             account = await people.account(c, username)
             assert account is not None
             await people.set_password_hash(c, account.person_id, hashed)

@@ -12,7 +12,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from alerts import actions
-from store import alerts
+from store import alerts, equipment, gateways
+from store.gateways import Beat
+from store.postgres import Connection
 from tests.browser.conftest import PASSWORD, Service, speak
 from tests.clinicians.lived import Lived, raise_alert
 
@@ -53,7 +55,7 @@ def assert_large_enough(page: Page, least_px: int) -> None:
     )
     assert small == []
     tight = page.evaluate(
-        """() => [...document.querySelectorAll("main .button, main summary, .plain, main input:not([type=hidden]):not([type=radio])")]
+        """() => [...document.querySelectorAll("main .button, main summary, .plain, main select, main input:not([type=hidden]):not([type=radio]):not([type=checkbox])")]
              .filter(e => e.checkVisibility()).map(e => [e.getBoundingClientRect(), e.outerHTML.slice(0, 90)])
              .filter(([box]) => box.height < 43.5 || box.width < 43.5).map(([, html]) => html)"""
     )
@@ -196,6 +198,72 @@ def test_language_changes_by_one_tap_and_stays(service: Service, open_window: An
     page.get_by_role("button", name="English").click()
     expect(page.locator("html")).to_have_attribute("lang", "en-GB")
     expect(page).to_have_url(re.compile("/doctor$"))
+
+
+def test_the_administrator_s_pages_are_accessible_and_whole(service: Service, open_window: Any) -> None:
+    home = service.lived.home
+
+    async def hear(c: Connection) -> None:
+        await equipment.look(c, home.administrator.id, home.gateway, datetime.now(UTC) + timedelta(minutes=5))
+        kinds = [{"kind": "help_button", "title_en": "Help button", "title_zh": "呼救按钮", "needs_key": True}]
+        found = {"name": "SBBT-002C", "rssi_dbm": -61, "kinds": ["help_button"], "services": [], "connectable": False,
+                 "address": "D0:00:00:00:00:01", "last_seen_at": datetime.now(UTC).isoformat()}  # fmt: skip
+        machine = {"disk_free_mb": 90, "temperature_c": 61.0}
+        beat = Beat("1", -200.0, 3, 1, ["smells odd"], machine, kinds, [found, {**found, "kinds": []}])
+        await gateways.note_heartbeat(c, home.gateway, datetime.now(UTC), beat)
+        await equipment.add_device_type(c, home.administrator.id, "A type", "help_button", "SBBT*", {"clock": "none"})
+
+    async def set_up() -> None:
+        async with service.database.service() as c:
+            await hear(c)
+
+    service.run(set_up())
+    for width, language, scheme in ((1280, "en", "light"), (390, "zh_Hans", "dark")):
+        speak(service, home.administrator.id, language)
+        window = open_window(width=width, height=844, language=language, color_scheme=scheme)
+        page = window.sign_in("sun")
+        for path in (
+            "", f"/gateways/{home.gateway}", f"/gateways/{home.gateway}/found/D0:00:00:00:00:01", f"/devices/{home.cuff}",
+            "/device-types", "/residents", f"/residents/{home.wang}",
+        ):  # fmt: skip
+            page.goto(f"{service.url}/admin{path}")
+            assert_accessible(page)
+            assert_nothing_hangs_over(page)
+            assert_large_enough(page, 18)
+        page.goto(f"{service.url}/admin")
+        page.locator("input[name=name]").fill(f"stairway {width}")
+        page.locator("form[action='/admin/gateways'] button").click()
+        expect(page.locator(".qr svg")).to_be_visible()
+        assert_accessible(page)
+        assert_nothing_hangs_over(page)
+        assert window.complaints == []
+
+
+def test_what_a_gateway_finds_appears_without_a_reload(service: Service, open_window: Any) -> None:
+    home = service.lived.home
+    page = open_window().sign_in("sun")
+    speak(service, home.administrator.id, "en")
+    page.goto(f"{service.url}/admin/gateways/{home.gateway}")
+    page.get_by_role("button", name="Look for ten minutes").click()
+    expect(page.get_by_role("status")).to_contain_text("It looks for devices until")
+    mark_page(page)
+    found = {"name": "cuff 7", "rssi_dbm": -61, "kinds": ["blood_pressure"], "services": [], "connectable": True,
+             "address": "D0:00:00:00:00:01", "last_seen_at": datetime.now(UTC).isoformat()}  # fmt: skip
+    kind = {"kind": "blood_pressure", "title_en": "Blood pressure monitor", "title_zh": "血压计", "needs_key": False}
+
+    async def hear() -> None:
+        async with service.database.service() as c:
+            beat = Beat("1", 0.0, 0, 0, kinds=[kind], found=[found])
+            await gateways.note_heartbeat(c, home.gateway, datetime.now(UTC), beat)
+
+    service.run(hear())
+    expect(page.get_by_text("cuff 7", exact=True)).to_be_visible()
+    assert is_the_same_page(page)
+    page.get_by_role("link", name="Assign cuff 7").click()
+    page.locator("select[name=resident]").select_option(label="Zhao Deming, Bldg 3-101")
+    page.get_by_role("button", name="Assign it").click()
+    expect(page.get_by_role("status").first).to_contain_text("Registered.")
+    expect(page.locator("#devices")).to_contain_text("Blood pressure monitor, Zhao Deming")
 
 
 def test_a_lost_connection_is_said(service: Service, open_window: Any) -> None:
