@@ -246,6 +246,11 @@ def _unpack(packed: bytes, width: int, count: int) -> npt.NDArray[np.int64]:
     return np.where(bits[:, -1], numbers - (1 << width), numbers)
 
 
+def encode(frame: Frame) -> bytes:
+    """The frame with the widest numbers, which hold what any other holds."""
+    return encode_raw(frame.last_ns, frame.samples, 2)
+
+
 def encode_raw(last_ns: int, samples: Samples, kind: int = 1) -> bytes:
     """The raw frame of these samples; type 0 has 8, 1 has 16, 2 has 24 bits."""
     size = _RAW_BYTES[kind]
