@@ -79,14 +79,14 @@ class ArrivalTimes:
     An alpha-beta filter with a memory that grows to 62 packets (Brookner, "Tracking and Kalman Filtering Made Easy",
     1998, chapter 1: the straight line that fits the arrivals best): the next packet is expected after the time its
     samples take; what it is late moves the estimate by a little, and the period by less. So a radio that holds packets
-    back and lets them go in a bunch does not bend the stream. A lost packet looks like a late one: only a silence is
-    known to be a gap.
+    back and lets them go in a bunch does not bend the stream. A lost packet looks like a late one, and a link loses
+    none that was sent: only a silence of a second is known to be a gap.
     """
 
     _MEMORY: Final = 62
     _NOMINAL: Final = 6  # so many packets' worth is the nominal period believed at first
-    _SILENCE: Final = SECOND // 4
-    _SILENT_PERIODS: Final = 5
+    _SILENCE: Final = SECOND
+    _SILENT_PERIODS: Final = 10
 
     def __init__(self, period_ns: int) -> None:
         self._nominal = period_ns

@@ -153,8 +153,19 @@ def test_arrivals_are_smoothed_to_an_even_stream_at_the_rate_that_is_found(
 def test_a_silence_is_a_gap_for_whoever_has_no_clock() -> None:
     at = arrivals(1, 50, 200, 20)
     times = ArrivalTimes(20 * MS)
-    found = [times.stamp(t, 1) for t in [*at[:100], *[t + SECOND for t in at[100:]]]]
+    found = [times.stamp(t, 1) for t in [*at[:100], *[t + 2 * SECOND for t in at[100:]]]]
     assert [i for i, packet in enumerate(found) if not packet.follows] == [0, 100]
+
+
+def test_a_radio_that_holds_everything_back_for_a_while_is_no_gap_and_bends_little() -> None:
+    sent = [n * 20 * MS for n in range(1000)]
+    held = [max(at, 610 * 20 * MS) if at > 580 * 20 * MS else at for at in sent]
+    times = ArrivalTimes(20 * MS)
+    found = [times.stamp(at, 1) for at in held]
+    assert [i for i, packet in enumerate(found) if not packet.follows] == [0]
+    bent = np.concatenate([packet.times for packet in found]) - np.array(sent)
+    assert np.abs(bent).max() < 350 * MS  # of 600
+    assert np.abs(bent[-100:]).max() < 5 * MS
 
 
 def test_several_samples_that_arrive_together_are_spread_over_the_time_they_took() -> None:
