@@ -48,6 +48,20 @@ class Window:
             self.page.click("form[action='/language'] button")
             self.page.wait_for_load_state()
 
+    def take_code(self) -> None:
+        """The page that shows a gateway's code, in both languages: a new code each time, for it is shown once."""
+        for name in (f"stairway 3 ({self.size})", f"stairway 5 ({self.size})"):
+            self.page.goto(f"{self._url}/admin")
+            language = self.page.get_attribute("html", "lang") or "en"
+            short = "zh" if language.startswith("zh") else "en"
+            self.page.fill("input[name=name]", name)
+            self.page.click("form[action='/admin/gateways'] button")
+            self.page.wait_for_selector(".qr svg")
+            self.page.screenshot(path=str(FOLDER / f"admin-code-{self.size}-{short}.png"))
+            self.page.goto(f"{self._url}/admin")
+            self.page.click("form[action='/language'] button")
+            self.page.wait_for_load_state()
+
 
 def main() -> None:
     place = Path(tempfile.mkdtemp(prefix="hearthwatch-screenshots-"))
@@ -57,7 +71,13 @@ def main() -> None:
     with sync_playwright() as playwright, running(place / "demo") as demo:
         browser = playwright.chromium.launch(executable_path=path, args=list(CHROMIUM_ARGUMENTS))
         demo.until("ready")
-        names = {"doctor": "doctor.lin", "care": "gu.minhua", "family": "wang.li", "resident": "wang.xiuying"}
+        names = {
+            "doctor": "doctor.lin",
+            "care": "gu.minhua",
+            "family": "wang.li",
+            "resident": "wang.xiuying",
+            "admin": "ye.qing",
+        }
         windows = {face: [Window(browser, demo, size, name) for size in SIZES] for face, name in names.items()}
         resident = demo.until("asked", rule="bp.severe")["resident"]
         take(windows["resident"], "resident", "/me")
@@ -67,6 +87,7 @@ def main() -> None:
         take(windows["family"], "family", "/family")
         take(windows["doctor"], "doctor", "/doctor")
         take(windows["doctor"], "doctor-resident", f"/doctor/residents/{resident}")
+        take_administrators(windows["admin"])
         demo.until("story_told")
         for size, (width, height) in SIZES.items():
             phones = browser.new_page(viewport={"width": width, "height": height})
@@ -75,6 +96,22 @@ def main() -> None:
             phones.screenshot(path=str(FOLDER / f"phones-{size}.png"))
         browser.close()
     shutil.rmtree(place, ignore_errors=True)
+
+
+def take_administrators(windows: list[Window]) -> None:
+    """Her gateway as it works, a device of it, and the code for another one."""
+    page = windows[0].page
+    page.goto(page.url)
+    gateway = page.locator(".post a").first.get_attribute("href") or ""
+    page.click(".post a")
+    page.wait_for_load_state()
+    device = page.locator(".devices a").first.get_attribute("href") or ""
+    take(windows, "admin", "/admin")
+    take(windows, "admin-gateway", gateway)
+    take(windows, "admin-device", device)
+    take(windows, "admin-residents", "/admin/residents")
+    for window in windows:
+        window.take_code()
 
 
 def take(windows: list[Window], name: str, path: str) -> None:

@@ -113,6 +113,7 @@ CARE_WORKERS: Final = (
     Human("tang.yun", "唐云", "Tang Yun", _mobile(15), "care_worker"),
 )
 SUPERVISOR: Final = Human("gu.minhua", "顾敏华", "Gu Minhua", _mobile(10), "care_worker")
+ADMINISTRATOR: Final = Human("ye.qing", "叶青", "Ye Qing", _mobile(3), "administrator")
 STAFF: Final = (*DOCTORS, SUPERVISOR, *CARE_WORKERS)
 
 _CONDITIONS: Final = {"ht": "hypertension", "dm": "diabetes", "hf": "heart_failure", "af": "atrial_fibrillation"}
@@ -236,4 +237,4 @@ HOMES: Final = tuple(_home(number) for number in range(1, len(_RESIDENTS) + 1))
 def everyone() -> tuple[Human, ...]:
     """All who have an account: staff, residents, families."""
     families = (r.human for home in HOMES for r in home.relatives)
-    return (*STAFF, *(home.human for home in HOMES), *families)
+    return (*STAFF, ADMINISTRATOR, *(home.human for home in HOMES), *families)

@@ -21,7 +21,7 @@ from typing import Final
 import httpx
 
 from api.demo import life, story
-from api.demo.neighbourhood import CENTRE_PHONE, DOCTORS, GATEWAY, HOMES, STAFF, TIME_ZONE
+from api.demo.neighbourhood import ADMINISTRATOR, CENTRE_PHONE, DOCTORS, GATEWAY, HOMES, STAFF, TIME_ZONE
 from api.demo.observer import Journal, Observer
 from api.demo.processes import Child, Program, tail
 from api.demo.seed import PASSWORD, Seeded, first_on_duty, seed
@@ -143,6 +143,7 @@ async def _whole(place: Place, terminal: Terminal, journal: Journal, stack: Asyn
         ("care_worker", await first_on_duty(database, seeded, datetime.now(UTC))),
         ("family", HOMES[0].relatives[0].human.username),
         ("resident", HOMES[0].human.username),
+        ("administrator", ADMINISTRATOR.username),
     ]
     terminal.addresses(place.service_url, place.phones_url, str(place.logs), sign_ins, PASSWORD)
     async with asyncio.TaskGroup() as group:

@@ -17,6 +17,7 @@ from argon2 import PasswordHasher
 
 from api.demo import history
 from api.demo.neighbourhood import (
+    ADMINISTRATOR,
     CARE_WORKERS,
     CENTRE_EN,
     CENTRE_PHONE,
@@ -101,7 +102,9 @@ async def _find(c: Connection) -> Seeded | None:
 async def _furnish(c: Connection, now: datetime) -> Seeded:
     centre_id = await people.add_centre(c, CENTRE_ZH, CENTRE_EN, CENTRE_PHONE, TIME_ZONE)
     password_hash = PasswordHasher().hash(PASSWORD)
-    by_name = {human.username: await _add_human(c, centre_id, human, password_hash) for human in STAFF}
+    by_name = {
+        human.username: await _add_human(c, centre_id, human, password_hash) for human in (*STAFF, ADMINISTRATOR)
+    }
     await gateways.issue_pairing_code(c, centre_id, GATEWAY, b"", now - _PAIRING_PLACEHOLDER)
     gateway_id = next(g.id for g in await gateways.gateways(c) if g.name == GATEWAY)
     homes = {}
