@@ -312,7 +312,7 @@ async def test_without_network_and_time_a_call_for_help_waits_for_neither_and_th
         devices = [{"address": a, "kind": k, "bindkey": b} for a, (k, b) in KINDS.items()]
         outbox.remember("config", json.dumps({"gateway": "x", "time_zone": "UTC", "devices": devices}))
     await home.door.slam()
-    work = asyncio.create_task(live(GatewaySettings(home.data, radio=f"unix:{home.radio}", say="")))
+    work = asyncio.create_task(live(GatewaySettings(home.data, radio=f"unix:{home.radio}")))
     with Outbox(home.data / "outbox.db") as outbox, Outbox(home.data / "undated.db") as undated:
         await until(undated.depth)  # the wearable's battery: it is listening
         await home.people.do(BUTTON, "press")
