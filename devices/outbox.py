@@ -73,6 +73,8 @@ _RESERVE_PAGES: Final = 128  # for emergencies: more than a thousand
 _KEEP_FREE_PAGES: Final = 1024  # of a file that was larger: 4 MB to write into when the disk is full
 _GIVE_BACK_PAGES: Final = 256  # at once: more would keep a device waiting
 _WAL_BYTES: Final = 4 * 1024 * 1024
+_SAME_CALL: Final = timedelta(minutes=1)
+_MOST_UNKEPT: Final = 20
 _NOBODY: Final = -1  # the user slot of a reading without one: NULL would make every reading unique
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -114,6 +116,8 @@ class Outbox:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._lock = Lock()
+        self._unkept: dict[int, Reading] = {}  # by numbers below zero
+        self._next_unkept = 0
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
         self._db.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before anything is written, or never
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -140,6 +144,9 @@ class Outbox:
         ``facts`` are remembered in the same transaction. For ``held_s`` seconds the readings are in no
         :meth:`batch`, unless they are let go before by :meth:`release`. A reading that contradicts one that waits
         (same device, metric, time and user, other value) is kept among what is refused.
+
+        An emergency that the disk does not take is raised as :class:`OutboxFull` too, and yet is in :meth:`batch` as long
+        as the process lives: that it may be lost is no reason not to call for help.
         """
         until = _us(datetime.now(UTC)) + round(held_s * 1e6) if held_s else 0
 
@@ -149,7 +156,11 @@ class Outbox:
                 db.execute(_REMEMBER, [key, value])
             return new
 
-        return self._transact(put, urgent=any(_is_urgent(r) for r in readings))
+        try:
+            return self._transact(put, urgent=any(_is_urgent(r) for r in readings))
+        except OutboxFull:
+            self._hold_unkept(readings)
+            raise
 
     def release(self, readings: Sequence[Reading]) -> None:
         """Let readings go that were held, with the quality they have now."""
@@ -179,7 +190,11 @@ class Outbox:
         if urgent is None:
             first = self.batch(limit, urgent=True)
             return first + self.batch(limit - len(first), urgent=False)
-        return self._read(_EMERGENCIES if urgent else _ORDINARY, limit)
+        if not urgent:
+            return self._read(_ORDINARY, limit)
+        with self._lock:
+            unkept = list(self._unkept.items())[:limit]
+        return unkept + self._read(_EMERGENCIES, limit - len(unkept))
 
     def newest_emergencies(self, limit: int) -> list[tuple[int, Reading]]:
         """The emergencies that wait, newest first."""
@@ -187,8 +202,10 @@ class Outbox:
 
     def done(self, ids: Sequence[int]) -> None:
         """Let go of what the service has."""
-        self._transact(lambda db: db.executemany("DELETE FROM waiting WHERE id = ?", [(i,) for i in ids]))
-        self._give_back()
+        kept = self._let_unkept_go(ids)
+        if kept:
+            self._transact(lambda db: db.executemany("DELETE FROM waiting WHERE id = ?", [(i,) for i in kept]))
+            self._give_back()
 
     def reject(self, reasons: Mapping[int, str], at: datetime) -> None:
         """Move readings that the service does not take from the queue to what is refused, with its reason."""
@@ -200,7 +217,8 @@ class Outbox:
                     db.execute("DELETE FROM waiting WHERE id = ?", [number])
                     _refuse(db, row[0], row[1], _as_bytes(row), reason, at, told=True)
 
-        self._transact(reject)
+        if self._let_unkept_go(list(reasons)):
+            self._transact(reject)
 
     def depth(self) -> int:
         """How many readings wait."""
@@ -327,6 +345,26 @@ class Outbox:
         if self._most_pages is not None:
             pages = self._most_pages if urgent else max(self._most_pages - _RESERVE_PAGES, self._most_pages // 2)
             self._db.execute(f"PRAGMA max_page_count={pages}")
+
+    def _hold_unkept(self, readings: Sequence[Reading]) -> None:
+        """Hold emergencies in memory alone; of one device and metric one a minute, for the device says it again."""
+        with self._lock:
+            for reading in filter(_is_urgent, readings):
+                same = [r for r in self._unkept.values() if (r.device, r.metric) == (reading.device, reading.metric)]
+                if (
+                    any(abs(reading.measured_at - r.measured_at) < _SAME_CALL for r in same)
+                    or len(self._unkept) >= _MOST_UNKEPT
+                ):
+                    continue
+                self._next_unkept -= 1
+                self._unkept[self._next_unkept] = reading
+
+    def _let_unkept_go(self, ids: Sequence[int]) -> list[int]:
+        """Let go of emergencies held in memory; the numbers of those on the disk."""
+        with self._lock:
+            for number in ids:
+                self._unkept.pop(number, None)
+        return [number for number in ids if number > 0]
 
     def _make_room_for_recording(self, size: int) -> bool:
         while not self._has_room_for_recording(size):
