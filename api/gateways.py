@@ -214,12 +214,16 @@ class Heartbeat(msgspec.Struct):
 
 
 class Configured(msgspec.Struct):
-    """A device to collect from. ``habits``: where this type of device leaves the standard."""
+    """A device to collect from. ``habits``: where this type of device leaves the standard.
+
+    ``home`` is the same number for all devices of one resident, so that a gateway of several homes keeps them apart.
+    """
 
     address: str
     kind: str
     bindkey: str | None
     habits: dict[str, Any] = {}
+    home: int | None = None
 
 
 class Emergency(msgspec.Struct):
@@ -273,7 +277,7 @@ def _configuration(known: Known, place: Place, now: datetime, *, looking: bool) 
         gateway=known.gateway.name,
         time_zone=place.time_zone,
         now=now,
-        devices=[Configured(a, d.kind, d.bindkey, dict(d.habits)) for a, d in known.devices.items()],
+        devices=[Configured(a, d.kind, d.bindkey, dict(d.habits), d.resident_id) for a, d in known.devices.items()],
         look_until=known.gateway.look_until if looking else None,
         beat_s=LOOKING_BEAT_S if looking else BEAT_S,
         emergency=Emergency(place.phone, place.language) if place.phone else None,

@@ -22,6 +22,7 @@ _BEGINNINGS: Final = (
     ("could not be collected", _NOT_READ),
     ("the gateway's disk is full", _DISK_FULL),
     ("a call for help could not be kept", N_("a call for help was heard but could not be kept: ring at once")),
+    ("inactivity could not be kept", N_("nobody has moved all morning, but it could not be kept: ring at once")),
     ("fall could not be kept", N_("a fall was noticed but could not be kept: ring at once")),
     ("fall_recovered could not be kept", _DISK_FULL),
     ("its clock cannot be set", N_("its clock is wrong and cannot be set")),

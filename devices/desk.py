@@ -57,6 +57,8 @@ class Desk:
         self._outbox = outbox
         self.zone = zone
         self._nudge = nudge
+        self.witness: Callable[[Sequence[Reading]], Mapping[str, str]] = lambda _readings: {}
+        """Sees all that is kept at a known time, and says what is to be remembered with it."""
 
     def check_room(self) -> None:
         """Raise ``OutboxFull`` when the disk would not take what a device may have to say."""
@@ -67,6 +69,8 @@ class Desk:
 
         For ``held_s`` seconds, or until :meth:`release`, the service is not told of them.
         """
+        if self.knows_time and not held_s:
+            facts = {**self.witness(readings), **(facts or {})}
         new = self._put(readings, held_s, facts)
         if not new:
             return

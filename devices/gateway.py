@@ -27,6 +27,7 @@ from devices.aloud import DEFAULT_COMMAND, SILENT, Aloud, Voice
 from devices.collector import Collector, Configured
 from devices.desk import Desk
 from devices.heartbeat import Heartbeat, Report
+from devices.homes import Homes
 from devices.outbox import Outbox, OutboxFull, default_bound
 from devices.radio import TROUBLES, AdapterHung, Radio, adapter
 from devices.service import Configuration, NotAdmitted, Paired, Service, ServiceError
@@ -147,6 +148,7 @@ class _Gateway:
             emergency_life=self._watchdog.part("handing over emergencies"),
         )
         self._desk = Desk(outbox, nudge=self._nudge, timekeeper=self._timekeeper)
+        self._homes = Homes(self._desk)
         self._collector = Collector(self._desk, *radios, watchdog=self._watchdog)
         self._timekeeper.shifted = self._shifted
         self._heartbeat = Heartbeat(
@@ -166,7 +168,14 @@ class _Gateway:
         self._heartbeat.recall()
         log.info("collecting for %s; %d readings wait from before", self._service.server, self._waiting())
         systemd.notify("READY=1")
-        parts = (self._collector.run, self._uplink.run, self._aloud.run, self._heartbeat.run, self._keep_time)
+        parts = (
+            self._collector.run,
+            self._uplink.run,
+            self._aloud.run,
+            self._heartbeat.run,
+            self._keep_time,
+            self._homes.run,
+        )
         try:
             await _together(*(_supervise(part) for part in parts), systemd.report(self._watchdog.hung, self._status))
         finally:
@@ -181,6 +190,8 @@ class _Gateway:
         self._collector.set_devices(
             Configured(d.address.upper(), d.kind, d.bindkey, d.habits) for d in configuration.devices
         )
+
+        self._homes.set_devices({d.address.upper(): str(d.home or "") for d in configuration.devices})
 
     def _shifted(self, error: timedelta) -> None:
         self._desk.shift(error)

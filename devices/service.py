@@ -76,12 +76,16 @@ class Outcome(msgspec.Struct, frozen=True):
 
 
 class ConfiguredDevice(msgspec.Struct, frozen=True):
-    """A device to collect from. ``bindkey`` is 32 hexadecimal digits; ``habits`` is what is known of its type."""
+    """A device to collect from. ``bindkey`` is 32 hexadecimal digits; ``habits`` is what is known of its type.
+
+    Devices with the same ``home`` are in one flat; a number that says nothing else.
+    """
 
     address: Annotated[str, Meta(pattern="^([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}$")]
     kind: str
     bindkey: Annotated[str, Meta(pattern="^[0-9A-Fa-f]{32}$")] | None = None
     habits: dict[str, Any] = {}
+    home: int | None = None
 
 
 class Emergency(msgspec.Struct, frozen=True):
