@@ -20,7 +20,7 @@ from devices.desk import Desk
 from devices.drivers import kinds
 from devices.drivers.driver import Configured, Driver, Heard, Visited
 from devices.finder import Finder, Found
-from devices.limits import Stuck
+from devices.limits import Stuck, together
 from devices.link import Link
 from devices.outbox import OutboxFull
 from devices.radio import TROUBLES, AdapterHung, Radio
@@ -158,13 +158,9 @@ class Collector:
 
     async def run(self) -> None:
         """Collect until cancelled. :class:`AdapterHung` when no adapter answers any more."""
-        work = [asyncio.ensure_future(self._listen(station)) for station in self._stations]
         try:
-            await asyncio.gather(*work)
+            await together(*(self._listen(station) for station in self._stations))
         finally:
-            for one in work:
-                one.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
             await self._end_visits()
 
     async def _listen(self, station: Station) -> None:

@@ -13,11 +13,11 @@ import logging
 import signal
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from bleak.exc import BleakError
@@ -29,6 +29,7 @@ from devices.desk import Desk
 from devices.heartbeat import Heartbeat, Report
 from devices.homes import Homes
 from devices.outbox import Outbox, OutboxFull, default_bound
+from devices.limits import together
 from devices.radio import TROUBLES, AdapterHung, Radio, adapter
 from devices.service import Configuration, NotAdmitted, Paired, Service, ServiceError
 from devices.timekeeper import DIFFERS, Timekeeper
@@ -177,7 +178,7 @@ class _Gateway:
             self._homes.run,
         )
         try:
-            await _together(*(_supervise(part) for part in parts), systemd.report(self._watchdog.hung, self._status))
+            await together(*(_supervise(part) for part in parts), systemd.report(self._watchdog.hung, self._status))
         finally:
             systemd.notify("STOPPING=1")
 
@@ -240,17 +241,6 @@ class _Gateway:
         ]
         clock = self._timekeeper.trouble
         return "; ".join([*words, *self._collector.troubles, *([clock] if clock else [])])
-
-
-async def _together(*works: Coroutine[Any, Any, None]) -> None:
-    """Do all at once; when one ends with an error the others are ended, and it is raised as it is."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _supervise(work: Callable[[], Awaitable[None]]) -> None:

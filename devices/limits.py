@@ -29,6 +29,22 @@ async def within(seconds: float, work: Coroutine[Any, Any, _T], *, grace_s: floa
     return task.result()
 
 
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Do all at once. When one ends with an error, or the caller is cancelled, the others are ended too, and waited for.
+
+    Each is cancelled once: a second time would break into how it cleans up.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
 async def _end(task: asyncio.Future[Any], grace_s: float) -> bool:
     """Cancel it and wait for its end, for a while; whether it ended."""
     task.add_done_callback(_heed)

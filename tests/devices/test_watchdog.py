@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from devices import systemd
-from devices.limits import Stuck, within
+from devices.limits import Stuck, together, within
 from devices.watchdog import Watchdog
 from tests.devices.home import until
 
@@ -120,6 +120,33 @@ async def test_what_does_not_even_let_itself_be_cancelled_is_left_behind_and_sai
     with pytest.raises(Stuck):
         await within(0.01, deaf(), grace_s=0.01)
     let_go.set()
+
+
+async def test_what_is_done_together_ends_together_and_may_clean_up_undisturbed() -> None:
+    said: list[str] = []
+
+    async def part(name: str, fails_after: asyncio.Event) -> None:
+        try:
+            await fails_after.wait()
+            raise OSError(name)
+        finally:
+            await asyncio.sleep(0.01)
+            said.append(name)
+
+    first, never = asyncio.Event(), asyncio.Event()
+    work = asyncio.create_task(together(part("listening", first), part("handing over", never)))
+    await asyncio.sleep(0)
+    first.set()
+    with pytest.raises(OSError, match="listening"):
+        await work
+    assert said == ["listening", "handing over"]
+    said.clear()
+    work = asyncio.create_task(together(part("listening", never), part("handing over", never)))
+    await asyncio.sleep(0.01)
+    work.cancel()
+    await asyncio.wait([work])
+    assert work.cancelled()
+    assert sorted(said) == ["handing over", "listening"]
 
 
 async def test_whoever_waits_may_give_up_himself() -> None:
