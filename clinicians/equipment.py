@@ -212,7 +212,8 @@ def _facts(known: equipment.Gateway, words: Words) -> list[Fact]:
         wrong = abs(known.clock_error_s) > WRONG_CLOCK_S
         found.append(Fact(words.gettext("Clock"), clock(known.clock_error_s, words), wrong))
     if machine.clock_synchronised is False:
-        found.append(Fact(words.gettext("Time server"), words.gettext("not reached"), is_wrong=True))
+        # No trouble by itself: a clock that has gone wrong meanwhile is one, above.
+        found.append(Fact(words.gettext("Time server"), words.gettext("not reached")))
     found += _machine(machine, words)
     found.append(Fact(words.gettext("Version"), known.version or words.gettext("unknown")))
     return found

@@ -182,8 +182,12 @@ def latest_vitals(latest: Mapping[str, Latest], resident: Resident, words: Words
     return [first, *others] if first else others
 
 
+_DERIVED: Final = ("mean_arterial_pressure", "rr_standard_deviation", "perfusion_index")
+"""What only a doctor reads, in the table of readings."""
+
+
 def _is_shown(metric: str) -> bool:
-    return METRICS[metric].kind is Kind.VITAL and metric != "mean_arterial_pressure"
+    return METRICS[metric].kind is Kind.VITAL and metric not in _DERIVED
 
 
 def _vital(metric: str, last: Latest, words: Words) -> Vital:
@@ -230,7 +234,7 @@ def lines(
 ) -> list[Line]:
     """The newest of all that arrived, whatever it was worth, newest first."""
     found = [*_pressures(series, resident, words, limit), *_singles(series, words, limit)]
-    found += [_unknown(row, words) for row in unknown]
+    found += [_unknown(row, words) for row in unknown if METRICS[row.metric].kind is not Kind.AMBIENT]
     found += [_unusable(row, words) for row in unusable]
     return sorted(found, key=lambda line: line.at, reverse=True)[:limit]
 

@@ -102,6 +102,7 @@ async def show_gateway(request: Request, visitor: Administrator, gateway_id: int
         everywhere = await equipment.devices(c)
         names = {r.id: r.name(words.language) for r in await administration.residents_of_centre(c)}
         types = await equipment.device_types(c)
+    devices = [_device_line(d, names, words) for d in everywhere if d.gateway_id == gateway_id]
     found = [_found_line(f, known, types, everywhere, names, words) for f in known.found]
     return render(
         request,
@@ -112,7 +113,7 @@ async def show_gateway(request: Request, visitor: Administrator, gateway_id: int
         has_heard=known.look_until is not None
         and known.found_at is not None
         and known.found_at >= known.look_until - LOOK_FOR,
-        devices=[_device_line(d, names, words) for d in everywhere if d.gateway_id == gateway_id],
+        devices=sorted(devices, key=lambda line: not line.troubles),
         likely=[line for line in found if line.kinds],
         others=[line for line in found if not line.kinds],
         told=told(request.query_params.get("told", ""), words),

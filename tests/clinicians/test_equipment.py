@@ -65,7 +65,7 @@ def test_every_signal_has_its_words(rssi: int) -> None:
         ({"clock_error_s": -400.0}, "trouble", "需要检查"),
         ({"machine": Machine(disk_free_mb=90)}, "trouble", "需要检查"),
         ({"machine": Machine(temperature_c=85.0)}, "trouble", "需要检查"),
-        ({"machine": Machine(clock_synchronised=False)}, "trouble", "需要检查"),
+        ({"machine": Machine(clock_synchronised=False)}, "well", "正常"),
         ({"machine": Machine(uplink="fallback")}, "trouble", "需要检查"),
         ({"troubles": ["smells odd"]}, "trouble", "需要检查"),
     ],

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clinicians.family import called, say
+from clinicians.words import Words
+from store import gateways, portal, readings
+from store.postgres import Database
 from store.readings import Latest
 from store.residents import Relation
 from tests.clinicians.test_worklist import ALERT, EN, NOW, TAKEN, TASK, WANG, ZH
+from tests.household import batch, furnish
 
 
 def measured(ago: timedelta, systolic: float = 128.0, diastolic: float = 78.0) -> dict[str, Latest]:
@@ -87,3 +91,19 @@ def test_she_is_called_as_her_family_calls_her() -> None:
     assert called(WANG, relations, ZH) == "妈妈"
     assert called(WANG, relations, EN) == "Mum"
     assert called(replace(WANG, id=2), relations, EN) == "Wang Xiuying"
+
+
+@pytest.mark.anyio
+async def test_who_moved_about_but_measured_nothing_is_not_called_silent(database: Database) -> None:
+    now = datetime.now(UTC)
+    async with database.service() as c:
+        home = await furnish(c, now)
+        sensor = await gateways.add_device(c, "C0:00:00:00:00:09", home.wang, "motion_sensor", home.gateway)
+        seen = [(2, 1.0), (1, 0.0)]
+        items = [(home.wang, sensor, "movement", number, now - timedelta(hours=ago)) for ago, number in seen]
+        await readings.insert(c, batch(home, *items, received_at=now))
+    async with database.reader(home.daughter.id) as c:
+        moved = await portal.last_movement(c, now - timedelta(hours=36))
+        assert await portal.last_movement(c, now - timedelta(hours=1)) == {}
+    assert moved == {home.wang: now - timedelta(hours=2)}
+    assert say("Mum", [], {}, WANG, Words.of("en"), moved[home.wang])[0] == "well"

@@ -7,8 +7,10 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from clinicians.vitals import latest_vitals, lines, pressure, standing
-from devices.readings import Quality
+from alerts import explain
+from clinicians.vitals import latest_vitals, lines, metric_name, newest_sign, pressure, standing, value
+from clinicians.words import Words
+from devices.readings import METRICS, Quality
 from store.readings import Latest, ReadingRow, Series, UnusableRow
 from tests.clinicians.test_family import measured
 from tests.clinicians.test_worklist import EN, NOW, WANG, ZH
@@ -114,3 +116,29 @@ def test_the_newest_come_first_whatever_they_are_worth() -> None:
     assert [line.text for line in lines({"systolic": series((3, 120), (1, 125))}, [], [], WANG, EN, 1)] == [
         "125/? mmHg"
     ]
+
+
+def test_what_sensors_in_the_flat_see_is_no_vital_sign_but_movement_is_a_sign_of_life() -> None:
+    at = NOW - timedelta(hours=2)
+    latest = {
+        metric: Latest(1.0, at, at, 0, 1) for metric in ("movement", "door", "bed", "device_silence", "inactivity")
+    }
+    assert latest_vitals(latest, WANG, EN) == []
+    assert newest_sign(latest) is None
+    assert newest_sign(latest, moved_at=at) == at
+    pulse = Latest(70.0, NOW, NOW, 0, 1)
+    assert newest_sign({**latest, "pulse": pulse}, moved_at=at) == NOW
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh_Hans"])
+def test_every_metric_has_its_words_in_both_languages(metric: str, words: Words) -> None:
+    assert metric_name(metric, words) != metric
+    assert not explain.metric_name(METRICS[metric], "zh_Hans").isascii()
+    assert "_" not in value(metric, 1.0, words)
+
+
+def test_a_state_is_said_and_not_numbered() -> None:
+    assert [value("door", number, EN) for number in (0.0, 1.0)] == ["shut", "open"]
+    assert value("bed", 1.0, ZH) == "有人"
+    assert value("body_mass_index", 24.26, EN) == "24.3 kg/m²"
