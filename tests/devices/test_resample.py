@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from devices.falls.tape import Clip, Tape
 from devices.falls.times import SECOND, ArrivalTimes, DeviceTimes, Nanoseconds, Stamped
 from devices.falls.watch import RATE_HZ, Kept, Told, Watch
 from devices.virtual.body import Accelerometer, Body
+from tests.devices.test_falls import recordings
 
 MS = SECOND // 1000
 
@@ -243,3 +245,24 @@ def test_a_fall_is_not_pieced_together_over_an_interruption() -> None:
     assert watch.feed(times[:600], samples[:600]) == []
     assert watch.interrupt() == []
     assert not [one for one in watch.feed(times[700:], samples[700:]) if isinstance(one, Told)]
+
+
+def as_sent(samples: Samples, rate_hz: float, range_g: float) -> tuple[Nanoseconds, Samples]:
+    """A recording at 50 Hz as a sensor with this rate and range would have sent it."""
+    at = np.round(np.arange(0, len(samples) - 1, 50 / rate_hz)).astype(np.int64)
+    return at * 20 * MS, samples[at].clip(-range_g, range_g)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(
+    ("rate_hz", "range_g", "sensitivity", "specificity"),
+    [(25, 8, 0.80, 0.93), (10, 8, 0.78, 0.93), (50, 2, 0.65, 0.94)],
+)
+def test_slow_and_narrow_sensors_see_what_the_table_says(
+    shared: Path, rate_hz: float, range_g: float, sensitivity: float, specificity: float
+) -> None:
+    seen: dict[bool, list[bool]] = {True: [], False: []}
+    for samples, _, is_fall in islice(recordings(shared, "weda_wrist50"), 0, None, 3):
+        seen[is_fall].append(any(isinstance(one, Told) for one in Watch().feed(*as_sent(samples, rate_hz, range_g))))
+    assert np.mean(seen[True]) >= sensitivity
+    assert 1 - np.mean(seen[False]) >= specificity

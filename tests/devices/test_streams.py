@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -31,7 +32,9 @@ from devices.outbox import Outbox
 from devices.readings import Quality, Reading
 from devices.recording import Recording
 from devices.virtual.body import Accelerometer, Body
+from devices.virtual.control import Controls
 from devices.virtual.streamer import Streamer
+from devices.virtual.street import Street
 from devices.virtual.twin import Plate
 from devices.virtual.twins import kinds as twins
 from devices.virtual.twins.microbit import Microbit
@@ -258,7 +261,7 @@ def test_a_doubled_press_of_i_am_fine_is_one(gateway: Gateway) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(STREAMS)), st.binary(max_size=60)), min_size=1, max_size=40))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_no_bytes_a_wearable_may_send_do_more_than_be_heard_or_refused(
     tmp_path_factory: pytest.TempPathFactory, sent: list[tuple[str, bytes]]
 ) -> None:
@@ -373,6 +376,23 @@ def twin(h: Home, address: str) -> Streamer:
     return found
 
 
+@pytest.mark.parametrize(
+    ("kind", "request_", "words"),
+    [
+        ("polar", {"do": "refuse", "outcome": 99}, "has no error 99"),
+        ("microbit", {"do": "slow", "period_ms": 81}, "no period of 81 ms"),
+        ("infinitime", {"do": "drift", "ppm": 1e9}, "no clock is wrong by 1e+09"),
+        ("thingy", {"do": "i_am_fine"}, "cannot i_am_fine"),
+    ],
+)
+async def test_what_a_twin_cannot_do_is_said_in_words(kind: str, request_: dict[str, object], words: str) -> None:
+    plate = Plate(address=ADDRESS, kind=kind, name=kind)
+    controls = Controls(Street([plate]).twins)
+    answer = await controls.answer(json.dumps({"device": ADDRESS, **request_}).encode())
+    assert not answer["ok"]
+    assert words in answer["error"]
+
+
 async def test_every_wearable_streams_when_asked_and_a_fall_of_its_wearer_is_told(tmp_path: Path) -> None:
     async with home(tmp_path, plates=PLATES) as h:
         h.start_gateway(*devices())
@@ -433,6 +453,7 @@ async def test_gaps_jumps_and_a_stream_left_running_are_overcome(tmp_path: Path)
         collector = h.start_gateway(Configured(H10, "polar"), Configured(MOVESENSE, "movesense"))
         drivers = {a: known.driver for a, known in collector._devices.items()}
         await until(lambda: polar.sent > 1 and movesense.sent > 5, PATIENT)
+        await polar.do_drift(200)
         await polar.do_skip(2)
         await movesense.do_jump(-0.5)
         gaps: Callable[[str], int] = lambda address: drivers[address].gaps  # type: ignore[attr-defined]  # noqa: E731
