@@ -299,7 +299,8 @@ class Collector:
         visits = self._visits(station)
         for visit in visits:
             visit.cancel()
-        await asyncio.gather(*visits, return_exceptions=True)
+        if visits:
+            await asyncio.wait(visits)
 
     def begin_anew(self) -> None:
         """End every visit; whoever has more to say calls again. For when the clock has moved under their feet."""

@@ -28,8 +28,8 @@ from devices.collector import Collector, Configured
 from devices.desk import Desk
 from devices.heartbeat import Heartbeat, Report
 from devices.homes import Homes
-from devices.outbox import Outbox, OutboxFull, default_bound
 from devices.limits import together
+from devices.outbox import Outbox, OutboxFull, default_bound
 from devices.radio import TROUBLES, AdapterHung, Radio, adapter
 from devices.service import Configuration, NotAdmitted, Paired, Service, ServiceError
 from devices.timekeeper import DIFFERS, Timekeeper
