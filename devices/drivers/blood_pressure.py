@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import ClassVar, Final
 
 from devices.desk import Desk
@@ -32,6 +33,7 @@ _QUALITY: Final = {
     Status.PULSE_BELOW_RANGE: Quality.PULSE_BELOW_RANGE,
     Status.IMPROPER_POSITION: Quality.IMPROPER_POSITION,
 }
+_PRESSURES: Final = (blood_pressure.INTERMEDIATE_CUFF_PRESSURE, blood_pressure.ENHANCED_INTERMEDIATE_CUFF_PRESSURE)
 _USERS: Final = "users of "
 
 
@@ -71,8 +73,9 @@ class Cuff(Instrument):
     async def subscribe(self, link: Link) -> bool:
         """Subscribe to the one characteristic that tells most: with both, one measurement would come as two."""
         for uuid in self.measures:
-            if await self.listen(link, uuid, lambda raw, uuid=uuid: self._result(uuid, raw)):  # type: ignore[misc]
-                await link.subscribe(blood_pressure.INTERMEDIATE_CUFF_PRESSURE, self._measuring)
+            if await self.listen(link, uuid, partial(self._result, uuid)):
+                for pressure in _PRESSURES:
+                    await link.subscribe(pressure, self._measuring)
                 return True
         return False
 
@@ -99,8 +102,9 @@ class Cuff(Instrument):
     async def _fetch(self, link: Link) -> None:
         access = RecordAccess(link)
         self._segments = []
-        await self.listen(link, blood_pressure_record.UUID, self.record)
-        if not await access.open():
+        # Without records of its own, a Record Access on this device belongs to something else it measures.
+        keeps_records = await self.listen(link, blood_pressure_record.UUID, self.record)
+        if not (keeps_records or self.habits.records == "all") or not await access.open():
             return
         everything = self.habits.records == "all" or self.habits.delete or self._has_users
         if not await self._memory.fetch(access, everything=everything):

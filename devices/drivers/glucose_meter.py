@@ -103,9 +103,10 @@ class GlucoseMeter(Instrument):
     async def subscribe(self, link: Link) -> bool:
         """Subscribe to records and to what belongs to them."""
         self._waiting = None
-        return await super().subscribe(link) and (
-            await self.listen(link, glucose_context.UUID, self.context) or True  # a meter may do without
-        )
+        if not await super().subscribe(link):
+            return False
+        await self.listen(link, glucose_context.UUID, self.context)  # a meter may do without
+        return True
 
     async def gather(self, link: Link) -> None:
         """Ask for the records that are new."""

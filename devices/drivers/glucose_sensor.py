@@ -53,7 +53,7 @@ class GlucoseSensor(Instrument):
         self._session = f"session of {self.address}"
         self._began: datetime | None = None
         self._beyond = desk.recall(f"beyond of {self.address}") or ""
-        self._crc = False
+        self._crc = self._is_ill = False
         self._early: list[bytes] = []
 
     async def subscribe(self, link: Link) -> bool:
@@ -169,8 +169,11 @@ class GlucoseSensor(Instrument):
         self._beyond = beyond
 
     def _heed(self, status: Status) -> None:
-        """Say what is wrong with the sensor."""
+        """Say what is wrong with the sensor, or that it is well again."""
+        was_ill, self._is_ill = self._is_ill, any(status & flag for flag in _OUT_OF_ORDER)
         if status & Status.SESSION_STOPPED:
             self.desk.trouble(self.address, "its session has ended: a new sensor is needed")
-        elif any(status & flag for flag in _OUT_OF_ORDER):
+        elif self._is_ill:
             self.desk.trouble(self.address, "its sensor does not work, as it says itself")
+        elif was_ill:
+            self.desk.well(self.address)

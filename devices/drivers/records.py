@@ -105,13 +105,17 @@ class RecordAccess:
 
 @dataclass(slots=True)
 class _Transfer:
-    """The records that came for one question. ``unbroken`` is the last of those that came one after the other."""
+    """The records that came for one question. ``unbroken`` is the last of those that came one after the other.
+
+    ``step`` is the least that two neighbours' numbers differed by: of a sensor, minutes.
+    """
 
     count: int = 0
     first: int = 0
     newest: tuple[int, str] | None = None
     unbroken: tuple[int, str] | None = None
     previous: int | None = None
+    step: int | None = None
     is_broken: bool = False
     met: bool = False
 
@@ -121,6 +125,8 @@ class _Transfer:
         if self.newest is None or number > self.newest[0]:
             self.newest = number, marked
         if self.previous is not None:
+            step = abs(number - self.previous)
+            self.step = min(step, self.step or step) or None
             self.is_broken = self.is_broken or number != self.previous + 1
             if not self.is_broken:
                 self.unbroken = number, marked
@@ -140,10 +146,16 @@ class Memory:
         self._epoch, number, self._mark = (desk.recall(self._key) or "||").split("|")
         self._number = int(number) if number else None
         self._transfer = _Transfer()
+        self._is_asking = False
+        self._step: int | None = None
 
     def came(self, number: int, record: bytes) -> None:
-        """This record is on the disk."""
+        """This record is on the disk. One that came unasked is the last if nothing can lie between it and the last one."""
         marked = mark(record)
+        if not self._is_asking:
+            if self._number is not None and self._step is not None and number == self._number + self._step:
+                self._remember((number, marked))
+            return
         self._transfer.met = self._transfer.met or (number, marked) == (self._number, self._mark)
         self._transfer.came(number, marked)
 
@@ -179,10 +191,11 @@ class Memory:
             await access.ask(Request(OpCode.DELETE, Operator.AT_MOST, until))
 
     async def _ask(self, access: RecordAccess, request: Request) -> Answer | None:
-        self._transfer = _Transfer()
+        self._transfer, self._is_asking = _Transfer(), True
         try:
             return await access.ask(request)
         finally:
+            self._is_asking = False
             if self._transfer.unbroken is not None:
                 self._remember(self._transfer.unbroken)
 
@@ -194,6 +207,7 @@ class Memory:
             if isinstance(answer, RecordCount) and answer.records > transfer.count:
                 log.warning("of %d records only %d came", answer.records, transfer.count)
                 return False
+        self._step = transfer.step or self._step
         if transfer.newest is not None:
             self._remember(transfer.newest)
         return True

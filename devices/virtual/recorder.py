@@ -24,6 +24,7 @@ from bumble.gatt import (
     Descriptor,
     Service,
 )
+from bumble.pairing import PairingConfig, PairingDelegate
 
 from devices.gatt import current_time, date_time
 from devices.gatt.errors import DecodeError
@@ -36,12 +37,20 @@ _WAITS_S: Final = 120.0  # how long it calls for the gateway before it gives up 
 _FILLED_EVERY: Final = timedelta(hours=1)
 
 
+class _AsksForDigits(PairingDelegate):
+    """Lets nobody pair, as nobody types in the digits."""
+
+    async def accept(self) -> bool:
+        return False
+
+
 class Recorder(Twin):
     """A device with a memory. ``memory`` holds the records nobody has confirmed yet, as they go over the air, and
     ``recorded`` every one there ever was. While it is ``measuring`` it does not switch itself off.
 
     ``measurement`` is the characteristic that carries a record; ``others`` belong to the same ``service``. Traits:
-    ``date_time``: its clock is a Date Time in that service; ``keeps``: it forgets nothing and tells all at each visit.
+    ``date_time``: its clock is a Date Time in that service; ``keeps``: it forgets nothing and tells all at each visit;
+    ``passkey``: it pairs with nobody who cannot type in the digits that it shows.
     """
 
     def __init__(
@@ -58,6 +67,8 @@ class Recorder(Twin):
         self._clock_error = timedelta()
         self._last: datetime | None = None
         self._kept: list[bytes] = []
+        if "passkey" in plate.traits:
+            self.device.pairing_config_factory = lambda _connection: PairingConfig(delegate=_AsksForDigits())
         self._measurement = self.measurement(measurement)
         self._measurement.on(Characteristic.EVENT_SUBSCRIPTION, self.on_subscription)
         own, beside = [self._measurement, *others], []

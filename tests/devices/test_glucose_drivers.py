@@ -250,6 +250,19 @@ async def test_a_sensor_tells_what_was_missed_and_then_each_new_value(h: Home) -
     assert sensor(h).connections
 
 
+async def test_a_sensor_is_not_asked_again_for_what_it_told_by_itself(h: Home) -> None:
+    await sensor(h).do_fill(3)
+    h.start_gateway(Configured(SENSOR, "glucose_sensor"))
+    await until(lambda: len(h.values("interstitial_glucose")) == 3)
+    await until(lambda: not sensor(h)._has_news)
+    newest = max(sensor(h).kept)
+    await sensor(h).do_measure(mmol_l=4.4, minute=newest + 5)
+    await until(lambda: 4.4 in h.values("interstitial_glucose"))
+    await sensor(h).connections[0].disconnect()
+    await until(lambda: len(reports(sensor(h))) == 2)
+    assert reports(sensor(h))[-1] == (Operator.AT_LEAST, (newest + 5,))
+
+
 async def test_a_sensors_link_cut_in_mid_transfer_goes_on_where_it_was_cut(h: Home) -> None:
     await sensor(h).do_fill(20)
     await sensor(h).do_drop_link(after=9)

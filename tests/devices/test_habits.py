@@ -20,6 +20,7 @@ MADE_UP = "C0:FF:EE:00:00:30"
 A_AND_D = "C0:FF:EE:00:00:31"
 OMRON = "C0:FF:EE:00:00:32"
 NO_CUFF = "C0:FF:EE:00:00:33"
+SANITAS = "C0:FF:EE:00:00:34"
 PLATES = (
     Plate(
         address=MADE_UP,
@@ -31,6 +32,7 @@ PLATES = (
     Plate(address=A_AND_D, kind="blood_pressure", name="A&D_UA-651B", traits=frozenset({"date_time"})),
     Plate(address=OMRON, kind="blood_pressure", name="BLEsmart_000"),
     Plate(address=NO_CUFF, kind="wearable", name="X2+ Connect_"),
+    Plate(address=SANITAS, kind="blood_pressure", name="SBM69", traits=frozenset({"passkey"})),
 )
 
 
@@ -159,3 +161,11 @@ async def test_a_type_that_speaks_only_its_makers_language_is_said_to(tmp_path: 
         h.start_gateway(Configured(NO_CUFF, "blood_pressure"))
         h.street.twins[NO_CUFF].spawn(h.street.twins[NO_CUFF].advertise())
         await until(lambda: "no standard service" in str(h.desk.of(NO_CUFF).trouble))
+
+
+async def test_a_type_that_pairs_only_with_digits_is_said_to(tmp_path: Path) -> None:
+    async with home(tmp_path, QUICK, PLATES) as h:
+        await cuff(h, SANITAS).measure(measured(150))
+        h.start_gateway(Configured(SANITAS, "blood_pressure"))
+        await until(lambda: "only with digits" in str(h.desk.of(SANITAS).trouble))
+        assert len(cuff(h, SANITAS).memory) == 1
