@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import store.silence
-from alerts import protocol, rhythm, silence
+from alerts import actions, protocol, rhythm, silence
 from alerts.dispatch import Dispatcher
 from alerts.silence import Silence
 from alerts.worker import Watch
@@ -419,3 +419,34 @@ async def test_what_is_told_enters_the_feed_and_no_resident_s_record(street: Str
         batch_ = await feed.next_batch(c, feed.Position(), 1000)
     assert batch_ is not None
     assert set(batch_.device_id.tolist()) == {-street.home.gateway}
+
+
+async def test_a_task_that_was_put_aside_waits_again_when_its_time_is_over_and_calls_nobody(street: Street) -> None:
+    street.down = True
+    await street.live(2 * HOUR)
+    task = (await street.open())["gateway.silent"]
+    async with street.database.service() as c:
+        until = street.clock.now + HOUR
+        await actions.shelve(c, task.id, street.home.li_na.id, street.clock.now, until)
+    dispatcher = Dispatcher(street.database, {}, protocol=RULES, clock=street.clock)
+    await dispatcher.climb()
+    assert (await street.open())["gateway.silent"].state == "shelved"
+    street.clock.go_on(hours=1, seconds=1)
+    await dispatcher.climb()
+    task = (await street.open())["gateway.silent"]
+    assert (task.state, task.climb_at, task.shelved_until) == ("raised", None, None)
+    assert await street.called() == 0
+
+
+async def test_who_has_not_moved_is_asked_first_and_then_somebody_is_called(street: Street) -> None:
+    async with street.database.service() as c:
+        item = (street.home.wang, street.home.wearable, "inactivity", 1.0, street.clock.now)
+        await readings.insert(c, batch(street.home, item, received_at=street.clock.now))
+    await street.listen()
+    async with street.database.service() as c:
+        [asked] = await alerts.open_prompts(c, street.home.wang, street.clock.now)
+    assert (asked.kind, asked.rule) == ("are_you_well", "inactivity.morning")
+    assert await street.open() == {}
+    await street.live(16 * MINUTE, step=8 * MINUTE)
+    assert (await street.open())["inactivity.morning"].priority == "medium"
+    assert await street.called() == 1
