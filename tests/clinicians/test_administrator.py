@@ -168,9 +168,8 @@ async def test_a_home_is_set_up_from_nothing(app: FastAPI, office: httpx.AsyncCl
     )
     assert answer.headers["location"] == f"{place}?told=registered"
     assert "by the bed" in (await office.get(place)).text
-    assert (await beat(office, key))["devices"] == [
-        {"address": NEW, "kind": "blood_pressure", "bindkey": None, "habits": {}}
-    ]
+    [configured] = (await beat(office, key))["devices"]
+    assert (configured["address"], configured["kind"], configured["habits"]) == (NEW, "blood_pressure", {})
     async with app.state.database.reader(home.doctor.id) as c:
         new = await residents.resident(c, who)
     assert new is not None
