@@ -47,6 +47,7 @@ HABITS: Final = (
         N_("What does it send for user 1?"),
         MappingProxyType({"": N_("1, as its display shows"), "0": "0", "1": "1"}),
     ),
+    Habit("keeps", N_("It sends everything it remembers at every visit")),
     Habit(
         "records",
         N_("What is asked of its memory?"),

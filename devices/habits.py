@@ -36,6 +36,8 @@ class Habits:
     """It pairs only with digits from its display, which nobody can type into a gateway."""
     first_user: Literal[0, 1] = 1
     """The number it sends for what its display calls user 1."""
+    keeps: bool = False
+    """It sends everything it remembers at every visit: also a record without a time is then known again."""
     records: Literal["new", "all", "none"] = "new"
     """What it is asked for through Record Access, where it has that: what is new, everything each time, or nothing."""
     delete: bool = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -65,6 +66,7 @@ class Instrument(Visited):
         self._clock: Clock | None = None
         self._held: list[Reading] = []
         self._untimed: dict[int | None, tuple[bytes, datetime]] = {}
+        self._told: Counter[bytes] = Counter()
         self._taken = Taken(desk, self.address)
         self._full = False
         self._name: str | None = None
@@ -96,6 +98,7 @@ class Instrument(Visited):
         """Subscribe first, set the clock, ask how the instrument is, and wait for the end of its memory."""
         self.desk.check_room()
         self._clock, self._held, self._full = None, [], False
+        self._told.clear()
         try:
             if not await self._may_begin(link):
                 return
@@ -188,6 +191,24 @@ class Instrument(Visited):
         elif record not in self._taken:
             self._keep_new(measured, record, now)
 
+    def _keep_untimed(self, measured: Measured, record: bytes, now: datetime) -> None:
+        # Without a time there is no key by which the outbox could know a doubled packet.
+        last, at = self._untimed.get(measured.user, (b"", now))
+        if last == record and now - at < _DOUBLED:
+            return
+        if self.habits.keeps:
+            self._keep_nth(measured, record, now)
+        else:
+            self.desk.keep(self._readings(measured, now))
+        self._untimed[measured.user] = record, now
+
+    def _keep_nth(self, measured: Measured, record: bytes, now: datetime) -> None:
+        # In a memory that is told whole each time, the second such record is the second at the next visit too.
+        self._told[record] += 1
+        known_by = record + self._told[record].to_bytes(2, "little")
+        if known_by not in self._taken:
+            self._keep_new(measured, known_by, now)
+
     def _keep_new(self, measured: Measured, record: bytes, now: datetime) -> None:
         found = self._readings(measured, now)
         held = measured.at is not None and self._clock is None
@@ -196,14 +217,6 @@ class Instrument(Visited):
         self.desk.keep(found, held_s=_HELD_S if held else 0, facts=self._taken.facts(record))
         self._taken.add(record)
         self._held += found if held else []
-
-    def _keep_untimed(self, measured: Measured, record: bytes, now: datetime) -> None:
-        # Without a time there is no key by which the outbox could know a doubled packet.
-        last, at = self._untimed.get(measured.user, (b"", now))
-        if last == record and now - at < _DOUBLED:
-            return
-        self.desk.keep(self._readings(measured, now))
-        self._untimed[measured.user] = record, now
 
     def _readings(self, measured: Measured, now: datetime) -> list[Reading]:
         """Readings that share their time; what the instrument did not give is left out."""

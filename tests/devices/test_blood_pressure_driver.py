@@ -84,6 +84,23 @@ def test_a_packet_that_cannot_be_read_is_refused_once_however_often_it_comes(des
     assert [r.reason for r in desk._outbox.refused(9)] == ["truncated"]
 
 
+def test_a_memory_told_whole_each_time_gives_a_record_without_a_time_once(desk: Desk) -> None:
+    """Or an old pressure would be a new one at every visit. Two alike that were taken apart are two."""
+    high, other = encode(BloodPressure(190, 110)), encode(BloodPressure(120, 80))
+    for _ in range(2):
+        found = Cuff(Configured(ADDRESS, "blood_pressure", habits={"keeps": True}), desk)
+        found.settle(Clock(timedelta()))
+        for raw in (high, high, other, high):  # the second is the first, doubled
+            found.take(MEASUREMENT, raw)
+    assert systolic(desk) == [(190, None), (120, None), (190, None)]
+
+
+def test_a_cuff_that_forgets_may_send_the_same_without_a_time_again(desk: Desk) -> None:
+    for _ in range(2):
+        cuff(desk).take(MEASUREMENT, encode(BloodPressure(190, 110)))
+    assert systolic(desk) == [(190, None), (190, None)]
+
+
 def test_two_users_of_one_cuff_are_kept_apart(desk: Desk) -> None:
     """The same values at the same time, and without a time alternately and each doubled."""
     one = cuff(desk)
