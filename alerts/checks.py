@@ -102,7 +102,7 @@ def _asking(rule: Rule) -> Iterator[Fault]:
     ask = rule.ask
     if rule.unless and not rule.on_event:
         yield "unless", "only an event can be taken back by another event"
-    if rule.unless and rule.unless == rule.when[0].metric:
+    if rule.on_event and rule.when[0].metric in rule.unless:
         yield "unless", "an event cannot take itself back"
     if rule.unless and ask is None:
         yield "unless", "say in [rule.ask] how long to wait for it"
@@ -112,7 +112,7 @@ def _asking(rule: Rule) -> Iterator[Fault]:
         return
     if ask.within > LONGEST_QUESTION:
         yield "ask", "a question can stand for at most 24 hours: she would be left unheard"
-    if ask.kind == "are_you_well" and rule.unless is None:
+    if ask.kind == "are_you_well" and not rule.unless:
         yield "ask", "are_you_well needs unless: the event that says that all is well"
     if ask.kind == "repeat_measurement" and rule.count.k < 2:
         yield "ask", "a repeat is asked for only by a rule that counts measurements: give [rule.count]"

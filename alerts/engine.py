@@ -298,7 +298,7 @@ class Engine:
         p, s = self._p, self._state
         excess = p.sign[c.rule] * c.values(p.column[c.rule])
         over: Bools = np.any((excess >= p.over_from[c.rule]) & p.judged[c.rule], axis=1)
-        taken_back_at: Int64s = s.value_at[c.row, p.unless[c.rule]]
+        taken_back_at: Int64s = s.value_at[c.row[:, None], p.unless[c.rule]].max(1)
         return over & (taken_back_at < c.at)
 
     def _remember(self, c: _Cells, over: Bools) -> None:

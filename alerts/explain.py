@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
@@ -34,6 +34,7 @@ _METRICS: Final[_Words] = MappingProxyType(
         "help_call": ("呼救", "a call for help"),
         "fall_recovered": ("跌倒后已起身或本人表示没事", "getting up again, or word that all is well"),
         "inactivity": ("长时间没有活动", "no movement for long"),
+        "activity_resumed": ("又有了动静", "movement again"),
         "glucose_above_scale": ("血糖高于仪器量程", "blood glucose above the instrument's scale"),
         "glucose_below_scale": ("血糖低于仪器量程", "blood glucose below the instrument's scale"),
         "movement": ("室内活动", "movement in the room"),
@@ -67,6 +68,11 @@ def metric_name(metric: Metric, language: str) -> str:
     """A metric in words; one that has none yet by its name in the catalogue."""
     plain = metric.name.replace("_", " ")
     return _METRICS.get(metric.name, (plain, plain))[language != ZH]
+
+
+def _any(metrics: Sequence[Metric], language: str) -> str:
+    names = [metric_name(metric, language) for metric in metrics]
+    return "或".join(names) if language == ZH else " or ".join(names)
 
 
 def length(time: timedelta, language: str) -> str:
@@ -129,7 +135,7 @@ def _english_ask(rule: Rule) -> str:
         return ""
     time = length(rule.ask.within, "en")
     if rule.unless:
-        return f"The resident is asked first; {metric_name(rule.unless, 'en')} within {time} calls it off, silence does not."
+        return f"The resident is asked first; {_any(rule.unless, 'en')} within {time} calls it off, silence does not."
     return (
         f"After the first the resident is asked to measure again; without a repeat within {time} it fires all the same."
     )
@@ -145,7 +151,7 @@ def _english_end(rule: Rule) -> str:
     if rule.missing:
         return "It is over with the next reading."
     if rule.on_event:
-        return f"It is over with {metric_name(rule.unless, 'en')}." if rule.unless else ""
+        return f"It is over with {_any(rule.unless, 'en')}." if rule.unless else ""
     ends = [
         _level(limit, limit.clear_word, limit.clear_level, "en")
         for limit in rule.when
@@ -190,7 +196,7 @@ def _chinese_ask(rule: Rule) -> str:
         return ""
     time = length(rule.ask.within, ZH)
     if rule.unless:
-        return f"先询问本人；{time}内{metric_name(rule.unless, ZH)}则取消，没有回应则不取消。"
+        return f"先询问本人；{time}内{_any(rule.unless, ZH)}则取消，没有回应则不取消。"
     return f"第一次时先请本人复测；{time}内没有复测也触发。"
 
 
@@ -204,7 +210,7 @@ def _chinese_end(rule: Rule) -> str:
     if rule.missing:
         return "有新读数即结束。"
     if rule.on_event:
-        return f"{metric_name(rule.unless, ZH)}即结束。" if rule.unless else ""
+        return f"{_any(rule.unless, ZH)}即结束。" if rule.unless else ""
     ends = [
         _level(limit, limit.clear_word, limit.clear_level, ZH)
         for limit in rule.when

@@ -66,15 +66,18 @@ class Parameters:
     def _set_hearing(self, rules: tuple[Rule, ...]) -> None:
         none = len(self.metrics)
         column = self._column_of
-        self.unless = np.array([column[rule.unless.code] if rule.unless else none for rule in rules])
+        most = max(1, *(len(rule.unless) for rule in rules))
+        self.unless: Rows = np.full((len(rules), most), none, np.intp)
+        for r, rule in enumerate(rules):
+            self.unless[r, : len(rule.unless)] = column[[metric.code for metric in rule.unless]]
         self.silent = np.array([column[rule.missing.metric.code] if rule.missing else none for rule in rules])
-        self.taken_back_by = _hears(self.unless[:, None], none)
+        self.taken_back_by = _hears(self.unless, none)
         self.silent_without = _hears(self.silent[:, None], none)
         self.judging = _hears(np.where(self.judged, self.column, none), none)
 
 
 def _heard(rule: Rule) -> Iterator[int]:
-    for metric in (*rule.measured, rule.unless, rule.missing and rule.missing.metric):
+    for metric in (*rule.measured, *rule.unless, rule.missing and rule.missing.metric):
         if metric:
             yield metric.code
 

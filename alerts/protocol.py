@@ -144,7 +144,7 @@ def _rule(table: Table, protocol: str) -> Rule:
         also=_also(table),
         count=_count(table.table("count")) if table.has("count") else Count(),
         ask=_ask(table.table("ask")) if table.has("ask") else None,
-        unless=_event(table, "unless") if table.has("unless") else None,
+        unless=_events(table, "unless") if table.has("unless") else (),
         missing=missing,
         expires=table.time("expires", EXPIRES),
         cause=tuple(str(name) for name in table.take("cause", list, [])),
@@ -202,11 +202,13 @@ def _known_metric(table: Table, key: str, name: str) -> Metric:
     return METRICS[name]
 
 
-def _event(table: Table, key: str) -> Metric:
-    metric = _metric(table, key)
-    if metric.kind is not Kind.EVENT:
-        raise table.error(key, f"{metric.name} is a measurement; {key} names an event")
-    return metric
+def _events(table: Table, key: str) -> tuple[Metric, ...]:
+    """One event, or a list of them."""
+    metrics = tuple(_known_metric(table, key, str(name)) for name in table.one_or_more(key))
+    for metric in metrics:
+        if metric.kind is not Kind.EVENT:
+            raise table.error(key, f"{metric.name} is a measurement; {key} names an event")
+    return metrics
 
 
 def _also(table: Table) -> tuple[Metric, ...]:

@@ -122,7 +122,7 @@ class Rule:
     """One rule. Either ``when`` (any of these limits is over) or ``missing`` says what it watches.
 
     ``calls`` is false for a task that waits on the board without a message. A reading that is older than
-    ``expires`` when it arrives is not judged. ``unless`` is the event that takes this rule's own event back.
+    ``expires`` when it arrives is not judged. ``unless`` are the events of which each takes this rule's own event back.
     ``also`` are metrics that are not judged and stand in the evidence beside those that are. ``cause`` are the rules
     whose open alert says the same already: while there is one, this rule raises none. With ``calls_at_night`` false
     the first call waits for the morning.
@@ -139,7 +139,7 @@ class Rule:
     also: tuple[Metric, ...] = ()
     count: Count = field(default_factory=Count)
     ask: Ask | None = None
-    unless: Metric | None = None
+    unless: tuple[Metric, ...] = ()
     missing: Missing | None = None
     expires: timedelta = EXPIRES
     cause: tuple[str, ...] = ()

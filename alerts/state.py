@@ -210,6 +210,6 @@ def fingerprint(rule: Rule) -> int:
     count = (rule.count.k, rule.count.n, rule.count.within)
     ask = rule.ask and (rule.ask.kind, rule.ask.within)
     missing = rule.missing and (rule.missing.metric.name, rule.missing.within)
-    names = [metric.name for metric in (*rule.also, *((rule.unless,) if rule.unless else ()))]
+    names = [metric.name for metric in (*rule.also, *rule.unless)]
     judged = (rule.id, levels, count, ask, missing, names, rule.expires)
     return int.from_bytes(hashlib.sha256(repr(judged).encode()).digest()[:8], "little")

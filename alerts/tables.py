@@ -83,6 +83,10 @@ class Table:
         found = self._left.get(key)
         return float(self.take(key, int) if type(found) is int else self.take(key, float))
 
+    def one_or_more(self, key: str) -> list[Any]:
+        """A list, or the one text that stands for a list of itself."""
+        return [self.take(key, str)] if type(self._left.get(key)) is str else self.take(key, list)
+
     def positive(self, key: str) -> int:
         """A whole number from 1."""
         found = self.take(key, int)

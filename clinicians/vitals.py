@@ -41,6 +41,7 @@ METRIC_NAMES: Final = MappingProxyType(
         "help_call": N_("Call for help"),
         "fall_recovered": N_("Up again after a fall"),
         "inactivity": N_("No movement for long"),
+        "activity_resumed": N_("Movement again"),
         "glucose_above_scale": N_("Blood glucose above the scale"),
         "glucose_below_scale": N_("Blood glucose below the scale"),
         "movement": N_("Movement in the room"),

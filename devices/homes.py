@@ -56,21 +56,23 @@ class Homes:
             await asyncio.sleep(_EVERY_S)
 
     def judge(self) -> None:
-        """Keep the event of each home in which somebody has been still for too long."""
+        """Keep the event of each home in which somebody has been still for too long, or has moved again after it."""
         if not self._desk.knows_time:
             return
         for home, presence in self._homes.items():
-            event = presence.judge(self._desk.now(), self._desk.zone)
-            if event is not None:
-                self._keep(home, presence, event)
+            now = self._desk.now()
+            for event in (presence.judge(now, self._desk.zone), presence.resumed(now)):
+                if event is not None:
+                    self._keep(home, presence, event)
 
     def _keep(self, home: str, presence: Presence, event: Reading) -> None:
-        log.warning("nobody has moved for %.1f hours (%s)", event.detail["hours"], event.device)
+        log.warning("%s, by %s", event.metric, event.device)
         try:
             self._desk.keep([event], facts={_memory(home): presence.memory()})
         except OutboxFull as error:
             presence.take_back()
-            self._desk.trouble(event.device, f"inactivity could not be kept: {error}")
+            if event.metric == "inactivity":
+                self._desk.trouble(event.device, f"inactivity could not be kept: {error}")
 
 
 def _memory(home: str) -> str:

@@ -61,11 +61,13 @@ class _State(msgspec.Struct):
     sensors: dict[str, _Sensor] = {}
     sign_at: datetime | None = None
     sign: str = ""
+    sign_by: str = ""
     inside_at: datetime | None = None
     door_at: datetime | None = None
     mornings: list[int] = []
     risen_on: date | None = None
     told_on: date | None = None
+    told_at: datetime | None = None
 
 
 class Presence:
@@ -107,7 +109,7 @@ class Presence:
         witness = self._witness(now)
         if witness is None:
             return None
-        state.told_on = local.date()
+        state.told_on, state.told_at = local.date(), now
         detail = {
             "hours": round((now - state.sign_at) / timedelta(hours=1), 1),
             "last_sign": float(METRICS[state.sign].code),
@@ -115,9 +117,17 @@ class Presence:
         }
         return Reading(witness, "inactivity", 1.0, now, now, Quality.NO_DEVICE_TIME, detail=detail)
 
+    def resumed(self, now: datetime) -> Reading | None:
+        """The event ``activity_resumed``, once, when there was a sign of life after she had been missed."""
+        state = self._state
+        if state.told_at is None or state.sign_at is None or state.sign_at <= state.told_at:
+            return None
+        state.told_at = None
+        return Reading(state.sign_by, "activity_resumed", 1.0, now, now, Quality.NO_DEVICE_TIME)
+
     def take_back(self) -> None:
         """What was told last could not be kept: it is to be told again."""
-        self._state.told_on = None
+        self._state.told_on = self._state.told_at = None
 
     def _see_sensor(self, reading: Reading, zone: tzinfo | None) -> None:
         is_on, at = reading.value >= 0.5, reading.measured_at
@@ -138,7 +148,7 @@ class Presence:
     def _note_sign(self, reading: Reading, zone: tzinfo | None, *, inside: bool) -> None:
         state, at = self._state, reading.measured_at
         if state.sign_at is None or at > state.sign_at:
-            state.sign_at, state.sign = at, reading.metric
+            state.sign_at, state.sign, state.sign_by = at, reading.metric, reading.device
         if inside and (state.inside_at is None or at > state.inside_at):
             state.inside_at = at
         local = at.astimezone(zone)

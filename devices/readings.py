@@ -90,6 +90,7 @@ _CATALOGUE: Final = (
     Metric(41, "help_call", "1", None, 0, 1, Kind.EVENT),
     Metric(42, "fall_recovered", "1", None, 0, 1, Kind.EVENT),
     Metric(43, "inactivity", "1", None, 0, 1, Kind.EVENT),
+    Metric(46, "activity_resumed", "1", None, 0, 1, Kind.EVENT),
     Metric(44, "glucose_above_scale", "1", None, 0, 1, Kind.EVENT),
     Metric(45, "glucose_below_scale", "1", None, 0, 1, Kind.EVENT),
     Metric(50, "movement", "1", None, 0, 1, Kind.AMBIENT),

@@ -61,7 +61,7 @@ class Interpreter:
         self.protocol = protocol
         self.cells: dict[int, list[Cell]] = {}
         self.newest: dict[int, dict[Metric, tuple[Time, float]]] = {}
-        self.heard = {m.code for rule in protocol.rules for m in (*rule.measured, rule.unless, silent(rule)) if m}
+        self.heard = {m.code for rule in protocol.rules for m in (*rule.measured, *rule.unless, silent(rule)) if m}
 
     def enrol(self, residents: Iterable[int], now: Time) -> None:
         for resident in residents:
@@ -97,7 +97,7 @@ class Interpreter:
                 newest[metric] = (measurement.at, value)
         firings: list[Firing] = []
         for rule, cell in zip(self.protocol.rules, self.cells[resident], strict=True):
-            if rule.unless in measurement.values:
+            if any(event in measurement.values for event in rule.unless):
                 firings += time_out(resident, rule, cell, measurement.received)
                 firings += take_back(resident, rule, cell, measurement)
             if silent(rule) in measurement.values:
@@ -173,7 +173,7 @@ def measure(
     over = any(
         limit.metric in measurement.values and limit.over(measurement.values[limit.metric]) for limit in rule.when
     )
-    if rule.unless in newest and newest[rule.unless][0] >= at:
+    if any(event in newest and newest[event][0] >= at for event in rule.unless):
         over = False
     values = {m: newest[m][1] for m in rule.measured if m in newest and newest[m][0] == at}
     values |= {m: v for m, v in measurement.values.items() if m in rule.measured}

@@ -354,6 +354,7 @@ _LEVELS: dict[str, list[float]] = {
     "help_call": [0.25, 0.5, 0.75],
     "battery": [10, 20, 30, 40],
     "fall_recovered": [1.0],
+    "activity_resumed": [1.0],
 }
 _VITAL = ["systolic", "diastolic", "pulse"]
 _TOGETHER = [
@@ -364,6 +365,7 @@ _TOGETHER = [
     ["fall"],
     ["fall"],
     ["fall_recovered"],
+    ["activity_resumed"],
 ]
 
 
@@ -375,6 +377,11 @@ def limits(draw: st.DrawFn, metric: str) -> Limit:
         return Limit(METRICS[metric], word, level, calm, clear, "test")
     word, calm = draw(st.sampled_from(["at_most", "below"])), draw(st.sampled_from(["above", "at_least"]))
     return Limit(METRICS[metric], word, clear, calm, level, "test")
+
+
+TAKEN_BACK = st.sampled_from([("fall_recovered",), ("fall_recovered", "activity_resumed")]).map(
+    lambda names: tuple(METRICS[name] for name in names)
+)
 
 
 @st.composite
@@ -397,7 +404,7 @@ def rules(draw: st.DrawFn, number: int) -> Rule:
             Limit(METRICS[draw(st.sampled_from(["fall", "help_call"]))], "at_least", 0.5, None, None, "test"),
         )
         if draw(st.sampled_from([True, True, False])):
-            more["unless"], more["ask"] = METRICS["fall_recovered"], Ask("are_you_well", ask_within, "test", {})
+            more["unless"], more["ask"] = draw(TAKEN_BACK), Ask("are_you_well", ask_within, "test", {})
     elif form == "device":
         more["when"] = (draw(limits("battery")),)
     else:

@@ -438,11 +438,15 @@ async def test_a_task_that_was_put_aside_waits_again_when_its_time_is_over_and_c
     assert await street.called() == 0
 
 
-async def test_who_has_not_moved_is_asked_first_and_then_somebody_is_called(street: Street) -> None:
+async def event(street: Street, metric: str) -> None:
     async with street.database.service() as c:
-        item = (street.home.wang, street.home.wearable, "inactivity", 1.0, street.clock.now)
+        item = (street.home.wang, street.home.wearable, metric, 1.0, street.clock.now)
         await readings.insert(c, batch(street.home, item, received_at=street.clock.now))
     await street.listen()
+
+
+async def test_who_has_not_moved_is_asked_first_and_then_somebody_is_called(street: Street) -> None:
+    await event(street, "inactivity")
     async with street.database.service() as c:
         [asked] = await alerts.open_prompts(c, street.home.wang, street.clock.now)
     assert (asked.kind, asked.rule) == ("are_you_well", "inactivity.morning")
@@ -450,3 +454,12 @@ async def test_who_has_not_moved_is_asked_first_and_then_somebody_is_called(stre
     await street.live(16 * MINUTE, step=8 * MINUTE)
     assert (await street.open())["inactivity.morning"].priority == "medium"
     assert await street.called() == 1
+
+
+@pytest.mark.parametrize("sign", ["fall_recovered", "activity_resumed"])
+async def test_who_moves_or_says_that_she_is_well_in_time_is_let_be(street: Street, sign: str) -> None:
+    await event(street, "inactivity")
+    await street.live(8 * MINUTE, step=8 * MINUTE)
+    await event(street, sign)
+    await street.live(16 * MINUTE, step=8 * MINUTE)
+    assert await street.open() == {}

@@ -355,6 +355,9 @@ class Gateway:
     def told(self) -> list[str]:
         return [r.device for _, r in self.outbox.batch(10_000) if r.metric == "inactivity"]
 
+    def resumed(self) -> list[str]:
+        return [r.device for _, r in self.outbox.batch(10_000) if r.metric == "activity_resumed"]
+
 
 def test_the_homes_of_a_stairway_are_kept_apart_and_nothing_is_forgotten_by_a_restart(outbox: Outbox) -> None:
     gateway = Gateway(outbox, datetime(2026, 11, 24, 13, tzinfo=ZoneInfo("UTC")))
@@ -372,6 +375,21 @@ def test_the_homes_of_a_stairway_are_kept_apart_and_nothing_is_forgotten_by_a_re
     gateway.start()
     gateway.homes.judge()
     assert gateway.told() == [HALL]
+
+
+def test_who_moves_again_after_being_missed_takes_it_back_once(outbox: Outbox) -> None:
+    gateway = Gateway(outbox, datetime(2026, 11, 24, 13, tzinfo=ZoneInfo("UTC")))
+    gateway.night(0.5, in_bed=0.0)
+    gateway.desk.keep([Reading(HALL, "movement", 1.0, gateway.now, gateway.now)])
+    gateway.now += MINUTE
+    gateway.night(14, in_bed=0.0)
+    assert gateway.told() == [HALL]
+    assert gateway.resumed() == []
+    gateway.start()
+    gateway.desk.keep([Reading(DOOR, "door", 1.0, gateway.now, gateway.now)])
+    gateway.now += MINUTE
+    gateway.night(0.5, in_bed=0.0)
+    assert gateway.resumed() == [DOOR]
 
 
 def test_a_device_of_no_home_changes_nothing(outbox: Outbox) -> None:
