@@ -78,7 +78,7 @@ async def test_when_the_main_server_is_dead_an_emergency_goes_to_the_other_and_t
     async with uplink(outbox, Service(door.url, "hw_right", fallback=Fallback(server=other.url))) as it:
         await until(lambda: other.arrivals == [["fall"]])
         await until(lambda: "readings wait here" in str(it.trouble))
-        assert (outbox.depth(), outbox.recordings()) == (1, 1)
+        await until(lambda: (outbox.depth(), outbox.recordings()) == (1, 1))
         await door.open()
         await until(lambda: outbox.depth() == outbox.recordings() == 0)
     assert other.arrivals == [["fall"]]
