@@ -28,7 +28,8 @@ from devices.watchdog import Life
 log = logging.getLogger(__name__)
 
 EAGER_S: Final = 3.0
-"""While it does not know what to collect, and while somebody looks for a new device, a gateway asks this often."""
+"""While it does not know what to collect or what time it is, and while somebody looks for a new device, a gateway asks
+this often."""
 _LIFE_S: Final = 120.0  # longer than any request may take
 _MEMORY: Final = "config"
 _MOST_LOOKING: Final = timedelta(hours=1)
@@ -101,7 +102,7 @@ class Heartbeat:
     @property
     def pause_s(self) -> float:
         """How long to wait before the next beat."""
-        if self.configuration is None or time.monotonic() < self._look_until:
+        if self.configuration is None or not self._desk.knows_time or time.monotonic() < self._look_until:
             return EAGER_S
         return max(self.configuration.beat_s, EAGER_S)
 

@@ -395,7 +395,8 @@ async def test_an_adapter_that_vanishes_in_mid_visit_loses_and_doubles_nothing(t
             await h.cuff.measure(measured(100 + n))
         h.start_gateway()
         await until(lambda: len(h.values("systolic")) >= 3)
-        await h.radio.close()
+        for adapter in list(h.street._sockets):
+            adapter.hang_up()
         assert h.cuff.memory
         await until(lambda: not h.cuff.memory)
         assert sorted(h.values("systolic")) == [100.0 + n for n in range(40)]

@@ -304,6 +304,7 @@ async def test_without_network_and_time_a_call_for_help_waits_for_neither_and_th
 ) -> None:
     """After a power cut: the clock stands where it stood, no time server is reached, and the service is away."""
     monkeypatch.setattr("devices.machine._kernel_maxerror_us", lambda: 16_000_000)
+    monkeypatch.setattr("devices.heartbeat.EAGER_S", 0.3)
     ahead = timedelta(hours=7)  # of the machine's clock is the truth
     home.door.now = lambda: datetime.now(UTC) + ahead
     await home.open_street()
