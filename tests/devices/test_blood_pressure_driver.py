@@ -52,7 +52,7 @@ def systolic(desk: Desk) -> list[tuple[float, int | None]]:
     return [(r.value, r.user) for _, r in desk._outbox.batch(100) if r.metric == "systolic"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(raw=st.binary(max_size=40))
 def test_no_bytes_a_cuff_may_send_do_more_than_be_kept_or_refused(
     tmp_path_factory: pytest.TempPathFactory, raw: bytes

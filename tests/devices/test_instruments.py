@@ -64,7 +64,7 @@ def reasons(desk: Desk) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", INSTRUMENTS)
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(raw=st.binary(max_size=30))
 def test_no_bytes_do_more_than_be_kept_or_refused(
     tmp_path_factory: pytest.TempPathFactory, kind: str, raw: bytes
