@@ -252,6 +252,9 @@ class BumbleClient(BaseBleakClient):
             try:
                 return await asyncio.shield(attempt)
             except asyncio.CancelledError:
+                if self.radio.lost.is_set():
+                    attempt.cancel()  # there is no controller to be freed
+                    raise
                 # The caller gave up: free the controller before going.
                 with contextlib.suppress(*_REFUSALS):
                     await device.send_sync_command(hci.HCI_LE_Create_Connection_Cancel_Command())
