@@ -99,6 +99,8 @@ class Silence:
     async def round(self) -> bool:
         """Listen once; whether there may be more that has been said already. Silence is told only when there is not."""
         try:
+            if self._known is not None:
+                await self._learn(self._known)
             async with self._database.service() as c:
                 if await silence.lock(c):
                     return await self._listen(c)
@@ -111,16 +113,21 @@ class Silence:
     async def _listen(self, c: Connection) -> bool:
         now = self._clock()
         known, place = await self._take_up(c, now)
+        if self._learned_at is None:
+            await self._save(c, known, place, now)
+            return True
         batch = await feed.next_batch(c, place, _BATCHES)
         devices = await silence.devices(c, now)
         _hear(known, batch, devices)
-        await self._learn(known, now)
         if batch is None and now - self._taken_up_at >= _SETTLES:
             await self._tell(c, known, devices, now)
-        await known.save(c)
-        await feed.save_state(c, NAME, place if batch is None else batch.position, "", now, {})
-        self._known, self._state = known, await feed.load_state(c, NAME)
+        await self._save(c, known, place if batch is None else batch.position, now)
         return batch is not None
+
+    async def _save(self, c: Connection, known: Known, place: Position, now: datetime) -> None:
+        await known.save(c)
+        await feed.save_state(c, NAME, place, "", now, {})
+        self._known, self._state = known, await feed.load_state(c, NAME)
 
     async def _take_up(self, c: Connection, now: datetime) -> tuple[Known, Position]:
         """What the record knows, and how far it has been read: what is at hand, unless another process has listened."""
@@ -137,8 +144,10 @@ class Silence:
         known.note(*await silence.spoken_before(c, now - _REMEMBERED, rhythm.SLOT_US / 1e6), measured=True)
         return known, place
 
-    async def _learn(self, known: Known, now: datetime) -> None:
-        """Learn every rhythm anew once a day, beside the loop: for ten thousand homes it takes some seconds."""
+    async def _learn(self, known: Known) -> None:
+        """Learn every rhythm once a day, beside the loop and with no transaction open: for ten thousand homes it takes
+        some seconds."""
+        now = self._clock()
         if self._learned_at is None or now - self._learned_at >= _LEARN_EVERY:
             await asyncio.to_thread(known.learn)
             self._learned_at = now
