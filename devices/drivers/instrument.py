@@ -66,7 +66,7 @@ class Instrument(Visited):
         self._clock: Clock | None = None
         self._held: list[Reading] = []
         self._untimed: dict[int | None, tuple[bytes, datetime]] = {}
-        self._told: Counter[bytes] = Counter()
+        self._repeats: Counter[bytes] = Counter()
         self._taken = Taken(desk, self.address)
         self._full = False
         self._name: str | None = None
@@ -98,7 +98,7 @@ class Instrument(Visited):
         """Subscribe first, set the clock, ask how the instrument is, and wait for the end of its memory."""
         self.desk.check_room()
         self._clock, self._held, self._full = None, [], False
-        self._told.clear()
+        self._repeats.clear()
         try:
             if not await self._may_begin(link):
                 return
@@ -204,8 +204,8 @@ class Instrument(Visited):
 
     def _keep_nth(self, measured: Measured, record: bytes, now: datetime) -> None:
         # In a memory that is told whole each time, the second such record is the second at the next visit too.
-        self._told[record] += 1
-        known_by = record + self._told[record].to_bytes(2, "little")
+        self._repeats[record] += 1
+        known_by = record + self._repeats[record].to_bytes(2, "little")
         if known_by not in self._taken:
             self._keep_new(measured, known_by, now)
 
