@@ -153,6 +153,7 @@ def keeper(h: Home) -> RecordCuff:
 @pytest.fixture
 async def h(tmp_path: Path) -> AsyncIterator[Home]:
     async with home(tmp_path, QUICK, [Plate(address=ADDRESS, kind="record_cuff", name="Keeper")]) as found:
+        await found.street.twins[ADDRESS].do_flood()  # found at once
         yield found
 
 

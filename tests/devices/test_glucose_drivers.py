@@ -42,6 +42,8 @@ BLOOD = Sample(99.088, Fluid.CAPILLARY_WHOLE_BLOOD, Location.FINGER)
 @pytest.fixture
 async def h(tmp_path: Path) -> AsyncIterator[Home]:
     async with home(tmp_path, QUICK, PLATES) as found:
+        for twin in found.street.twins.values():
+            await twin.do_flood()  # found at once
         yield found
 
 

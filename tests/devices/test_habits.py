@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -34,6 +35,14 @@ PLATES = (
     Plate(address=NO_CUFF, kind="wearable", name="X2+ Connect_"),
     Plate(address=SANITAS, kind="blood_pressure", name="SBM69", traits=frozenset({"passkey"})),
 )
+
+
+@pytest.fixture
+async def h(tmp_path: Path) -> AsyncIterator[Home]:
+    async with home(tmp_path, QUICK, PLATES) as found:
+        for twin in found.street.twins.values():
+            await twin.do_flood()  # found at once
+        yield found
 
 
 def cuff(h: Home, address: str) -> Cuff:
@@ -106,66 +115,60 @@ def test_what_is_no_habit_is_refused_in_words(configured: dict[str, object], wor
     assert str(refused.value) == words
 
 
-async def test_a_made_up_type_is_collected_with_habits_from_the_configuration(tmp_path: Path) -> None:
+async def test_a_made_up_type_is_collected_with_habits_from_the_configuration(h: Home) -> None:
     """It tells everything at every visit, counts users from 0 and has another clock: no line of code knows it."""
     habits = {"clock": "date_time", "first_user": 0, "quiet_s": 5, "pair_first": True}
-    async with home(tmp_path, QUICK, PLATES) as h:
-        made_up = cuff(h, MADE_UP)
-        made_up.set_clock(local() - timedelta(hours=3))
-        await made_up.measure(measured(131, user=0))
-        await made_up.measure(measured(132, user=1))
-        h.start_gateway(Configured(MADE_UP, "blood_pressure", habits=habits))
-        await until(lambda: len(h.values("systolic")) == 2 and not made_up.connections)
-        assert [(r.value, r.user) for r in h.readings("systolic")] == [(131, 1), (132, 2)]
-        assert abs(made_up.now() - local()) < timedelta(seconds=5)
-        h.outbox.done([number for number, _ in h.outbox.batch(100)])  # the service has them
-        await made_up.measure(measured(133, user=0))
-        await until(lambda: h.values("systolic") and not made_up.connections)
-        assert [(r.value, r.user, r.quality) for r in h.readings("systolic")] == [(133, 1, Quality.NONE)]
-        assert h.desk.of(MADE_UP).trouble is None
+    made_up = cuff(h, MADE_UP)
+    made_up.set_clock(local() - timedelta(hours=3))
+    await made_up.measure(measured(131, user=0))
+    await made_up.measure(measured(132, user=1))
+    h.start_gateway(Configured(MADE_UP, "blood_pressure", habits=habits))
+    await until(lambda: len(h.values("systolic")) == 2 and not made_up.connections)
+    assert [(r.value, r.user) for r in h.readings("systolic")] == [(131, 1), (132, 2)]
+    assert abs(made_up.now() - local()) < timedelta(seconds=5)
+    h.outbox.done([number for number, _ in h.outbox.batch(100)])  # the service has them
+    await made_up.measure(measured(133, user=0))
+    await until(lambda: h.values("systolic") and not made_up.connections)
+    assert [(r.value, r.user, r.quality) for r in h.readings("systolic")] == [(133, 1, Quality.NONE)]
+    assert h.desk.of(MADE_UP).trouble is None
 
 
-async def test_a_habit_that_there_is_not_is_said_and_nothing_is_collected(tmp_path: Path) -> None:
-    async with home(tmp_path, QUICK, PLATES) as h:
-        h.start_gateway(Configured(MADE_UP, "blood_pressure", habits={"clok": "none"}))
-        await until(lambda: "did you mean 'clock'" in str(h.desk.of(MADE_UP).trouble))
-        assert str(h.desk.of(MADE_UP).trouble).startswith("the configuration of this device cannot be read")
+async def test_a_habit_that_there_is_not_is_said_and_nothing_is_collected(h: Home) -> None:
+    h.start_gateway(Configured(MADE_UP, "blood_pressure", habits={"clok": "none"}))
+    await until(lambda: "did you mean 'clock'" in str(h.desk.of(MADE_UP).trouble))
+    assert str(h.desk.of(MADE_UP).trouble).startswith("the configuration of this device cannot be read")
 
 
-async def test_the_clock_in_the_blood_pressure_service_is_set_by_date_time(tmp_path: Path) -> None:
-    async with home(tmp_path, QUICK, PLATES) as h:
-        one = cuff(h, A_AND_D)
-        one.set_clock(datetime(2016, 1, 1))  # noqa: DTZ001
-        await one.measure(measured(150))
-        h.start_gateway(Configured(A_AND_D, "blood_pressure"))
-        await until(lambda: h.values("systolic"))
-        await until(lambda: abs(one.now() - local()) < timedelta(seconds=5))
+async def test_the_clock_in_the_blood_pressure_service_is_set_by_date_time(h: Home) -> None:
+    one = cuff(h, A_AND_D)
+    one.set_clock(datetime(2016, 1, 1))  # noqa: DTZ001
+    await one.measure(measured(150))
+    h.start_gateway(Configured(A_AND_D, "blood_pressure"))
+    await until(lambda: h.values("systolic"))
+    await until(lambda: abs(one.now() - local()) < timedelta(seconds=5))
 
 
-async def test_a_clock_that_takes_a_time_only_when_far_off_is_left_alone_when_nearly_right(tmp_path: Path) -> None:
-    async with home(tmp_path, QUICK, PLATES) as h:
-        one = cuff(h, OMRON)
-        one.set_clock(local() - timedelta(minutes=4))
-        await one.measure(measured(150))
-        h.start_gateway(Configured(OMRON, "blood_pressure"))
-        await until(lambda: h.values("systolic") and not one.connections)
-        assert h.desk.of(OMRON).clock_error_s == pytest.approx(-240, abs=5)
-        assert local() - one.now() > timedelta(minutes=3)
-        one.set_clock(local() - timedelta(minutes=40))
-        await one.measure(measured(151))
-        await until(lambda: abs(one.now() - local()) < timedelta(seconds=5))
+async def test_a_clock_that_takes_a_time_only_when_far_off_is_left_alone_when_nearly_right(h: Home) -> None:
+    one = cuff(h, OMRON)
+    one.set_clock(local() - timedelta(minutes=4))
+    await one.measure(measured(150))
+    h.start_gateway(Configured(OMRON, "blood_pressure"))
+    await until(lambda: h.values("systolic") and not one.connections)
+    assert h.desk.of(OMRON).clock_error_s == pytest.approx(-240, abs=5)
+    assert local() - one.now() > timedelta(minutes=3)
+    one.set_clock(local() - timedelta(minutes=40))
+    await one.measure(measured(151))
+    await until(lambda: abs(one.now() - local()) < timedelta(seconds=5))
 
 
-async def test_a_type_that_speaks_only_its_makers_language_is_said_to(tmp_path: Path) -> None:
-    async with home(tmp_path, QUICK, PLATES) as h:
-        h.start_gateway(Configured(NO_CUFF, "blood_pressure"))
-        h.street.twins[NO_CUFF].spawn(h.street.twins[NO_CUFF].advertise())
-        await until(lambda: "no standard service" in str(h.desk.of(NO_CUFF).trouble))
+async def test_a_type_that_speaks_only_its_makers_language_is_said_to(h: Home) -> None:
+    h.start_gateway(Configured(NO_CUFF, "blood_pressure"))
+    h.street.twins[NO_CUFF].spawn(h.street.twins[NO_CUFF].advertise())
+    await until(lambda: "no standard service" in str(h.desk.of(NO_CUFF).trouble))
 
 
-async def test_a_type_that_pairs_only_with_digits_is_said_to(tmp_path: Path) -> None:
-    async with home(tmp_path, QUICK, PLATES) as h:
-        await cuff(h, SANITAS).measure(measured(150))
-        h.start_gateway(Configured(SANITAS, "blood_pressure"))
-        await until(lambda: "only with digits" in str(h.desk.of(SANITAS).trouble))
-        assert len(cuff(h, SANITAS).memory) == 1
+async def test_a_type_that_pairs_only_with_digits_is_said_to(h: Home) -> None:
+    await cuff(h, SANITAS).measure(measured(150))
+    h.start_gateway(Configured(SANITAS, "blood_pressure"))
+    await until(lambda: "only with digits" in str(h.desk.of(SANITAS).trouble))
+    assert len(cuff(h, SANITAS).memory) == 1
