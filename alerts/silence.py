@@ -10,8 +10,8 @@ What follows from another cause is not told:
 - While a gateway is silent, or still has much to send, its devices are not asked about; once it has caught up their
   silence counts from then.
 - While this service did not listen itself, nobody was silent.
-- When most gateways fall silent together the fault is most likely ours: it is in the log and in the figures, and
-  calls nobody.
+- When of many gateways not one is heard the fault is ours: it is in the log and in the figures, and calls nobody. As
+  long as one is heard it is theirs, and a blackout of half a town has everybody in it looked after.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SILENT_GATEWAYS: Final = Gauge(
     "hearthwatch_silence_gateways", "Gateways that have been silent for a quarter of an hour."
 )
 SILENT_DEVICES: Final = Gauge("hearthwatch_silence_devices", "Devices silent for longer than is usual for them.")
-OUR_FAULT: Final = Gauge("hearthwatch_silence_ours", "1 while most gateways are silent together: the fault is ours.")
+OUR_FAULT: Final = Gauge("hearthwatch_silence_ours", "1 while no gateway at all is heard: the fault is ours.")
 
 _EVERY_S: Final = 60.0
 _AWAY_S: Final = 5.0
@@ -59,7 +59,6 @@ _TOLD_EVERY: Final = timedelta(minutes=15)
 _UNUSUAL: Final = 1.0
 _BEHIND: Final = 500
 """So many readings waiting on a gateway are from an outage: what its devices said lately is still to come."""
-_MOST: Final = 0.5
 _SEVERAL: Final = 10
 _LEARN_EVERY: Final = timedelta(days=1)
 _LONG_AGO: Final[np.datetime64] = np.datetime64(0, "us")
@@ -177,11 +176,11 @@ def _hear(known: Known, batch: FeedBatch | None, devices: Devices) -> None:
 def _is_ours(devices: Devices, away_h: NDArray[np.float64]) -> bool:
     gateways, first = np.unique(devices.gateway, return_index=True)
     away = int((away_h[first] >= _SILENT_H).sum())
-    ours = away >= _SEVERAL and away > _MOST * len(gateways)
+    ours = away >= _SEVERAL and away == len(gateways)
     SILENT_GATEWAYS.set(away)
     OUR_FAULT.set(ours)
     if ours:
-        log.error("most_gateways_are_silent", silent=away, of=len(gateways), hint="can this service be reached?")
+        log.error("no_gateway_is_heard", silent=away, hint="can this service be reached?")
     return ours
 
 

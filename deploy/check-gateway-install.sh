@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves that the gateway stands alone: installed by its own script it must start, without the service's libraries,
 # be upgraded and rolled back; its unit must be one that systemd reads and finds well confined; its whole lock must
-# exist ready-built for aarch64. (pyric alone comes as source: pure Python, the same on every machine.)
+# exist ready-built for aarch64.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 project=$PWD
@@ -30,7 +30,7 @@ sed "s#^ExecStart=.*#ExecStart=/bin/true#; s#rfkill unblock bluetooth#true#" dep
 systemd-analyze verify --man=no "$place/hearthwatch-gateway.service"
 systemd-analyze security --offline=true --threshold=25 "$place/hearthwatch-gateway.service" | tail -n 1
 
-for absent in fastapi psycopg twilio bumble; do
+for absent in fastapi psycopg twilio bumble bthome_ble; do
     if "$place/venv/bin/python" -c "import $absent" 2>/dev/null; then
         echo "$absent came along with the gateway"; exit 1
     fi
@@ -41,7 +41,7 @@ said=$("$place/venv/bin/hearthwatch" gateway --data "$place/data" 2>&1) && { ech
 grep -q "this gateway is not paired" <<<"$said" || { echo "an unpaired gateway says: $said"; exit 1; }
 "$place/venv/bin/python" -c 'import devices.gateway, devices.collector, devices.agent, devices.drivers'
 
-"$place/venv/bin/python" -m pip download --quiet --dest "$place/wheels" --only-binary=:all: --no-binary=pyric --no-deps --require-hashes \
+"$place/venv/bin/python" -m pip download --quiet --dest "$place/wheels" --only-binary=:all: --no-deps --require-hashes \
     --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64 --platform manylinux_2_34_aarch64 \
     --python-version 3.11 --implementation cp --abi cp311 --abi abi3 --abi none \
     -r "$project/requirements/gateway.lock"

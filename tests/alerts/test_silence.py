@@ -271,7 +271,7 @@ async def test_after_a_start_every_gateway_has_time_to_find_the_service_again(st
     assert await street.open() == {}
 
 
-async def test_when_most_gateways_are_silent_together_nobody_is_called(street: Street) -> None:
+async def test_when_no_gateway_at_all_is_heard_the_fault_is_ours_but_not_when_one_is(street: Street) -> None:
     async with street.database.service() as c:
         for n in range(12):
             person = await people.add_person(c, street.home.centre, f"居民{n}", f"Resident {n}", None, "en")
@@ -282,10 +282,17 @@ async def test_when_most_gateways_are_silent_together_nobody_is_called(street: S
             gateway = await gateways.redeem(c, code, f"key {n}".encode(), street.clock.now)
             assert gateway is not None
             await gateways.add_device(c, f"C0:00:00:00:01:{n:02X}", resident, "blood_pressure", gateway.id)
-    await street.live(2 * HOUR)  # the first gateway beats, the twelve do not
+    street.down = True
+    await street.live(2 * HOUR)
     assert silence.OUR_FAULT._value.get() == 1
     async with street.database.service() as c:
         assert await alerts.open_alerts(c) == []
+    street.down = False  # the first gateway is heard, the twelve are not
+    await street.live(2 * HOUR)
+    assert silence.OUR_FAULT._value.get() == 0
+    async with street.database.service() as c:
+        assert {a.rule for a in await alerts.open_alerts(c)} == {"gateway.silent"}
+        assert len(await alerts.open_alerts(c)) == 12
 
 
 async def learned(street: Street) -> None:
