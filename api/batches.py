@@ -210,6 +210,8 @@ class Devices:
         if self._by_user is not None:
             whose = self._by_user[slot, columns.user_slot]
             whose[_IS_DEVICE[columns.metric]] = _EVERYBODY
+            # A call for help that nobody has the right to hear would reach nobody: it is the device's resident's.
+            whose[(whose == _NOBODY) & _IS_EVENT[columns.metric]] = _EVERYBODY
             named = whose > _NOBODY
             columns.resident_id[named] = whose[named]
             columns.is_nobodys |= whose == _NOBODY
@@ -233,7 +235,11 @@ def _by_user(refs: Sequence[DeviceRef]) -> NDArray[np.int32]:
 
 
 class _Moved:
-    """Devices that were somebody else's: what they measured before they were moved is that person's."""
+    """Devices that were somebody else's: what they measured before they were moved is that person's.
+
+    What nobody could date counts as of its arrival, as :func:`api.plausibility.judge_clocks` will say: a call for help
+    from a gateway that does not know the time must not go to the flat where the button hung before.
+    """
 
     def __init__(self, refs: Sequence[DeviceRef]) -> None:
         moments = [np.datetime64("NaT") if d.moved_at is None else _moment(d.moved_at) for d in refs]
@@ -241,9 +247,9 @@ class _Moved:
         self.former = np.array([d.former_resident_id or 0 for d in refs], np.int32)
 
     def file(self, columns: Columns, slot: NDArray[np.int32]) -> None:
-        doubted = columns.quality & int(Quality.CLOCK_SUSPECT) != 0
+        doubted = (columns.quality & int(Quality.CLOCK_SUSPECT) != 0) | (columns.measured_at < FIRST_DEVICES)
         at = np.where(doubted, columns.collected_at, columns.measured_at)
-        earlier = (at < self.moved_at[slot]) & (self.former[slot] != 0)
+        earlier = (at < self.moved_at[slot]) & (at >= FIRST_DEVICES) & (self.former[slot] != 0)
         columns.resident_id[earlier] = self.former[slot][earlier]
         columns.is_nobodys[earlier] = False
 
@@ -252,11 +258,20 @@ def _moment(at: datetime) -> np.datetime64:
     return np.datetime64(at.astimezone(UTC).replace(tzinfo=None), "us")
 
 
+FIRST_DEVICES: Final = np.datetime64("2020-01-01", "us")
+"""No device of ours was made before; a clock that lost its battery begins in 1970 or 2000."""
 _METRIC_CODES: Final = {name: m.code for name, m in METRICS.items()}
-_IS_DEVICE: Final = np.array(
-    [code in METRICS_BY_CODE and METRICS_BY_CODE[code].kind is Kind.DEVICE for code in range(max(METRICS_BY_CODE) + 2)]
-)
-"""What a device says of itself is nobody's measurement. The last place is that of an unknown metric, -1."""
+
+
+def _is_of(kind: Kind) -> NDArray[np.bool_]:
+    """Whether a metric is of this kind, by its code. The last place is that of an unknown metric, -1."""
+    codes = range(max(METRICS_BY_CODE) + 2)
+    return np.array([code in METRICS_BY_CODE and METRICS_BY_CODE[code].kind is kind for code in codes])
+
+
+_IS_DEVICE: Final = _is_of(Kind.DEVICE)
+"""What a device says of itself is nobody's measurement."""
+_IS_EVENT: Final = _is_of(Kind.EVENT)
 _EARLIEST: Final = np.datetime64("1900-01-01", "us")
 _LATEST: Final = np.datetime64("9998-01-01", "us")
 """Beyond these a moment cannot be told in every place that must show it."""

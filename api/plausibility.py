@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from api.batches import Columns
+from api.batches import FIRST_DEVICES, Columns
 from devices.readings import METRICS, METRICS_BY_CODE, Quality
 
 REASONS: Final = (
@@ -41,8 +41,6 @@ _IS_PRESSURE: Final = _PLACE >= 0
 
 _AHEAD: Final = np.timedelta64(5 * 60, "s").astype("timedelta64[us]")
 """How far a clock may run ahead before it is not believed: a cuff shows minutes, a gateway is set by the network."""
-_FIRST_DEVICES: Final = np.datetime64("2020-01-01", "us")
-"""No device of ours was made before; a clock that lost its battery begins in 1970 or 2000."""
 
 
 class Inflations:
@@ -120,5 +118,5 @@ def judge_clocks(columns: Columns, received_at: datetime) -> None:
 
 
 def _cannot_be(moments: NDArray[np.datetime64], now: np.datetime64) -> NDArray[np.bool_]:
-    wrong: NDArray[np.bool_] = (moments > now + _AHEAD) | (moments < _FIRST_DEVICES)
+    wrong: NDArray[np.bool_] = (moments > now + _AHEAD) | (moments < FIRST_DEVICES)
     return wrong

@@ -101,10 +101,36 @@ async def test_what_was_measured_before_a_move_stays_with_whom_it_was_measured(
     assert await stored(database, home, home.zhao) == {"systolic": 142, "pulse": 66}
 
 
+async def test_a_call_for_help_that_nobody_could_date_is_of_whom_the_button_is_now(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    async with database.service() as c:
+        await equipment.move(c, home.administrator.id, home.cuff, home.zhao, datetime.now(UTC))
+    await anyio.sleep(REMEMBER_S + 0.1)
+    # As a gateway sends it that began in 1970 after a power cut (devices/timekeeper.py), and one that knows no better.
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    quality = Quality.NO_DEVICE_TIME | Quality.CLOCK_SUSPECT | Quality.CLOCK_JUST_SET
+    call = reading("help_call", 1, epoch + timedelta(minutes=2), quality=int(quality))
+    fall = reading("fall", 0.9, epoch + timedelta(minutes=3), quality=int(Quality.NO_DEVICE_TIME))
+    call["collected_at"] = fall["collected_at"] = iso(epoch)
+    await send(client, call, fall)
+    assert await stored(database, home, home.zhao) == {"help_call": 1, "fall": 0.9}
+    assert await stored(database, home, home.wang) == {}
+
+
+async def test_an_emergency_of_a_shared_device_is_never_nobodys(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    await share(database, home, {1: home.wang, 2: home.zhao})
+    answer = await send(client, reading("glucose_below_scale", 1, datetime.now(UTC)))
+    assert (answer.json()["accepted"], answer.json()["quarantined"]) == (1, 0)
+    assert await stored(database, home, home.wang) == {"glucose_below_scale": 1}
+
+
 USERS = st.dictionaries(st.integers(0, 254), st.sampled_from((WANG, ZHAO)), max_size=4)
 SENT = st.lists(
     st.tuples(
-        st.sampled_from(("systolic", "pulse", "battery")),
+        st.sampled_from(("systolic", "pulse", "battery", "help_call")),
         st.none() | st.integers(0, 255),
         st.integers(-5, 5).filter(bool),
         st.booleans(),
@@ -141,5 +167,5 @@ def test_filing_by_the_thousand_is_filing_one_by_one(
         elif not users or metric == "battery":
             expected = (WANG, False)
         else:
-            expected = (users.get(slot, WANG), slot not in users)
+            expected = (users.get(slot, WANG), slot not in users and metric != "help_call")
         assert (resident, nobodys) == expected, row
