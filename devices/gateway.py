@@ -13,7 +13,7 @@ import logging
 import signal
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -28,7 +28,7 @@ from devices.collector import Collector, Configured
 from devices.desk import Desk
 from devices.heartbeat import Heartbeat, Report
 from devices.homes import Homes
-from devices.limits import together
+from devices.limits import for_ever, together
 from devices.outbox import Outbox, OutboxFull, default_bound
 from devices.radio import TROUBLES, AdapterHung, Radio, adapter
 from devices.service import Configuration, NotAdmitted, Paired, Service, ServiceError
@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 _OUTBOX: Final = "outbox.db"
 _UNDATED: Final = "undated.db"
 _LOCK: Final = "gateway.lock"
-_AGAIN_S: Final = (1.0, 60.0)
 _CLOCK_EVERY_S: Final = 5.0
 _RECENTLY: Final = timedelta(minutes=10)
 _TOLD: Final = ("disk_free_mb", "temperature_c", "memory_mb", "uptime_s")
@@ -176,9 +175,10 @@ class _Gateway:
             self._heartbeat.run,
             self._keep_time,
             self._homes.run,
+            lambda: systemd.report(self._watchdog.hung, self._status),
         )
         try:
-            await together(*(_supervise(part) for part in parts), systemd.report(self._watchdog.hung, self._status))
+            await together(*(for_ever(part, but=(AdapterHung,)) for part in parts))
         finally:
             systemd.notify("STOPPING=1")
 
@@ -241,28 +241,6 @@ class _Gateway:
         ]
         clock = self._timekeeper.trouble
         return "; ".join([*words, *self._collector.troubles, *([clock] if clock else [])])
-
-
-async def _supervise(work: Callable[[], Awaitable[None]]) -> None:
-    """Run one of the gateway's parts for ever: what it did not expect is logged, and it begins anew.
-
-    :class:`AdapterHung` is not for this process to mend.
-    """
-    shortest, longest = _AGAIN_S
-    pause = shortest
-    loop = asyncio.get_running_loop()
-    while True:
-        began = loop.time()
-        try:
-            await work()
-        except AdapterHung:
-            raise
-        except Exception:
-            log.exception("a part of the gateway failed and begins anew in %.0f s", pause)
-        if loop.time() - began > longest:
-            pause = shortest
-        await asyncio.sleep(pause)
-        pause = min(pause * 2, longest)
 
 
 async def _until_signalled(settings: GatewaySettings) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final, TypeVar
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _GRACE_S: Final = 5.0  # for what was cancelled to clean up after itself
+_SHORTEST_S: Final = 1.0
+LONGEST_S: Final = 60.0
+"""What fails again and again begins anew at least this often."""
 
 
 class Stuck(TimeoutError):
@@ -43,6 +49,40 @@ async def together(*works: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
         task.result()
+
+
+async def for_ever(
+    work: Callable[[], Awaitable[None]],
+    *,
+    but: tuple[type[Exception], ...] = (),
+    longest_s: float = LONGEST_S,
+) -> None:
+    """Do ``work`` until cancelled: what it did not expect is logged, and it begins anew, later each time.
+
+    ``but`` are errors that beginning anew does not mend: they are raised. A cancellation that nobody asked for, such as
+    one that a library lets escape, is an error like any other: it must not end a part of the gateway in silence.
+    """
+    pause_s = _SHORTEST_S
+    loop = asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        try:
+            await work()
+        except but:
+            raise
+        except (Exception, asyncio.CancelledError):
+            if _is_being_cancelled():
+                raise
+            log.exception("a part of the gateway failed and begins anew in %.0f s", pause_s)
+        if loop.time() - began > longest_s:
+            pause_s = _SHORTEST_S
+        await asyncio.sleep(pause_s)
+        pause_s = min(pause_s * 2, longest_s)
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _end(task: asyncio.Future[Any], grace_s: float) -> bool:

@@ -22,6 +22,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from devices.emergencies import Emergencies, Listener
+from devices.limits import for_ever, together
 from devices.outbox import Outbox, OutboxFull
 from devices.readings import Reading
 from devices.service import NotAdmitted, Service, ServiceAway, ServiceError, UnknownDevices, Unreadable
@@ -36,6 +37,7 @@ NOT_ADMITTED_S: Final = 60.0
 """How often a gateway that is not admitted tries again."""
 _PROBE: Final = 20  # readings sent to see whether the service is back
 _RECORDING_AGAIN_S: Final = 60.0
+_EMERGENCIES_ANEW_S: Final = 5.0
 _LIFE_S: Final = 180.0  # longer than one attempt by two ways
 _FIRST_S: Final = 0.25
 _LONGEST_S: Final = 15.0
@@ -105,10 +107,8 @@ class Uplink:
         self._hurried.set()
 
     async def run(self) -> None:
-        """Send for ever."""
-        async with asyncio.TaskGroup() as both:
-            both.create_task(self._emergencies.run())
-            both.create_task(self._run())
+        """Send for ever. What goes wrong in one queue does not hold up the other."""
+        await together(for_ever(self._emergencies.run, longest_s=_EMERGENCIES_ANEW_S), for_ever(self._run))
 
     async def _run(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -439,6 +440,26 @@ async def test_an_emergency_is_tried_again_within_seconds_however_long_the_servi
         await until(lambda: outbox.depth() == 0)
         await until(lambda: it.trouble is None)
     assert not door.tempers
+
+
+async def test_what_goes_wrong_with_readings_on_a_failing_card_does_not_hold_up_an_emergency(
+    outbox: Outbox, door: Door, tmp_path: Path
+) -> None:
+    outbox.put(readings(1))
+    with sqlite3.connect(tmp_path / "outbox.db") as db:  # a page of the card has lost some bits
+        db.execute("UPDATE waiting SET detail = '{'")
+    answering = asyncio.Event()
+
+    async def slow(_request: Request, _body: dict[str, Any]) -> None:
+        answering.set()
+        await asyncio.sleep(0.5)
+
+    door.temper(slow)
+    async with uplink(outbox, door):
+        outbox.put(falls(1))
+        await until(lambda: outbox.depth() == 1)
+    assert answering.is_set()
+    assert door.deliveries.total() == 1
 
 
 async def test_a_new_emergency_does_not_wait_for_the_next_attempt_of_an_older_one(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from devices import systemd
-from devices.limits import Stuck, together, within
+from devices.limits import Stuck, for_ever, together, within
 from devices.watchdog import Watchdog
 from tests.devices.home import until
 
@@ -164,3 +164,23 @@ async def test_whoever_waits_may_give_up_himself() -> None:
     await asyncio.wait([waiting])
     assert waiting.cancelled()
     assert ended.is_set()
+
+
+async def test_a_part_begins_anew_whatever_ended_it_but_for_what_that_does_not_mend(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("devices.limits._SHORTEST_S", 0.001)
+    ends: list[BaseException | None] = [OSError("adapter"), asyncio.CancelledError(), None, EOFError()]
+
+    async def part() -> None:
+        if (end := ends.pop(0)) is not None:
+            raise end
+
+    with pytest.raises(EOFError):
+        await for_ever(part, but=(EOFError,))
+    assert not ends
+    working = asyncio.create_task(for_ever(asyncio.Event().wait))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    working.cancel()
+    await asyncio.wait([working])
+    assert working.cancelled()
