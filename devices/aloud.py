@@ -33,6 +33,7 @@ CANNOT_SPEAK: Final = "the gateway could not speak to the resident when a call f
 _VOICES: Final = {"en": "en", "zh_Hans": "cmn"}  # as espeak-ng names them
 _FIELDS: Final = ("text", "voice", "language", "what")
 _SPEAK_S: Final = 30.0
+_END_S: Final = 5.0
 _MEMORY: Final = "first_aid"
 _LOOK_AT: Final = 50  # emergencies, the newest
 _OLD: Final = timedelta(minutes=30)
@@ -98,7 +99,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+        with contextlib.suppress(TimeoutError):  # a driver of a sound card that hangs does not let it end
+            async with asyncio.timeout(_END_S):
+                await process.wait()
 
 
 class _Remembered(msgspec.Struct, frozen=True):
@@ -132,7 +135,7 @@ class Aloud:
         self._wall = wall
         self._clock = clock
         self._nudged = asyncio.Event()
-        self._newest = 0
+        self._seen: set[int] = set()
         self._remembered = ""
         self._patience = patience or Patience()
         self._aid = FirstAid(self._patience, self._recall())
@@ -180,9 +183,10 @@ class Aloud:
 
     def _look(self) -> None:
         """Take note of the emergencies that came since the last look, in their order."""
-        come = [(n, r) for n, r in self._outbox.newest_emergencies(_LOOK_AT) if n > self._newest]
+        newest = self._outbox.newest_emergencies(_LOOK_AT)
+        come = [(n, r) for n, r in newest if n not in self._seen]
+        self._seen = {number for number, _ in newest}
         for number, reading in reversed(come):
-            self._newest = number
             if reading.metric == RECOVERED:
                 self._aid.recovered(number, reading.device)
             elif reading.metric in EMERGENCIES and not self._is_old(reading.collected_at):

@@ -70,7 +70,7 @@ class Desk:
         For ``held_s`` seconds, or until :meth:`release`, the service is not told of them.
         """
         if self.knows_time and not held_s:
-            facts = {**self.witness(readings), **(facts or {})}
+            facts = {**self._witnessed(readings), **(facts or {})}
         new = self._put(readings, held_s, facts)
         if not new:
             return
@@ -80,6 +80,13 @@ class Desk:
                 self.of(reading.device).last_reading_at = self.now()
         if not held_s or not self.knows_time:
             self._nudge()
+
+    def _witnessed(self, readings: Sequence[Reading]) -> Mapping[str, str]:
+        try:
+            return self.witness(readings)
+        except Exception:
+            log.exception("what was kept could not be followed")  # a call for help is not lost for that
+            return {}
 
     def _put(self, readings: Sequence[Reading], held_s: float, facts: Mapping[str, str] | None) -> int:
         if self._timekeeper is None or self._timekeeper.known:

@@ -65,6 +65,7 @@ _DROP_RECORDINGS: Final = "DELETE FROM recording WHERE id IN (SELECT id FROM rec
 _REMEMBER: Final = "INSERT INTO memory VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _CONTRADICTS: Final = "same_time_other_value"
 _FULL: Final = "the gateway's disk is full: readings stay on the devices until there is room"
+_FAILS: Final = "the gateway's memory card fails: readings stay on the devices until there is a new one"
 _FULL_SIGNS: Final = ("full", "disk I/O", "readonly", "unable to open")
 _ROOM_BYTES: Final = 64 * 1024  # a cuff's memory of 200 measurements, four values each, takes less
 _SPARE_BYTES: Final = 16 * 1024 * 1024  # recordings leave so much of the disk to everything else
@@ -145,8 +146,8 @@ class Outbox:
         :meth:`batch`, unless they are let go before by :meth:`release`. A reading that contradicts one that waits
         (same device, metric, time and user, other value) is kept among what is refused.
 
-        An emergency that the disk does not take is raised as :class:`OutboxFull` too, and yet is in :meth:`batch` as long
-        as the process lives: that it may be lost is no reason not to call for help.
+        An emergency that the disk does not take, be it full or damaged, is raised as :class:`OutboxFull` too, and yet is
+        in :meth:`batch` as long as the process lives: that it may be lost is no reason not to call for help.
         """
         until = _us(datetime.now(UTC)) + round(held_s * 1e6) if held_s else 0
 
@@ -161,6 +162,9 @@ class Outbox:
         except OutboxFull:
             self._hold_unkept(readings)
             raise
+        except sqlite3.DatabaseError as error:
+            self._hold_unkept(readings)
+            raise OutboxFull(_FAILS) from error
 
     def release(self, readings: Sequence[Reading]) -> None:
         """Let readings go that were held, with the quality they have now."""
@@ -194,11 +198,13 @@ class Outbox:
             return self._read(_ORDINARY, limit)
         with self._lock:
             unkept = list(self._unkept.items())[:limit]
-        return unkept + self._read(_EMERGENCIES, limit - len(unkept))
+        return self._with_those_on_disk(unkept, _EMERGENCIES, limit)
 
     def newest_emergencies(self, limit: int) -> list[tuple[int, Reading]]:
-        """The emergencies that wait, newest first."""
-        return self._read(_NEWEST_EMERGENCIES, limit)
+        """The emergencies that wait, newest first; before them those that are in memory alone."""
+        with self._lock:
+            unkept = list(self._unkept.items())[-limit:]
+        return self._with_those_on_disk(unkept[::-1], _NEWEST_EMERGENCIES, limit)
 
     def done(self, ids: Sequence[int]) -> None:
         """Let go of what the service has."""
@@ -293,6 +299,16 @@ class Outbox:
         with self._lock:
             rows = self._db.execute(query, {"now": _us(datetime.now(UTC)), "limit": limit}).fetchall()
         return [(number, _reading(*row)) for number, *row in rows]
+
+    def _with_those_on_disk(
+        self, unkept: list[tuple[int, Reading]], query: str, limit: int
+    ) -> list[tuple[int, Reading]]:
+        try:
+            return unkept + self._read(query, limit - len(unkept))
+        except sqlite3.DatabaseError:
+            if not unkept:
+                raise
+            return unkept  # a damaged disk does not hold up what is not on it
 
     def _one(self, query: str, *parameters: str) -> tuple[Any, ...] | None:
         with self._lock:

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from devices.aloud import Aloud, Voice
 from devices.first_aid import EMERGENCIES, FirstAid, Message, Patience, State, sentence
-from devices.outbox import Outbox
+from devices.outbox import Outbox, OutboxFull
 from devices.readings import Reading
 from devices.service import Emergency, Service
 from devices.uplink import Pace, Uplink
@@ -279,6 +279,26 @@ async def test_what_was_taken_while_nobody_looked_is_not_taken_for_waiting(outbo
     assert heard(tmp_path) == []
 
 
+async def test_a_fall_that_the_disk_does_not_take_is_spoken_of_too(tmp_path: Path) -> None:
+    now_s = 0.0
+    with Outbox(tmp_path / "outbox.db", max_bytes=250_000) as outbox:
+        many = (fall(n, "inactivity") for n in range(100_000))
+        with pytest.raises(OutboxFull):
+            deque(map(outbox.put, ([one] for one in many)), maxlen=0)
+        aloud = Aloud(outbox, voice(tmp_path), clock=lambda: now_s)
+        with pytest.raises(OutboxFull):
+            outbox.put([fall()])
+        await aloud.look()
+        now_s = 16.0
+        await aloud.look()
+        assert [what for _, what, _ in heard(tmp_path)] == ["waiting_fall"]
+        [number, *_] = [number for number, _ in outbox.newest_emergencies(1)]
+        aloud.taken([number])
+        outbox.done([number])
+        await aloud.look()
+        assert heard(tmp_path)[-1][1] == "taken_fall"
+
+
 async def test_a_gateway_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     script = textwrap.dedent(
         """
@@ -286,7 +306,7 @@ async def test_a_gateway_that_was_killed_goes_on_where_it_was(tmp_path: Path) ->
         from pathlib import Path
         from devices.aloud import Aloud, Voice
         from devices.first_aid import Patience
-        from devices.outbox import Outbox
+        from devices.outbox import Outbox, OutboxFull
         from devices.service import Emergency
         from tests.devices.test_first_aid import fall, voice
         folder = Path(sys.argv[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -292,6 +293,23 @@ def test_an_emergency_that_the_disk_does_not_take_is_sent_all_the_same(tmp_path:
         assert len(outbox.batch(100_000, urgent=True)) == on_disk
         outbox.done([number for number, _ in outbox.batch(300, urgent=True)])
         assert outbox.put([fall(-1)]) == 1
+
+
+def test_a_call_for_help_goes_out_from_a_card_whose_pages_are_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "o"
+    with Outbox(path) as outbox:
+        outbox.put([reading(n) for n in range(3000)])
+    outbox = Outbox(path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + bytes([0xA5]) * (len(whole) - 4096))
+    with pytest.raises(OutboxFull, match="memory card fails"):
+        outbox.put([fall(1)])
+    assert [r for _, r in outbox.batch(10, urgent=True)] == [fall(1)]
+    assert [r for _, r in outbox.newest_emergencies(10)] == [fall(1)]
+    outbox.done([number for number, _ in outbox.batch(10, urgent=True)])
+    with pytest.raises(sqlite3.DatabaseError):
+        outbox.batch(10, urgent=True)
+    outbox.close()
 
 
 def test_a_flood_of_bad_packets_does_not_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
