@@ -7,6 +7,7 @@ import json
 import signal
 import sys
 import textwrap
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
