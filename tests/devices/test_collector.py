@@ -514,8 +514,7 @@ async def test_an_adapter_that_cannot_listen_passively_asks_actively(tmp_path: P
     async with home(tmp_path, replace(QUICK, silence=0.2)) as h:
         collector = h.start_gateway(radio=Limited(f"unix:{tmp_path / 'radio'}"))
         await h.cuff.measure(measured(120))
-        await until(lambda: h.values("systolic"))
-        assert collector.scanning == "active"
+        await until(lambda: h.values("systolic") and collector.scanning == "active")
 
 
 async def test_a_device_that_always_calls_and_has_nothing_new_is_visited_ever_more_seldom(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from tests.story.street import KILL_EVERY_S, Mischief, Neighbourhood, neighbourh
 
 pytestmark = [pytest.mark.anyio, pytest.mark.story]
 
-SOAK_S = float(os.environ.get("HEARTHWATCH_SOAK_S", "45"))
+SOAK_S = float(os.environ.get("HEARTHWATCH_SOAK_S", "30"))
 """How long the street misbehaves: ``make soak`` takes ten minutes."""
 SETTLE_S = 180
 REFUSED = {"no_value", "device_says_invalid", "sample_too_small"}
