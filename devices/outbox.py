@@ -65,7 +65,6 @@ _DROP_RECORDINGS: Final = "DELETE FROM recording WHERE id IN (SELECT id FROM rec
 _REMEMBER: Final = "INSERT INTO memory VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _CONTRADICTS: Final = "same_time_other_value"
 _FULL: Final = "the gateway's disk is full: readings stay on the devices until there is room"
-_FAILS: Final = "the gateway's memory card fails: readings stay on the devices until there is a new one"
 _FULL_SIGNS: Final = ("full", "disk I/O", "readonly", "unable to open")
 _ROOM_BYTES: Final = 64 * 1024  # a cuff's memory of 200 measurements, four values each, takes less
 _SPARE_BYTES: Final = 16 * 1024 * 1024  # recordings leave so much of the disk to everything else
@@ -164,7 +163,9 @@ class Outbox:
             raise
         except sqlite3.DatabaseError as error:
             self._hold_unkept(readings)
-            raise OutboxFull(_FAILS) from error
+            raise OutboxFull(
+                "the gateway's memory card fails: readings stay on the devices until it has a new one"
+            ) from error
 
     def release(self, readings: Sequence[Reading]) -> None:
         """Let readings go that were held, with the quality they have now."""
