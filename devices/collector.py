@@ -185,7 +185,7 @@ class Collector:
         health = self._desk.of(address)
         if advertisement.rssi > _NOT_HEARD_DBM:
             health.rssi_dbm = advertisement.rssi
-        health.last_seen_at = self._desk.now()
+        self._seen(known.driver)
         now = time.monotonic()
         if now - known.heard_at > self._patience.away:
             known.idle, known.rests_until = 0, 0.0  # it has come back, so it has something
@@ -195,6 +195,10 @@ class Collector:
             self._broadcast(known.driver, advertisement)
         elif isinstance(known.driver, Visited) and known.visit is None and known.driver.calls(advertisement):
             self._answer(known, known.driver)
+
+    def _seen(self, driver: Driver) -> None:
+        if not driver.seen_by_stream:
+            self._desk.of(driver.address).last_seen_at = self._desk.now()
 
     def _broadcast(self, driver: Heard, advertisement: AdvertisementData) -> None:
         try:
@@ -246,7 +250,7 @@ class Collector:
             self._desk.well(driver.address)
             self._remember(driver.address, station)
             await driver.collect(link)
-            health.last_seen_at = self._desk.now()
+            self._seen(driver)
             # Who hung up first tells a device that had nothing more to say from a link that was lost.
             idle = health.last_reading_at == before and not link.ended.is_set()
             device.idle = device.idle + 1 if idle else 0

@@ -47,6 +47,8 @@ class Driver(ABC):
     kind: ClassVar[str]
     title: ClassVar[Title]
     needs_key: ClassVar[bool] = False
+    seen_by_stream: ClassVar[bool] = False
+    """It has been seen when it streams: that it calls proves nothing, and while it streams it need not call."""
 
     @classmethod
     @abstractmethod
@@ -86,9 +88,8 @@ class Visited(Driver):
 
     @property
     def visit_every_s(self) -> float:
-        """It is visited at most this often, in seconds, however often it calls."""
-        wanted = self.device.habits.get("visit_every_s", 0.0)
-        return float(wanted) if isinstance(wanted, int | float) else 0.0
+        """It is visited at most this often, in seconds, however often it calls. Who is watched by it never waits."""
+        return 0.0
 
     @abstractmethod
     async def collect(self, link: Link) -> None:

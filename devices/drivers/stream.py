@@ -46,6 +46,7 @@ class Stream(Visited):
     """
 
     names: ClassVar[tuple[str, ...]] = ()
+    seen_by_stream: ClassVar[bool] = True
 
     def __init__(self, device: Configured, desk: Desk) -> None:
         super().__init__(device, desk)
@@ -131,8 +132,11 @@ class Stream(Visited):
         self._clock.arrived(int(times[-1]), now)
         self._pace.heard(int(times[-1]), len(samples))
         self._judge()
-        seen = self._watch.interrupt() if self._verdict is Verdict.BLIND else self._watch.feed(times, samples)
-        self._keep_all(seen)
+        if self._verdict is Verdict.BLIND:
+            self._keep_all(self._watch.interrupt())
+            return
+        self.desk.of(self.address).last_seen_at = now
+        self._keep_all(self._watch.feed(times, samples))
 
     def _missed(self, now: datetime) -> None:
         if self._heard_any:

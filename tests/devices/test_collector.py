@@ -534,13 +534,24 @@ async def test_a_device_that_always_calls_and_has_nothing_new_is_visited_ever_mo
         await until(lambda: h.values("systolic"))
 
 
-async def test_a_type_of_device_that_is_to_be_visited_seldom_is(tmp_path: Path) -> None:
+async def test_a_type_of_instrument_that_is_to_be_visited_seldom_is(tmp_path: Path) -> None:
     async with home(tmp_path) as h:
         visited: list[float] = []
-        h.wearable.device.on("connection", lambda _connection: visited.append(time.monotonic()))
-        h.start_gateway(Configured(WEARABLE, "wearable", habits={"visit_every_s": 1.5}))
-        await until(lambda: h.wearable.connections and h.desk.of(WEARABLE).firmware)
-        ended = time.monotonic()
-        await h.wearable.connections[0].disconnect()
+
+        def visit(connection: Connection) -> None:
+            visited.append(time.monotonic())
+            connection.on("disconnection", lambda _reason: h.cuff.spawn(h.cuff.call()))
+
+        h.cuff.device.on("connection", visit)
+        h.start_gateway(Configured(CUFF, "blood_pressure", habits={"quiet_s": 0.05, "visit_every_s": 1.5}))
+        await h.cuff.call()
         await until(lambda: len(visited) == 2)
-        assert visited[1] - ended >= 1.5
+        assert visited[1] - visited[0] >= 1.5
+
+
+async def test_a_wearable_that_calls_and_does_not_stream_has_not_been_seen(tmp_path: Path) -> None:
+    async with home(tmp_path) as h:
+        h.start_gateway(Configured(WEARABLE, "infinitime"))
+        await until(lambda: h.desk.of(WEARABLE).trouble == "this device offers no acceleration")
+        assert h.desk.of(WEARABLE).rssi_dbm is not None
+        assert h.desk.of(WEARABLE).last_seen_at is None

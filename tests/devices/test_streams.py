@@ -237,6 +237,20 @@ def test_missing_samples_are_said_when_they_are_many_and_taken_back_when_it_is_b
     assert said[-1] is None
 
 
+def test_a_wearable_is_seen_for_as_long_as_falls_would_be_noticed(gateway: Gateway) -> None:
+    wearable = Wearable(Configured(ADDRESS, "wearable", habits={"visit_every_s": 86400}), gateway.desk)
+    assert wearable.visit_every_s == 0
+    for end, raw in packets(life(50), every(25)):
+        gateway.at = NOW + end * 20 * MS
+        wearable.moved(raw)
+    assert gateway.desk.of(ADDRESS).last_seen_at == gateway.at
+    gateway.desk.of(ADDRESS).last_seen_at = None
+    wearable.expect(Sensor(5))
+    for _, raw in packets(life(50), every(25)):
+        wearable.moved(raw)
+    assert gateway.desk.of(ADDRESS).last_seen_at is None
+
+
 def test_a_trouble_that_is_not_the_streams_is_left_alone(gateway: Gateway) -> None:
     wearable = hear(gateway, packets(life(50), every(25))[:10])
     gateway.desk.trouble(ADDRESS, "its pairing is lost")
