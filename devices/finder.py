@@ -16,6 +16,8 @@ from bleak.backends.scanner import AdvertisementData
 from devices.drivers.driver import Driver, Visited
 
 MOST: Final = 100
+MOST_SERVICES: Final = 20
+"""Of one device: it may say another one each time, and the service reads no list without end."""
 LASTS_S: Final = 60.0
 """What was not heard for so long has gone."""
 _EVERY_S: Final = 0.5  # a device that floods the air is looked at no oftener
@@ -75,11 +77,17 @@ class Finder:
         services = set(advertisement.service_uuids) | set(advertisement.service_data)
         if known is not None:  # a device says now this, now that of itself
             guesses |= set(known.kinds)
-            services |= set(known.services)
+            services = {*known.services, *sorted(services)[: MOST_SERVICES - len(known.services)]}
             name = name or known.name
         only_broadcasts = bool(guesses) and not any(issubclass(self._kinds[k], Visited) for k in guesses)
         return Found(
-            address, name, advertisement.rssi, tuple(sorted(guesses)), tuple(sorted(services)), not only_broadcasts, at
+            address,
+            name,
+            advertisement.rssi,
+            tuple(sorted(guesses)),
+            tuple(sorted(services)[:MOST_SERVICES]),
+            not only_broadcasts,
+            at,
         )
 
     def forget(self, address: str) -> None:

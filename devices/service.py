@@ -54,6 +54,10 @@ class Unreadable(ServiceError):
     """The service cannot read this body, or it is too large; sending it again does not help."""
 
 
+class TooLarge(Unreadable):
+    """This body is too large for somebody on the way; a smaller one may pass."""
+
+
 class UnknownDevices(ServiceError):
     """None of the devices in this body belongs to this gateway."""
 
@@ -172,7 +176,12 @@ class Service:
 
         ``UnknownDevices`` when every reading is of a device that is not this gateway's.
         """
-        outcome = await self._post("/v1/readings", {"readings": [_reading(r) for r in readings]}, Outcome, haste)
+        try:
+            outcome = await self._post("/v1/readings", {"readings": [_reading(r) for r in readings]}, Outcome, haste)
+        except TooLarge as error:
+            if len(readings) == 1:  # nothing is smaller: whoever says so is not the service, and may be gone tomorrow
+                raise ServiceAway(str(error)) from error
+            raise
         rejected = {r.index for r in outcome.rejected}
         counted = outcome.accepted + outcome.duplicate + outcome.quarantined + len(outcome.rejected)
         if counted != len(readings) or len(rejected) != len(outcome.rejected) or any(i >= counted for i in rejected):
@@ -249,7 +258,9 @@ def _failure(server: str, status: int, headers: httpx.Headers, body: bytes) -> S
     if status in (401, 403):
         return NotAdmitted(words)
     # Too large is what a proxy may say too; that something cannot be read, only the service itself.
-    if status == 413 or (status in _UNREADABLE and problem.type.startswith(_PROBLEM)):
+    if status == 413:
+        return TooLarge(words)
+    if status in _UNREADABLE and problem.type.startswith(_PROBLEM):
         return Unreadable(words)
     return ServiceAway(words, _retry_after_s(headers.get("retry-after"), datetime.now(UTC)))
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from bleak.backends.scanner import AdvertisementData
 
 from devices.drivers import kinds
-from devices.finder import LASTS_S, MOST, Finder
+from devices.finder import LASTS_S, MOST, MOST_SERVICES, Finder
 from devices.gatt import blood_pressure
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
@@ -59,6 +59,15 @@ def test_what_a_device_says_in_turns_is_put_together() -> None:
     ear.hear(1, said(-70), "BPM One")
     [found] = ear.finder.found()
     assert (found.name, found.kinds, found.rssi_dbm) == ("BPM One", ("blood_pressure",), -70)
+
+
+def test_a_stranger_that_says_something_else_each_time_does_not_spoil_the_heartbeat() -> None:
+    ear = Ear()
+    for n in range(100):
+        ear.hear(1, said(services=(f"0000{n:04x}-0000-1000-8000-00805f9b34fb", blood_pressure.SERVICE)))
+    [found] = ear.finder.found()
+    assert len(found.services) == MOST_SERVICES
+    assert blood_pressure.SERVICE in found.services
 
 
 def test_the_loudest_come_first_and_the_quietest_make_room() -> None:

@@ -522,11 +522,24 @@ async def test_an_emergency_the_service_cannot_read_holds_up_no_other(outbox: Ou
 
 async def test_what_only_a_proxy_says_loses_no_reading(outbox: Outbox, door: Door) -> None:
     outbox.put(readings(1))
-    door.temper(*[answer(PlainTextResponse("<html>", status)) for status in (400, 415, 422)])
+    door.temper(*[answer(PlainTextResponse("<html>", status)) for status in (400, 413, 415, 422)])
     async with uplink(outbox, door):
         await until(lambda: outbox.depth() == 0)
     assert door.values == [1.0]
     assert outbox.quarantined() == 0
+
+
+async def test_a_proxy_that_finds_everything_too_large_costs_no_call_for_help(
+    outbox: Outbox, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.emergencies.AGAIN_S", 0.05)
+    heard = Heard()
+    outbox.put(falls(1))
+    door.temper(*[answer(PlainTextResponse("<html>", 413))] * 3)
+    async with uplink(outbox, door, listener=heard):
+        await until(lambda: outbox.depth() == 0)
+    assert heard.said == [("taken", [1])]
+    assert door.values == [1.0]
 
 
 async def test_a_backlog_goes_at_the_pace_that_was_set(outbox: Outbox, door: Door) -> None:
