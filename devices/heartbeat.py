@@ -167,7 +167,7 @@ class Heartbeat:
             log.warning("the new configuration holds but cannot be remembered: %s", error)
 
     def _apply(self, configuration: Configuration) -> None:
-        self.configuration = configuration
+        """Take it up. It counts as known only when all of it is, so that what fails is tried again with the next beat."""
         log.info(
             "this is %s: %d devices, time zone %s",
             configuration.gateway,
@@ -179,6 +179,7 @@ class Heartbeat:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             log.warning("this machine does not know the time zone %r", configuration.time_zone)
         self._configure(configuration)
+        self.configuration = configuration
 
 
 def _device(address: str, health: Health, knows_time: bool) -> dict[str, Any]:

@@ -91,7 +91,10 @@ class Instrument(Visited):
         health = self.desk.of(self.address)
         known = self._name or name, health.manufacturer or manufacturer, health.model or model
         if known != (name, manufacturer, model):
-            self.desk.remember(memory, json.dumps(known))
+            try:
+                self.desk.remember(memory, json.dumps(known))
+            except OutboxFull as error:
+                log.warning("what %s is cannot be remembered: %s", self.address, error)
         return Habits.of(*known, configured=self.device.habits)
 
     async def collect(self, link: Link) -> None:

@@ -23,7 +23,7 @@ from devices.desk import Desk
 from devices.finder import Found
 from devices.gateway import GatewayError, GatewaySettings, live, pair
 from devices.heartbeat import Heartbeat, Report
-from devices.outbox import Outbox
+from devices.outbox import Outbox, OutboxFull
 from devices.readings import Quality, Reading
 from devices.service import Configuration, Emergency, Service
 from devices.timekeeper import NOT_KNOWN
@@ -478,6 +478,23 @@ async def test_nonsense_for_an_answer_changes_nothing(outbox: Outbox, door: Door
         door.beat_answer = None
         await it.heartbeat.beat()
     assert (it.heartbeat.trouble, it.admitted, len(it.configured)) == (None, 1, 1)
+
+
+async def test_a_configuration_that_could_not_be_taken_up_is_tried_again(outbox: Outbox, door: Door) -> None:
+    tried: list[Configuration] = []
+
+    def configure(configuration: Configuration) -> None:
+        tried.append(configuration)
+        if len(tried) == 1:
+            raise OutboxFull
+
+    async with Service(door.url, "hw_right") as service:
+        heartbeat = Heartbeat(outbox, service, Desk(outbox), configure)
+        with pytest.raises(OutboxFull):
+            await heartbeat.beat()
+        await heartbeat.beat()
+        await heartbeat.beat()
+    assert len(tried) == 2
 
 
 @pytest.mark.parametrize("zone", ["Middle/Earth", "", "../../etc/passwd", "/etc/passwd"])
