@@ -227,9 +227,10 @@ class Configured(msgspec.Struct):
 
 
 class Emergency(msgspec.Struct):
-    """Whom to name aloud to a resident in need while the service cannot be reached, and in which language."""
+    """Whom to name aloud to a resident in need while the service cannot be reached (``None``: nobody is known), and in
+    which language."""
 
-    phone: str
+    phone: str | None
     language: str
 
 
@@ -245,7 +246,7 @@ class Configuration(msgspec.Struct):
     devices: list[Configured]
     look_until: datetime | None
     beat_s: int
-    emergency: Emergency | None
+    emergency: Emergency
 
 
 BEAT_S: Final = 30
@@ -280,7 +281,7 @@ def _configuration(known: Known, place: Place, now: datetime, *, looking: bool) 
         devices=[Configured(a, d.kind, d.bindkey, dict(d.habits), d.resident_id) for a, d in known.devices.items()],
         look_until=known.gateway.look_until if looking else None,
         beat_s=LOOKING_BEAT_S if looking else BEAT_S,
-        emergency=Emergency(place.phone, place.language) if place.phone else None,
+        emergency=Emergency(place.phone or None, place.language),
     )
 
 
@@ -343,12 +344,12 @@ def _dbm(rssi: float | None) -> int | None:
 
 
 def _text(text: str | None) -> str | None:
-    """What a device says of itself, as a column can hold it: PostgreSQL's text has no NUL."""
     return None if text is None else _clean(text)
 
 
 def _clean(text: str) -> str:
-    return text.replace("\0", "")[:200]
+    """What a device says of itself, as a page can show it: a stranger's name may hold what turns the words around it."""
+    return "".join(c for c in text if c.isprintable())[:200]
 
 
 _pairing: Final = msgspec.json.Decoder(Pairing)

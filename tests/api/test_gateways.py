@@ -223,7 +223,8 @@ async def test_at_most_a_hundred_found_devices_are_kept_the_loudest_first(
     now = datetime.now(UTC)
     async with database.service() as c:
         await equipment.look(c, home.administrator.id, home.gateway, now + timedelta(minutes=10))
-    found = [{"address": f"D0:00:00:00:00:{n:02X}", "rssi_dbm": -n} for n in range(150, 0, -1)]
+    name = "\u202eBPM\x00\x1b[2J One\n"
+    found = [{"address": f"D0:00:00:00:00:{n:02X}", "rssi_dbm": -n, "name": name} for n in range(150, 0, -1)]
     beat = {"version": "1", "clock": iso(now), "found": [*found, {"address": "D0:00:00:00:01:00"}]}
     answer = await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)
     assert answer.json()["beat_s"] == door.LOOKING_BEAT_S
@@ -231,6 +232,7 @@ async def test_at_most_a_hundred_found_devices_are_kept_the_loudest_first(
         known = await equipment.gateway(c, home.gateway)
     assert known is not None
     assert [f.rssi_dbm for f in known.found] == [-n for n in range(1, 101)]
+    assert {f.name for f in known.found} == {"BPM[2J One"}
 
 
 async def test_the_answer_says_whom_to_name_in_an_emergency_in_the_residents_language(
@@ -241,6 +243,10 @@ async def test_the_answer_says_whom_to_name_in_an_emergency_in_the_residents_lan
     beat = {"version": "1", "clock": iso(datetime.now(UTC))}
     told = (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).json()
     assert told["emergency"] == {"phone": "+8610555500", "language": "en"}
+    async with database.service() as c:
+        await c.execute("UPDATE centre SET phone = NULL")
+    silent = (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).json()
+    assert silent["emergency"] == {"phone": None, "language": "en"}
     assert (told["look_until"], told["beat_s"]) == (None, door.BEAT_S)
 
 
