@@ -142,6 +142,8 @@ class Station:
         log.warning("%s", self.trouble)
         if isinstance(error, TimeoutError):
             self.give_up("it did not answer in time")
+        elif "NotReady" in str(error):
+            self.give_up("it has no power")  # somebody switched it off: only a power cycle brings it back
 
     async def _reset(self) -> None:
         await self._end_visits(self)
