@@ -149,7 +149,7 @@ class Twin:
     async def send(self, connection: Connection, characteristic: Characteristic[bytes], value: bytes) -> bool:
         """Indicate or notify, as the characteristic can; whether it arrived, as far as a device can know.
 
-        An indication has arrived when it is confirmed. bumble says nothing when there is no subscriber.
+        An indication has arrived when it is confirmed. Without a subscriber nothing is sent, of which bumble says nothing.
         """
         if self._packets_left == 0:
             self._packets_left = None
@@ -159,6 +159,8 @@ class Twin:
         if self._packets_left is not None:
             self._packets_left -= 1
         server = self.device.gatt_server
+        if not any(server.read_cccd(connection, characteristic)):
+            return False  # BlueZ, too, unsubscribes for a program that ended
         if characteristic.properties & Props.INDICATE:
             await connection.cancel_on_disconnection(server.indicate_subscriber(connection, characteristic, value))
         else:
