@@ -40,6 +40,10 @@ fuzz: $(VENV)/.dev ## bytes nobody thought of for every Bluetooth decoder, for F
 browser: $(VENV)/.dev ## the portals in headless Chromium
 	$(BIN)/python -m pytest -m browser tests/browser
 
+bluez: $(VENV)/.dev ## the gateway with a real kernel and bluetoothd in a virtual machine, made in .bluez/ (amd64 Debian)
+	PYTHON=$(abspath $(BIN))/python tests/bluez/make-guest.sh .bluez
+	$(BIN)/python -m pytest -n0 -m bluez tests/bluez
+
 soak: $(VENV)/.dev ## fifty devices misbehave for ten minutes, the gateway is killed every 20 s, the network mostly away
 	HEARTHWATCH_SOAK_S=600 $(BIN)/python -m pytest -s tests/story/test_street.py
 
@@ -67,4 +71,4 @@ lock: ## resolve the dependencies anew (needs uv)
 	    - -o requirements/build.lock
 
 clean: ## remove what was installed and the demo's data
-	rm -rf $(VENV) .hearthwatch .timescale build *.egg-info
+	rm -rf $(VENV) .hearthwatch .timescale .bluez build *.egg-info
