@@ -182,6 +182,8 @@ class Service:
             if len(readings) == 1:  # nothing is smaller: whoever says so is not the service, and may be gone tomorrow
                 raise ServiceAway(str(error)) from error
             raise
+        if haste is Haste.EMERGENCY:  # only then: that the slower way takes a heartbeat says nothing of the short wait
+            self._emergency_wait_s = _EMERGENCY_S
         rejected = {r.index for r in outcome.rejected}
         counted = outcome.accepted + outcome.duplicate + outcome.quarantined + len(outcome.rejected)
         if counted != len(readings) or len(rejected) != len(outcome.rejected) or any(i >= counted for i in rejected):
@@ -229,7 +231,6 @@ class Service:
             self._choice.failed(way, time.monotonic())
             raise
         self._choice.worked(way)
-        self._emergency_wait_s = _EMERGENCY_S
         return found
 
     async def _understand(self, way: Way, path: str, content: bytes, answer: type[T], wait_s: float) -> T:

@@ -128,6 +128,28 @@ async def test_an_emergency_does_not_wait_for_a_main_way_that_hangs(
         assert (other.arrivals, service.way) == ([["fall"]], "fallback")
 
 
+async def test_an_emergency_takes_a_slow_way_when_the_other_is_dead_though_heartbeats_go_by_it(
+    door: Door, other: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.service._EMERGENCY_S", 0.1)
+    await other.slam()
+
+    async def slow(_request: Request, _body: dict[str, Any]) -> None:
+        await asyncio.sleep(0.4)
+
+    door.temper(*[slow] * 30)
+    async with Service(door.url, "hw_right", fallback=Fallback(server=other.url)) as service, asyncio.timeout(60):
+        while True:
+            await service.heartbeat({"version": "1", "clock": "2026-11-24T10:00:00Z"})
+            try:
+                await service.deliver([FALL], Haste.EMERGENCY)
+            except ServiceAway:
+                assert door.tempers
+                continue
+            break
+    assert service.way == "main"
+
+
 async def test_an_emergency_gets_past_a_network_that_lets_nobody_through(door: Door, other: Door) -> None:
     async def hotel(_request: Request, _body: dict[str, Any]) -> Response:
         return PlainTextResponse("<html>pay first</html>", 403)
