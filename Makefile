@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 FUZZ_S ?= 60
 CATALOGUE := clinicians/locales/zh_Hans/LC_MESSAGES/messages.po
 
-.PHONY: help demo test check fuzz browser soak timescale bench screenshots messages lock clean
+.PHONY: help demo test check fuzz browser bluez soak timescale bench screenshots messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
