@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from api.problems import Problem
 from devices.readings import METRICS, METRICS_BY_CODE, Kind, Quality
-from store.gateways import DeviceRef
+from store.gateways import DeviceRef, Past
 from store.readings import UNKNOWN_USER
 
 MOST_READINGS: Final = 10_000
@@ -199,59 +199,84 @@ class Devices:
         self.slots = {address: slot for slot, address in enumerate(by_address)}
         # The last place is that of a stranger, whose slot is -1.
         refs = [*by_address.values(), DeviceRef(0, 0, "", None)]
-        self.resident_id = np.array([d.resident_id for d in refs], np.int32)
         self.device_id = np.array([d.id for d in refs], np.int32)
-        self._by_user = _by_user(refs) if any(d.users for d in refs) else None
-        self._moved = _Moved(refs) if any(d.moved_at for d in refs) else None
+        self._is_here = np.array([d.is_here for d in refs], np.bool_)
+        self._now = _Whose([d.resident_id for d in refs], [d.users for d in refs])
+        depth = max(len(d.past) for d in refs)
+        self._before = [_Before([d.past[n] if n < len(d.past) else None for d in refs]) for n in range(depth)]
 
-    def file(self, columns: Columns, slot: NDArray[np.int32]) -> None:
-        """Give what an instrument's other users measured to them, and what it measured elsewhere to its former
-        resident, in place. ``slot`` is each row's device."""
-        if self._by_user is not None:
-            whose = self._by_user[slot, columns.user_slot]
-            whose[_IS_DEVICE[columns.metric]] = _EVERYBODY
-            # A call for help that nobody has the right to hear would reach nobody: it is the device's resident's.
-            whose[(whose == _NOBODY) & _IS_EVENT[columns.metric]] = _EVERYBODY
-            named = whose > _NOBODY
-            columns.resident_id[named] = whose[named]
-            columns.is_nobodys |= whose == _NOBODY
-        if self._moved is not None:
-            self._moved.file(columns, slot)
+    def file(self, columns: Columns, slot: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """File each row under whose it was when it was measured, in place; the answer is which rows are of devices that
+        were not this gateway's by then. ``slot`` is each row's device.
+
+        What nobody could date counts as of its arrival, as :func:`api.plausibility.judge_clocks` will say: a call for
+        help from a gateway that does not know the time must not go to the flat where the button hung before.
+        """
+        self._now.file(columns, slot, np.arange(len(slot)))
+        gone = ~self._is_here[slot]
+        if self._before:
+            doubted = (columns.quality & int(Quality.CLOCK_SUSPECT) != 0) | (columns.measured_at < FIRST_DEVICES)
+            at = np.where(doubted, columns.collected_at, columns.measured_at)
+            at[at < FIRST_DEVICES] = np.datetime64("NaT")
+            for before in self._before:  # the newest first, so that the oldest that holds has the last word
+                gone &= ~before.file(columns, slot, at)
+            # A call for help that nobody could date is heard, though its button is another gateway's by now.
+            gone &= ~(np.isnat(at) & _IS_EVENT[columns.metric])
+        return gone
 
 
 _EVERYBODY, _NOBODY = -1, 0
 """Whose a user slot is: of whoever the device belongs to, or of nobody that is known. Residents count from 1."""
 
 
-def _by_user(refs: Sequence[DeviceRef]) -> NDArray[np.int32]:
+class _Whose:
+    """Whose the devices are, and whose each user slot of an instrument that several people use."""
+
+    def __init__(self, residents: Sequence[int], users: Sequence[Mapping[int, int]]) -> None:
+        self._resident = np.array(residents, np.int32)
+        self._by_user = _by_user(users) if any(users) else None
+
+    def file(self, columns: Columns, slot: NDArray[np.int32], rows: NDArray[np.int64]) -> None:
+        """File these rows."""
+        columns.resident_id[rows] = self._resident[slot[rows]]
+        columns.is_nobodys[rows] = False
+        if self._by_user is None:
+            return
+        whose = self._by_user[slot[rows], columns.user_slot[rows]]
+        whose[_IS_DEVICE[columns.metric[rows]]] = _EVERYBODY
+        # A call for help that nobody has the right to hear would reach nobody: it is the device's resident's.
+        whose[(whose == _NOBODY) & _IS_EVENT[columns.metric[rows]]] = _EVERYBODY
+        named = whose > _NOBODY
+        columns.resident_id[rows[named]] = whose[named]
+        columns.is_nobodys[rows] = whose == _NOBODY
+
+
+class _Before:
+    """Whose the devices were until they changed hands; ``None`` for those that had not."""
+
+    def __init__(self, past: Sequence[Past | None]) -> None:
+        never = np.datetime64("NaT")
+        self._until = np.array([never if p is None else _moment(p.until) for p in past], "datetime64[us]")
+        self._whose = _Whose(
+            [0 if p is None else p.resident_id for p in past], [{} if p is None else p.users for p in past]
+        )
+
+    def file(self, columns: Columns, slot: NDArray[np.int32], at: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+        """File what was measured then; the answer is which rows that were. ``at`` is NaT where nobody knows."""
+        then: NDArray[np.bool_] = at < self._until[slot]
+        self._whose.file(columns, slot, np.flatnonzero(then))
+        return then
+
+
+def _by_user(users: Sequence[Mapping[int, int]]) -> NDArray[np.int32]:
     """For each device and user slot the resident's number, or one of the two words above."""
-    table = np.full((len(refs), 256), _EVERYBODY, np.int32)
-    for place, device in enumerate(refs):
-        if device.users:
+    table = np.full((len(users), 256), _EVERYBODY, np.int32)
+    for place, slots in enumerate(users):
+        if slots:
             table[place] = _NOBODY
-            for slot, resident in device.users.items():
+            for slot, resident in slots.items():
                 table[place, slot] = resident
     return table
-
-
-class _Moved:
-    """Devices that were somebody else's: what they measured before they were moved is that person's.
-
-    What nobody could date counts as of its arrival, as :func:`api.plausibility.judge_clocks` will say: a call for help
-    from a gateway that does not know the time must not go to the flat where the button hung before.
-    """
-
-    def __init__(self, refs: Sequence[DeviceRef]) -> None:
-        moments = [np.datetime64("NaT") if d.moved_at is None else _moment(d.moved_at) for d in refs]
-        self.moved_at = np.array(moments, "datetime64[us]")
-        self.former = np.array([d.former_resident_id or 0 for d in refs], np.int32)
-
-    def file(self, columns: Columns, slot: NDArray[np.int32]) -> None:
-        doubted = (columns.quality & int(Quality.CLOCK_SUSPECT) != 0) | (columns.measured_at < FIRST_DEVICES)
-        at = np.where(doubted, columns.collected_at, columns.measured_at)
-        earlier = (at < self.moved_at[slot]) & (at >= FIRST_DEVICES) & (self.former[slot] != 0)
-        columns.resident_id[earlier] = self.former[slot][earlier]
-        columns.is_nobodys[earlier] = False
 
 
 def _moment(at: datetime) -> np.datetime64:
@@ -284,7 +309,7 @@ def columns(received: Received, devices: Devices) -> tuple[Columns, list[Rejecti
     metric = np.array([_METRIC_CODES.get(r.metric, -1) for r in readings], np.int16)
     all_of_them = Columns(
         received.places,
-        devices.resident_id[slot],
+        np.zeros(len(readings), np.int32),
         devices.device_id[slot],
         metric,
         np.array([r.value for r in readings], np.float64),
@@ -294,9 +319,9 @@ def columns(received: Received, devices: Devices) -> tuple[Columns, list[Rejecti
         np.array([UNKNOWN_USER if r.user is None else r.user for r in readings], np.int16),
         np.zeros(len(readings), np.bool_),
     )
-    devices.file(all_of_them, slot)
+    gone = devices.file(all_of_them, slot)
     wrong = {
-        "device": slot < 0,
+        "device": (slot < 0) | gone,
         "metric": metric < 0,
         "measured_at": _out_of_range(all_of_them.measured_at),
         "collected_at": _out_of_range(all_of_them.collected_at),

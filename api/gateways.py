@@ -48,6 +48,11 @@ class Known:
     lookup: Devices
 
     @property
+    def here(self) -> Mapping[str, DeviceRef]:
+        """Those it has now: what it is to collect from."""
+        return {address: device for address, device in self.devices.items() if device.is_here}
+
+    @property
     def devices(self) -> Mapping[str, DeviceRef]:
         return self.lookup.by_address
 
@@ -265,7 +270,7 @@ async def heartbeat(request: Request) -> Response:
     now = datetime.now(UTC)
     database: Database = request.app.state.database
     looking = known.gateway.look_until is not None and now < known.gateway.look_until
-    health = sorted((d for d in beat.devices if d.address in known.devices), key=lambda d: d.address)
+    health = sorted((d for d in beat.devices if d.address in known.here), key=lambda d: d.address)
     async with database.service() as c:
         await gateways.note_heartbeat(c, known.gateway.id, now, _beat(beat, now, looking=looking))
         await gateways.note_device_health(c, known.gateway.id, now, [_health(d, now) for d in health])
@@ -278,7 +283,7 @@ def _configuration(known: Known, place: Place, now: datetime, *, looking: bool) 
         gateway=known.gateway.name,
         time_zone=place.time_zone,
         now=now,
-        devices=[Configured(a, d.kind, d.bindkey, dict(d.habits), d.resident_id) for a, d in known.devices.items()],
+        devices=[Configured(a, d.kind, d.bindkey, dict(d.habits), d.resident_id) for a, d in known.here.items()],
         look_until=known.gateway.look_until if looking else None,
         beat_s=LOOKING_BEAT_S if looking else BEAT_S,
         emergency=Emergency(place.phone or None, place.language),

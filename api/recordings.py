@@ -84,17 +84,22 @@ async def _body(request: Request) -> bytes:
 def _recording(known: Known, sent: WireRecording) -> recordings.Recording:
     device = known.devices.get(sent.device)
     if device is None:
-        words = f"the device {sent.device[:40]!r} is not one of the gateway {known.gateway.name!r}; nothing was stored"
-        raise Problem(403, "unknown_devices", words, field="device")
+        raise Problem(403, "unknown_devices", _not_its(known, sent), field="device")
     try:
         samples = unpack(sent.samples)
     except RecordingError as error:
         raise Problem(400, "malformed", str(error), field="samples") from error
     resident = _wearer(device, sent.started_at)
+    if resident is None:
+        raise Problem(403, "unknown_devices", _not_its(known, sent), field="device")
     return recordings.Recording(device.id, resident, sent.started_at, sent.rate_hz, sent.reason, samples)
 
 
-def _wearer(device: DeviceRef, at: datetime) -> int:
-    """Whose it was at that moment."""
-    former, moved_at = device.former_resident_id, device.moved_at
-    return former if former is not None and moved_at is not None and at < moved_at else device.resident_id
+def _wearer(device: DeviceRef, at: datetime) -> int | None:
+    """Whose it was at that moment, behind this gateway."""
+    then = [past.resident_id for past in device.past if at < past.until]
+    return then[-1] if then else device.resident_id if device.is_here else None
+
+
+def _not_its(known: Known, sent: WireRecording) -> str:
+    return f"the device {sent.device[:40]!r} is not one of the gateway {known.gateway.name!r}; nothing was stored"

@@ -262,12 +262,14 @@ async def register(c: Connection, by: UUID, new: Registration, now: datetime) ->
     ).fetchone()
     if known and known[1]:
         raise Taken(f"{new.address} is in use at another centre")
+    if known:
+        await _close(c, known[0], now)
     number = int(
         await value(
             c,
             "INSERT INTO device (address, resident_id, gateway_id, kind, kind_zh, kind_en, name, bindkey, device_type_id) "
             "VALUES (%(address)s, %(resident)s, %(gateway)s, %(kind)s, %(zh)s, %(en)s, %(name)s, %(key)s, %(type)s) "
-            "ON CONFLICT (address) DO UPDATE SET gateway_id = excluded.gateway_id, kind = excluded.kind, "
+            "ON CONFLICT (address) DO UPDATE SET resident_id = excluded.resident_id, gateway_id = excluded.gateway_id, kind = excluded.kind, "
             "kind_zh = excluded.kind_zh, kind_en = excluded.kind_en, name = excluded.name, bindkey = excluded.bindkey, "
             "device_type_id = excluded.device_type_id, trouble = NULL, removed_at = NULL RETURNING id",
             {
@@ -283,21 +285,23 @@ async def register(c: Connection, by: UUID, new: Registration, now: datetime) ->
             },
         )
     )
-    if known:
-        await _hand_over(c, number, new.resident_id, now)
     await audit.record(c, "device_registered", by, new.resident_id, device=new.address, kind=new.kind.kind)
     return number
 
 
-async def _hand_over(c: Connection, device_id: int, resident_id: int, now: datetime) -> None:
-    """From now on it is this resident's. What was measured before stays with whom it was measured."""
-    done = await c.execute(
-        "UPDATE device SET former_resident_id = resident_id, moved_at = %s, resident_id = %s "
-        "WHERE id = %s AND resident_id <> %s",
-        [now, resident_id, device_id, resident_id],
+async def _close(c: Connection, device_id: int, now: datetime) -> None:
+    """Remember whose it was until now, and behind which gateway; nobody has a user slot of it any more.
+
+    What was measured before stays with whom it was measured, whenever it arrives.
+    """
+    await c.execute(
+        "INSERT INTO device_past (device_id, gateway_id, resident_id, users, until) "
+        "SELECT id, gateway_id, resident_id, coalesce((SELECT jsonb_object_agg(user_slot, u.resident_id) "
+        "  FROM device_user u WHERE u.device_id = device.id), '{}'), %s "
+        "FROM device WHERE id = %s AND gateway_id IS NOT NULL AND removed_at IS NULL",
+        [now, device_id],
     )
-    if done.rowcount:
-        await c.execute("DELETE FROM device_user WHERE device_id = %s", [device_id])
+    await c.execute("DELETE FROM device_user WHERE device_id = %s", [device_id])
 
 
 async def describe(c: Connection, by: UUID, device_id: int, name: str | None, device_type_id: int | None) -> None:
@@ -312,7 +316,9 @@ async def move(c: Connection, by: UUID, device_id: int, resident_id: int, now: d
     """Give a device to another resident."""
     centre_id, _, former = await _of_centre(c, by, device_id)
     await require_resident(c, centre_id, resident_id)
-    await _hand_over(c, device_id, resident_id, now)
+    if resident_id != former:
+        await _close(c, device_id, now)
+        await c.execute("UPDATE device SET resident_id = %s WHERE id = %s", [resident_id, device_id])
     await audit.record(c, "device_moved", by, resident_id, device=device_id, former_resident=former)
 
 
@@ -333,7 +339,7 @@ async def share(c: Connection, by: UUID, device_id: int, users: Mapping[int, int
 async def remove(c: Connection, by: UUID, device_id: int, now: datetime) -> None:
     """Collect from a device no more. Its readings stay."""
     _, _, resident_id = await _of_centre(c, by, device_id)
-    await c.execute("DELETE FROM device_user WHERE device_id = %s", [device_id])
+    await _close(c, device_id, now)
     await c.execute("UPDATE device SET removed_at = %s WHERE id = %s", [now, device_id])
     await audit.record(c, "device_removed", by, resident_id, device=device_id)
 

@@ -69,21 +69,30 @@ class Device:
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """Whose a device was behind this gateway, ``until`` when; ``users`` as in :class:`DeviceRef`."""
+
+    until: datetime
+    resident_id: int
+    users: Mapping[int, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class DeviceRef:
     """What ingest and the gateway itself need to know of a device. ``bindkey`` is 32 hexadecimal digits.
 
-    ``users`` says whose each user slot is; empty where all its readings are the resident's. What was measured before
-    ``moved_at`` is the ``former_resident_id``'s.
+    ``users`` says whose each user slot is; empty where all its readings are the resident's. ``past`` is whose it was
+    behind this gateway, the newest first. One that ``is_here`` no more is the gateway's only for what it measured then.
     """
 
     id: int
     resident_id: int
     kind: str
     bindkey: str | None
-    former_resident_id: int | None = None
-    moved_at: datetime | None = None
     habits: Mapping[str, Any] = field(default_factory=dict)
     users: Mapping[int, int] = field(default_factory=dict)
+    past: tuple[Past, ...] = ()
+    is_here: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +178,37 @@ async def add_device(
 
 
 async def devices_of(c: Connection, gateway_id: int) -> dict[str, DeviceRef]:
-    """The devices a gateway may speak for, by address."""
+    """The devices a gateway may speak for, by address: those it has, and those it had for what they measured then."""
     users = await _users_of(c, gateway_id)
+    past = await _past_of(c, gateway_id)
     cursor = await c.execute(
-        "SELECT d.address, d.id, d.resident_id, d.kind, d.bindkey, d.former_resident_id, d.moved_at, t.habits "
+        "SELECT d.address, d.id, d.resident_id, d.kind, d.bindkey, t.habits, "
+        "  coalesce(d.gateway_id = %s AND d.removed_at IS NULL, false) "
         "FROM device d LEFT JOIN device_type t ON t.id = d.device_type_id "
-        "WHERE d.gateway_id = %s AND d.removed_at IS NULL",
+        "WHERE (d.gateway_id = %s AND d.removed_at IS NULL) OR d.id = ANY (%s)",
+        [gateway_id, gateway_id, list(past)],
+    )
+    found: dict[str, DeviceRef] = {}
+    for address, number, resident, kind, bindkey, habits, is_here in await cursor.fetchall():
+        before = past.get(number, ())
+        if is_here:
+            ref = DeviceRef(number, resident, kind, bindkey, habits or {}, users.get(number, {}), before)
+        else:
+            ref = DeviceRef(number, before[0].resident_id, kind, None, {}, before[0].users, before, is_here=False)
+        found[address] = ref
+    return found
+
+
+async def _past_of(c: Connection, gateway_id: int) -> dict[int, tuple[Past, ...]]:
+    cursor = await c.execute(
+        "SELECT device_id, until, resident_id, users FROM device_past WHERE gateway_id = %s ORDER BY until DESC",
         [gateway_id],
     )
-    return {
-        address: DeviceRef(number, resident, kind, bindkey, former, moved_at, habits or {}, users.get(number, {}))
-        for address, number, resident, kind, bindkey, former, moved_at, habits in await cursor.fetchall()
-    }
+    past: dict[int, tuple[Past, ...]] = {}
+    for device, until, resident, users in await cursor.fetchall():
+        then = Past(until, resident, {int(slot): user for slot, user in users.items()})
+        past[device] = (*past.get(device, ()), then)
+    return past
 
 
 async def _users_of(c: Connection, gateway_id: int) -> dict[int, dict[int, int]]:

@@ -14,7 +14,7 @@ import pytest
 
 from api.recordings import MOST_BYTES
 from devices.recording import MOST_SAMPLES, pack
-from store import recordings
+from store import equipment, recordings
 from store.postgres import Database, value
 from tests.api.callers import GATEWAY, WEARABLE, iso
 from tests.household import Household
@@ -80,10 +80,7 @@ async def test_what_the_former_wearer_felt_stays_hers(
     client: httpx.AsyncClient, database: Database, home: Household, now: datetime
 ) -> None:
     async with database.service() as c:
-        await c.execute(
-            "UPDATE device SET former_resident_id = %s, moved_at = %s, resident_id = %s WHERE id = %s",
-            [home.wang, now, home.zhao, home.wearable],
-        )
+        await equipment.move(c, home.administrator.id, home.wearable, home.zhao, now)
     await send(client, recording(now - timedelta(minutes=1)))
     await send(client, recording(now + timedelta(minutes=1)))
     assert len(await seen(database, home.doctor.id, home.wang, now)) == 1

@@ -15,9 +15,9 @@ from api import batches
 from api.gateways import REMEMBER_S
 from devices.readings import Quality
 from store import equipment, gateways, readings
-from store.gateways import DeviceRef
+from store.gateways import DeviceRef, Past
 from store.postgres import Database
-from tests.api.callers import CUFF, iso, reading, send
+from tests.api.callers import CUFF, GATEWAY, iso, reading, send
 from tests.household import Household
 
 pytestmark = pytest.mark.anyio
@@ -101,6 +101,40 @@ async def test_what_was_measured_before_a_move_stays_with_whom_it_was_measured(
     assert await stored(database, home, home.zhao) == {"systolic": 142, "pulse": 66}
 
 
+async def test_however_often_it_changed_hands_each_keeps_what_she_measured(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    """A gateway that was offline for weeks sends it all when the cuff has gone from Wang and her husband to Zhao and back."""
+    start = datetime.now(UTC) - timedelta(days=9)
+    async with database.service() as c:
+        await equipment.share(c, home.administrator.id, home.cuff, {1: home.wang, 2: home.zhao})
+        await equipment.move(c, home.administrator.id, home.cuff, home.zhao, start + timedelta(days=3))
+        await equipment.move(c, home.administrator.id, home.cuff, home.wang, start + timedelta(days=6))
+    await anyio.sleep(REMEMBER_S + 0.1)
+    days = {"systolic": (1, 2), "diastolic": (2, 1), "pulse": (4, 1), "spo2": (8, 2)}
+    items = [reading(metric, 80, start + timedelta(days=day), user=user) for metric, (day, user) in days.items()]
+    answer = await send(client, *items)
+    assert answer.json()["accepted"] == 4
+    assert await stored(database, home, home.wang) == {"diastolic": 80, "spo2": 80}
+    assert await stored(database, home, home.zhao) == {"systolic": 80, "pulse": 80}
+
+
+async def test_what_a_gateway_kept_of_a_device_that_is_another_s_by_now_is_not_lost(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    removed_at = datetime.now(UTC) - timedelta(days=2)
+    async with database.service() as c:
+        await equipment.remove(c, home.administrator.id, home.cuff, removed_at)
+    await anyio.sleep(REMEMBER_S + 0.1)
+    before, after = removed_at - timedelta(hours=1), removed_at + timedelta(hours=1)
+    answer = (await send(client, reading("systolic", 131, before), reading("systolic", 142, after))).json()
+    assert (answer["accepted"], [r["reason"] for r in answer["rejected"]]) == (1, ["unknown_device"])
+    assert await stored(database, home, home.wang) == {"systolic": 131}
+    beat = {"version": "1", "clock": iso(datetime.now(UTC))}
+    configured = (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).json()["devices"]
+    assert CUFF not in [d["address"] for d in configured]
+
+
 async def test_a_call_for_help_that_nobody_could_date_is_of_whom_the_button_is_now(
     client: httpx.AsyncClient, database: Database, home: Household
 ) -> None:
@@ -144,9 +178,8 @@ def test_filing_by_the_thousand_is_filing_one_by_one(
     users: dict[int, int], moved: bool, sent: list[tuple[str, int | None, int, bool]]
 ) -> None:
     moved_at = datetime(2026, 11, 20, tzinfo=UTC)
-    device = DeviceRef(
-        1, WANG, "blood_pressure", None, FORMER if moved else None, moved_at if moved else None, {}, users
-    )
+    past = (Past(moved_at, FORMER),) if moved else ()
+    device = DeviceRef(1, WANG, "blood_pressure", None, {}, users, past)
     at = [moved_at + timedelta(hours=hours) for _, _, hours, _ in sent]
     body = [
         batches.WireReading(CUFF, metric, 80, t, moved_at, int(Quality.CLOCK_SUSPECT) if doubted else 0, user)
