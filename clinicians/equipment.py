@@ -19,6 +19,9 @@ FULL_DISK_MB: Final = 200
 HOT_C: Final = 80.0
 """A Raspberry Pi slows itself down from here on."""
 RIGHT_CLOCK_S: Final = 2.0
+_LONGEST_S: Final = 100 * 365 * 86_400
+_LARGEST: Final = 1e9
+"""A gateway or device that is broken, or lies, may claim any figure: no page must fall for it."""
 
 _KINDS: Final = {
     "blood_pressure": N_("Blood pressure monitor"),
@@ -126,8 +129,12 @@ def clock(error_s: float, words: Words) -> str:
     """How wrong a clock is, such as "3 minutes slow"; ``error_s`` is how far it is ahead."""
     if abs(error_s) < RIGHT_CLOCK_S:
         return words.gettext("right")
-    span = words.span(timedelta(seconds=round(abs(error_s))))
+    span = _span(abs(error_s), words)
     return words.gettext("%(span)s fast", span=span) if error_s > 0 else words.gettext("%(span)s slow", span=span)
+
+
+def _span(seconds: float, words: Words) -> str:
+    return words.span(timedelta(seconds=round(min(seconds, _LONGEST_S))))
 
 
 def signal(rssi_dbm: int | None, words: Words) -> str:
@@ -226,7 +233,9 @@ def _machine(machine: equipment.Machine, words: Words) -> list[Fact]:
         found.append(Fact(words.gettext("Free disk"), size(machine.disk_free_mb, words), full))
     if machine.temperature_c is not None:
         hot = machine.temperature_c >= HOT_C
-        found.append(Fact(words.gettext("Machine temperature"), f"{words.number(machine.temperature_c)} °C", hot))
+        found.append(
+            Fact(words.gettext("Machine temperature"), f"{words.number(_shown(machine.temperature_c))} °C", hot)
+        )
     if machine.memory_mb is not None:
         found.append(Fact(words.gettext("Memory in use"), size(machine.memory_mb, words)))
     if machine.uplink is not None:
@@ -240,8 +249,12 @@ def _machine(machine: equipment.Machine, words: Words) -> list[Fact]:
     if machine.recordings_waiting:
         found.append(Fact(words.gettext("Recordings of falls waiting"), words.number(machine.recordings_waiting)))
     if machine.uptime_s is not None:
-        found.append(Fact(words.gettext("Running for"), words.span(timedelta(seconds=machine.uptime_s))))
+        found.append(Fact(words.gettext("Running for"), _span(abs(machine.uptime_s), words)))
     return found
+
+
+def _shown(value: float) -> float:
+    return max(-_LARGEST, min(value, _LARGEST))
 
 
 def _readings(count: int, words: Words) -> str:
@@ -254,6 +267,7 @@ def _packets(count: int, words: Words) -> str:
 
 def size(megabytes: float, words: Words) -> str:
     """A size on disk or in memory."""
+    megabytes = _shown(megabytes)
     return f"{words.number(megabytes / 1000, 1)} GB" if megabytes >= 1000 else f"{words.number(megabytes)} MB"
 
 

@@ -317,6 +317,24 @@ async def test_the_page_says_what_a_gateway_sees_in_plain_words(office: httpx.As
     assert "1 gateway needs a look" in html
 
 
+ABSURD: list[dict[str, Any]] = [
+    {"machine": {"uptime_s": 10**18, "disk_free_mb": 10**30, "temperature_c": 1e308, "memory_mb": -1e300}},
+    {"devices": [{"address": "C0:00:00:00:00:01", "clock_error_s": 1e308, "rssi_dbm": -1e308}]},
+    {"clock": "0001-01-01T00:00:00Z"},
+]
+
+
+async def test_no_figure_that_a_gateway_claims_shuts_anybody_out_of_a_page(
+    app: FastAPI, office: httpx.AsyncClient, home: Household
+) -> None:
+    li_na = await visit(app, home.li_na.id, "en")
+    for claims in ABSURD:
+        await beat(office, **claims)
+        for path in ("/admin", f"/admin/gateways/{home.gateway}", f"/admin/devices/{home.cuff}"):
+            assert (await office.get(path)).status_code == 200, (claims, path)
+        assert (await li_na.get(f"/care/residents/{home.wang}")).status_code == 200, claims
+
+
 async def test_she_reads_nothing_about_anybody_s_health(app: FastAPI) -> None:
     lived = await live_in(app.state.database, datetime.now(UTC))
     async with app.state.database.service() as c:
