@@ -87,6 +87,7 @@ start() {
     [ "$with_system" = yes ] || return 0
     install -m 644 "$prefix/current/$unit" "/etc/systemd/system/$unit"
     install -m 644 deploy/gateway/70-hearthwatch-bluetooth.rules /etc/udev/rules.d/
+    install -m 755 deploy/gateway/hearthwatch /usr/local/bin/hearthwatch
     install -d /etc/hearthwatch
     [ -e /etc/hearthwatch/gateway.env ] || install -m 640 -g hearthwatch deploy/gateway/gateway.env /etc/hearthwatch/
     systemctl daemon-reload
