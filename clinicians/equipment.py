@@ -117,11 +117,11 @@ def wrongs(device: Instrument, words: Words) -> tuple[str, ...]:
     if device.trouble:
         found.append(troubles.in_words(device.trouble, words))
     if device.battery_pct is not None and device.battery_pct <= LOW_BATTERY_PCT:
-        found.append(words.gettext("battery low"))
+        found.append(words.gettext("battery low: charge it or put in a new one"))
     if device.clock_error_s is not None and abs(device.clock_error_s) > WRONG_CLOCK_S:
         found.append(words.gettext("its clock is %(error)s", error=clock(device.clock_error_s, words)))
     if device.last_seen_at is not None and words.now - device.last_seen_at > QUIET:
-        found.append(words.gettext("silent for a while"))
+        found.append(words.gettext("silent for a while: see whether it is switched on and near its gateway"))
     return tuple(found)
 
 
@@ -203,7 +203,10 @@ def _state(known: equipment.Gateway, words: Words, *, is_troubled: bool) -> tupl
     if known.last_seen_at is None:
         return "silent", words.gettext("Paired, but not heard of yet")
     if words.now - known.last_seen_at > SILENT_AFTER:
-        return "silent", words.gettext("Silent; last heard of %(when)s", when=words.when(known.last_seen_at))
+        return "silent", words.gettext(
+            "Silent, last heard of %(when)s: see whether it has power and its network",
+            when=words.when(known.last_seen_at),
+        )
     return ("trouble", words.gettext("Needs a look")) if is_troubled else ("well", words.gettext("Well"))
 
 

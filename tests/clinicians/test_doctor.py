@@ -122,11 +122,11 @@ def device(**what: object) -> Device:
     ("what", "trouble"),
     [
         ({}, ()),
-        ({"battery_pct": 9}, ("电量不足",)),
+        ({"battery_pct": 9}, ("电量不足，请充电或换电池",)),
         ({"trouble": "its pairing is lost: pair it again, as its manual says"}, ("配对已丢失，请重新配对",)),
         ({"trouble": "smells odd"}, ("设备有异常，下次上门时请检查",)),
         ({"clock_error_s": -3600.0}, ("时钟慢1小时",)),
-        ({"last_seen_at": NOW - timedelta(days=3)}, ("已有一阵没有联络",)),
+        ({"last_seen_at": NOW - timedelta(days=3)}, ("已有一阵没有联络，请看看它是否开着、是否在网关附近",)),
     ],
 )
 async def test_a_device_s_trouble_is_said_in_words(what: dict[str, object], trouble: tuple[str, ...]) -> None:

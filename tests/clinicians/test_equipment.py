@@ -58,7 +58,7 @@ def test_every_signal_has_its_words(rssi: int) -> None:
     ("what", "mark", "chinese"),
     [
         ({}, "well", "正常"),
-        ({"last_seen_at": NOW - timedelta(hours=3)}, "silent", "失联，最近一次联络：今天15:00"),
+        ({"last_seen_at": NOW - timedelta(hours=3)}, "silent", "失联，最近一次联络：今天15:00。请检查它的电源和网络"),
         ({"last_seen_at": None}, "silent", "已配对，但尚未联络"),
         ({"paired_at": None, "last_seen_at": None}, "waiting", "尚未配对，等待输入配对码"),
         ({"revoked_at": NOW}, "revoked", "已吊销，不能再接入"),
