@@ -207,8 +207,8 @@ async def end_relation(c: Connection, by: UUID, resident_id: int, person_id: UUI
     await require_resident(c, centre.id, resident_id)
     if kind not in FACE_OF:
         raise NotAllowed(f"a relation of the kind {kind} cannot be ended")
-    await residents.end_relation(c, person_id, resident_id, kind)
-    await audit.record(c, "relation_ended", by, resident_id, of=str(person_id), kind=kind)
+    if await residents.end_relation(c, person_id, resident_id, kind):
+        await audit.record(c, "relation_ended", by, resident_id, of=str(person_id), kind=kind)
 
 
 async def set_time_zone(c: Connection, by: UUID, time_zone: str) -> None:

@@ -181,12 +181,14 @@ async def grant(
     )
 
 
-async def end_relation(c: Connection, person_id: UUID, resident_id: int, kind: str) -> None:
-    """Close the door: from now on this person sees nothing of this resident by this relation."""
-    await c.execute(
-        "UPDATE relation SET valid_until = now() WHERE person_id = %s AND resident_id = %s AND kind = %s",
+async def end_relation(c: Connection, person_id: UUID, resident_id: int, kind: str) -> bool:
+    """Close the door: from now on this person sees nothing of this resident by this relation. Was it open?"""
+    done = await c.execute(
+        "UPDATE relation SET valid_until = now() WHERE person_id = %s AND resident_id = %s AND kind = %s "
+        "AND (valid_until IS NULL OR valid_until > now())",
         [person_id, resident_id, kind],
     )
+    return done.rowcount > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,5 +58,5 @@ async def changing(request: Request, visitor: Visitor) -> AsyncIterator[tuple[Co
 
 
 def plain(text: str) -> str:
-    """What was typed, without what no text column can hold or nobody can see."""
-    return " ".join(text.replace("\0", "").split())
+    """What was typed, without what nobody can see or what turns the words around it."""
+    return " ".join("".join(c for c in text if c.isprintable() or c.isspace()).split())

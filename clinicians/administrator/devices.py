@@ -210,7 +210,11 @@ async def move(request: Request, visitor: Administrator, device_id: int, residen
 async def share(
     request: Request, visitor: Administrator, device_id: int, user_1: Choice = "", user_2: Choice = ""
 ) -> Response:
-    """Say whose each user button is."""
+    """Say whose each user button is, where the kind has such buttons."""
+    async with looking(request, visitor) as (c, _):
+        device = await equipment.device(c, device_id)
+    if device is None or device.kind not in SHARED_KINDS:
+        raise Refused(404)
     chosen = {slot: user for slot, text in zip(SLOTS, (user_1, user_2), strict=True) if (user := _number(text))}
     async with changing(request, visitor) as (c, by):
         await equipment.share(c, by, device_id, chosen)

@@ -414,7 +414,8 @@ async def test_a_gateway_is_revoked_and_paired_anew(app: FastAPI, office: httpx.
 async def test_two_gateways_of_one_centre_have_two_names(office: httpx.AsyncClient, home: Household) -> None:
     answer = await office.post("/admin/gateways", data=form(name="stairway 9"))
     assert (answer.status_code, "of this name already" in answer.text) == (400, True)
-    assert (await office.post("/admin/gateways", data=form(name="  "))).status_code == 400
+    for unseen in ("  ", "\u200b", "\u202e", "\x07"):
+        assert (await office.post("/admin/gateways", data=form(name=unseen))).status_code == 400
 
 
 WRONG_ENROLMENTS: list[tuple[dict[str, str], str]] = [
@@ -465,8 +466,22 @@ async def test_nobody_gets_more_than_her_own_pages_show(
     assert await asked(app, b"SELECT count(*) FROM relation") == before
 
 
+async def test_only_what_has_user_buttons_is_shared(app: FastAPI, office: httpx.AsyncClient, home: Household) -> None:
+    button = await asked(app, b"SELECT id FROM device WHERE kind = 'help_button'")
+    assert (await office.post(f"/admin/devices/{button}/share", data=form(user_1=home.zhao))).status_code == 404
+    assert await asked(app, b"SELECT count(*) FROM device_user") == 0
+
+
+async def test_what_changed_nothing_is_not_said_to_have(
+    app: FastAPI, office: httpx.AsyncClient, home: Household
+) -> None:
+    await office.post(f"/admin/residents/{home.wang}/relations/end", data=form(who=f"{home.administrator.id} doctor"))
+    assert await asked(app, b"SELECT count(*) FROM audit WHERE action = 'relation_ended'") == 0
+
+
 async def test_the_time_zone_reaches_the_gateway(office: httpx.AsyncClient, home: Household) -> None:
-    answer = await office.post("/admin/time-zone", data=form(time_zone="Mars/Olympus"))
-    assert (answer.status_code, "no such time zone" in answer.text) == (400, True)
+    for name in ("Mars/Olympus", "../../etc/passwd", "posixrules"):
+        answer = await office.post("/admin/time-zone", data=form(time_zone=name))
+        assert (answer.status_code, "no such time zone" in answer.text) == (400, True), name
     await office.post("/admin/time-zone", data=form(time_zone="Asia/Urumqi"))
     assert (await beat(office))["time_zone"] == "Asia/Urumqi"
