@@ -205,15 +205,20 @@ def gateway_code(
 
 
 @gateway_app.command("revoke")
-def gateway_revoke(name: Annotated[str, typer.Argument(help="The gateway's name.")]) -> None:
+def gateway_revoke(
+    name: Annotated[str, typer.Argument(help="The gateway's name.")],
+    centre: Annotated[str | None, typer.Option(help="Its health centre, when there are several.")] = None,
+) -> None:
     """On the service: refuse a gateway from now on, for instance when it was stolen. Its readings so far stay."""
 
     async def revoke(database: Database) -> bool:
         from store import audit, gateways
 
         async with database.service() as c:
-            await audit.record(c, "gateway_revoked", gateway=name)
-            return await gateways.revoke(c, name, datetime.now(UTC))
+            done = await gateways.revoke(c, await _centre(c, centre), name, datetime.now(UTC))
+            if done:
+                await audit.record(c, "gateway_revoked", gateway=name)
+            return done
 
     if not _with_database(revoke):
         _fail(f"there is no gateway {name!r}; 'hearthwatch status' lists them")

@@ -156,9 +156,11 @@ async def gateways(c: Connection) -> list[Gateway]:
     return await rows(c, Gateway, "SELECT " + _GATEWAY + " FROM gateway ORDER BY name")
 
 
-async def revoke(c: Connection, name: str, now: datetime) -> bool:
-    """Refuse every gateway of this name from now on; ``False`` when there is none."""
-    done = await c.execute("UPDATE gateway SET revoked_at = %s WHERE name = %s", [now, name])
+async def revoke(c: Connection, centre_id: int, name: str, now: datetime) -> bool:
+    """Refuse the centre's gateway of this name from now on; ``False`` when there is none."""
+    done = await c.execute(
+        "UPDATE gateway SET revoked_at = %s WHERE centre_id = %s AND name = %s", [now, centre_id, name]
+    )
     return done.rowcount > 0
 
 

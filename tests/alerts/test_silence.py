@@ -239,7 +239,7 @@ async def test_a_gateway_that_came_back_at_night_calls_nobody_in_the_morning(str
 
 async def test_a_revoked_gateway_and_a_resident_who_left_are_not_silent(street: Street) -> None:
     async with street.database.service() as c:
-        await gateways.revoke(c, "stairway 9", street.clock.now)
+        await gateways.revoke(c, street.home.centre, "stairway 9", street.clock.now)
     street.down = True
     await street.live(6 * HOUR)
     assert await street.open() == {}
@@ -249,7 +249,7 @@ async def test_revoking_a_silent_gateway_ends_its_alert(street: Street) -> None:
     street.down = True
     await street.live(2 * HOUR)
     async with street.database.service() as c:
-        await gateways.revoke(c, "stairway 9", street.clock.now)
+        await gateways.revoke(c, street.home.centre, "stairway 9", street.clock.now)
     await street.live(MINUTE, step=MINUTE)
     assert (await street.open())["gateway.silent"].cleared_at is not None
 

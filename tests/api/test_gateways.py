@@ -107,7 +107,7 @@ async def test_a_revoked_gateway_is_refused_within_two_seconds(
     now = datetime.now(UTC)
     assert (await send(client, reading("pulse", 70, now))).status_code == 200
     async with database.service() as c:
-        assert await gateways.revoke(c, "stairway 9", now)
+        assert await gateways.revoke(c, home.centre, "stairway 9", now)
     await anyio.sleep(door.REMEMBER_S + 0.1)
     answer = await send(client, reading("pulse", 71, now + timedelta(seconds=1)))
     assert (answer.status_code, answer.json()["type"]) == (403, "urn:hearthwatch:problem:gateway_revoked")
@@ -120,7 +120,7 @@ async def test_a_stolen_key_stays_shut_out_when_its_gateway_is_paired_anew(
     client: httpx.AsyncClient, database: Database, home: Household
 ) -> None:
     async with database.service() as c:
-        await gateways.revoke(c, "stairway 9", datetime.now(UTC))
+        await gateways.revoke(c, home.centre, "stairway 9", datetime.now(UTC))
     code = await code_for(database, home, "stairway 9")
     assert (await send(client)).status_code == 401
     assert (await pair(client, code)).status_code == 200
@@ -257,4 +257,5 @@ async def test_the_same_name_at_two_centres_is_two_gateways(
         other = await people.add_centre(c, "别处", "Elsewhere", None, "Asia/Shanghai")
         await pairing.issue_code(c, other, "stairway 9", datetime.now(UTC))
         assert await value(c, "SELECT count(*) FROM gateway WHERE name = 'stairway 9'") == 2
+        assert await gateways.revoke(c, other, "stairway 9", datetime.now(UTC))
     assert (await send(client)).status_code == 200
