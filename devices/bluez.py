@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 _BLUEZ: Final = "org.bluez"
 _ADAPTER: Final = "org.bluez.Adapter1"
+_DEVICE: Final = "org.bluez.Device1"
 _MANAGER: Final = "org.bluez.AgentManager1"
 _CALL_S: Final = 10.0
 _MONITORS: Final = "org.bluez.AdvertisementMonitorManager1"
@@ -65,14 +66,26 @@ class BlueZRadio:
         await self._power(True)
         self.passive_options = await self._passive()
 
+    async def is_bonded(self, address: str) -> bool:
+        """Whether BlueZ holds a device for paired; one that it does not know is not."""
+        try:
+            [paired] = await self._call(
+                self._device(address), "org.freedesktop.DBus.Properties", "Get", "ss", [_DEVICE, "Paired"]
+            )
+        except BleakError:
+            return False
+        return bool(paired.value)
+
     async def forget(self, address: str) -> None:
         """Remove the device from BlueZ, and its bond with it."""
-        device = f"{self._path}/dev_{address.upper().replace(':', '_')}"
         try:
-            await self._call(self._path, _ADAPTER, "RemoveDevice", "o", [device])
+            await self._call(self._path, _ADAPTER, "RemoveDevice", "o", [self._device(address)])
         except BleakError as error:
             if "DoesNotExist" not in str(error):
                 raise
+
+    def _device(self, address: str) -> str:
+        return f"{self._path}/dev_{address.upper().replace(':', '_')}"
 
     async def close(self) -> None:
         """Leave the bus; bluetoothd forgets the agent with it."""

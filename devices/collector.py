@@ -21,7 +21,7 @@ from devices.drivers import kinds
 from devices.drivers.driver import Configured, Driver, Heard, Visited
 from devices.finder import Finder, Found
 from devices.limits import Stuck, together
-from devices.link import Link
+from devices.link import Link, LinkLost
 from devices.outbox import OutboxFull
 from devices.radio import TROUBLES, AdapterHung, Radio
 from devices.station import Mode, Patience, Station, in_words
@@ -64,6 +64,7 @@ class _Device:
     idle: int = 0
     failures: int = 0
     keys_missing: int = 0
+    links_lost: int = 0
     visit: asyncio.Task[None] | None = None
     through: Station | None = None
 
@@ -226,7 +227,7 @@ class Collector:
             log.exception("a visit to %s failed", driver.address)
             await self._failed(device, driver, error)
         else:
-            device.failures = device.keys_missing = 0
+            device.failures = device.keys_missing = device.links_lost = 0
             self._let_rest(device, driver)
         finally:
             device.visit = device.through = None
@@ -286,15 +287,15 @@ class Collector:
         device.failures += 1
         device.not_before = time.monotonic() + self._patience.after(device.failures)
         self._desk.trouble(driver.address, f"could not be collected: {in_words(error)}")
-        if (self._desk.of(driver.address).rssi_dbm or 0) <= _WEAK_DBM:
+        is_weak = (self._desk.of(driver.address).rssi_dbm or 0) <= _WEAK_DBM
+        if is_weak:
             self._desk.trouble(driver.address, "is heard too weakly to be collected: bring it nearer to the gateway")
-        if any(said in str(error) for said in _KEY_MISSING):
-            await self._key_missing(device, driver, station)
-
-    async def _key_missing(self, device: _Device, driver: Visited, station: Station) -> None:
-        device.keys_missing += 1
-        if device.keys_missing >= self._patience.key_missing:
-            device.keys_missing = 0
+        device.keys_missing += any(said in str(error) for said in _KEY_MISSING)
+        device.links_lost = device.links_lost + 1 if isinstance(error, LinkLost) and not is_weak else 0
+        if device.keys_missing >= self._patience.key_missing or (
+            device.links_lost >= self._patience.links_lost and await station.is_bonded(driver.address)
+        ):
+            device.keys_missing = device.links_lost = 0
             self._desk.trouble(driver.address, "its pairing is lost: pair it again, as its manual says")
             await station.forget(driver.address)
 

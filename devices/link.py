@@ -29,6 +29,10 @@ PAIRING_S: Final = 30.0
 _INSUFFICIENT: Final = (0x05, 0x08, 0x0C, 0x0F)  # ATT errors: authentication, authorization, key size, encryption
 
 
+class LinkLost(BleakError):
+    """A link came and went while it was being made: the device is far away, or has forgotten whom it is paired with."""
+
+
 class Link:
     """A connection. ``ended`` is set when it has ended, whoever ended it."""
 
@@ -47,6 +51,23 @@ class Link:
     def on_disconnected(self, _client: BleakClient) -> None:
         """What bleak calls when the connection ends."""
         self.ended.set()
+
+    async def made(self, attempt: Coroutine[Any, Any, BleakClient]) -> None:
+        """Wait for the client that this attempt connects. :class:`LinkLost` when the link ends before.
+
+        On BlueZ bleak would try such a link again without end, and one whose key the device has lost ends each time.
+        """
+        making, ended = asyncio.ensure_future(attempt), asyncio.ensure_future(self.ended.wait())
+        try:
+            await asyncio.wait({making, ended}, return_when=asyncio.FIRST_COMPLETED)
+            if not making.done():
+                raise LinkLost(f"{self.address} hung up while it was being connected to")
+            self.take(making.result())
+        finally:
+            ended.cancel()
+            if not making.done():
+                making.cancel()
+                await asyncio.wait({making})
 
     async def read(self, uuid: str) -> bytes | None:
         """The value of a characteristic, or None when the device does not have it or does not let it be read."""

@@ -39,6 +39,9 @@ class Radio(Protocol):
     async def reset(self) -> None:
         """Open the adapter, or power-cycle it: every connection ends. ``BleakError`` or ``OSError`` when it cannot be had."""
 
+    async def is_bonded(self, address: str) -> bool:
+        """Whether there is a bond with a device."""
+
     async def forget(self, address: str) -> None:
         """Forget the bond with a device, so that the next connection may pair anew. Without a bond nothing happens."""
 

@@ -59,6 +59,9 @@ class Patience:
     """After the first failure; doubled with each one, up to ``backoff_most``."""
     backoff_most: float = 120.0
     key_missing: int = 2
+    links_lost: int = 4
+    """A paired device that is heard well and hangs up on so many attempts in a row has lost its bond: BlueZ before 5.82
+    tells nobody that it was for a missing key."""
     hung: int = 5
     """An adapter that has not answered so many times in a row hangs: only a new process may help."""
     full: float = 30.0
@@ -214,21 +217,24 @@ class Station:
             device = calling()
             if device is None:
                 return False
-            client = await within(
-                self._patience.connect,
-                establish_connection(
-                    BleakClient,
-                    device,
-                    link.address,
-                    disconnected_callback=link.on_disconnected,
-                    max_attempts=1,  # whoever went away must not keep the others waiting: it will advertise again
-                    use_services_cache=False,
-                    **self.radio.client_options,
-                ),
-                grace_s=self._patience.grace,
+            attempt = establish_connection(
+                BleakClient,
+                device,
+                link.address,
+                disconnected_callback=link.on_disconnected,
+                max_attempts=1,  # whoever went away must not keep the others waiting: it will advertise again
+                use_services_cache=False,
+                **self.radio.client_options,
             )
-            link.take(client)
+            await within(self._patience.connect, link.made(attempt), grace_s=self._patience.grace)
         return True
+
+    async def is_bonded(self, address: str) -> bool:
+        """Whether this adapter has a bond with a device, as far as that can be known."""
+        try:
+            return await within(self._patience.scanner, self.radio.is_bonded(address))
+        except TROUBLES:
+            return False
 
     async def forget(self, address: str) -> None:
         """Forget the bond with a device, as far as that can be done."""

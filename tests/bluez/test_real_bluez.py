@@ -20,14 +20,6 @@ from tests.conftest import PROJECT, unavailable
 _GUEST: Final = PROJECT / ".bluez"
 _MOST_S: Final = 270  # with the time to make the guest this stays below five minutes
 
-# Strict: who mends one of these is told to take it out.
-_UNMENDED: Final = {
-    "a_cuff_that_forgot_its_bond_is_forgotten_and_paired_anew_and_nothing_is_lost": (
-        "BlueZ 5.66 ends such a connection with le-connection-abort-by-local, at which bleak tries again without end: "
-        "the collector hears only that time ran out, and never forgets the bond"
-    )
-}
-
 pytestmark = [pytest.mark.bluez, pytest.mark.timeout(_MOST_S + 30)]
 
 
@@ -71,13 +63,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
     return found
 
 
-@pytest.mark.parametrize(
-    "story",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason=_UNMENDED[name])) if name in _UNMENDED else name
-        for name in (story.__name__ for story in STORIES)
-    ],
-)
+@pytest.mark.parametrize("story", [story.__name__ for story in STORIES])
 def test_real_bluez(told: Told, story: str) -> None:
     found = told.of(story)
     if found is None:
