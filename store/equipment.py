@@ -35,6 +35,7 @@ class Machine(msgspec.Struct, frozen=True):
     scanning: str | None = None
     uplink: str | None = None
     recordings_waiting: int = 0
+    recordings_dropped: int = 0
 
 
 class DeviceKind(msgspec.Struct, frozen=True):
@@ -255,15 +256,16 @@ async def register(c: Connection, by: UUID, new: Registration, now: datetime) ->
     await _require_type(c, centre.id, new.device_type_id, new.kind.kind)
     known = await (
         await c.execute(
-            "SELECT d.id, d.removed_at IS NULL AND r.centre_id <> %s FROM device d "
+            "SELECT d.id, d.removed_at IS NULL AND r.centre_id <> %s, d.resident_id = %s FROM device d "
             "JOIN resident r ON r.id = d.resident_id WHERE d.address = %s FOR UPDATE OF d",
-            [centre.id, new.address],
+            [centre.id, new.resident_id, new.address],
         )
     ).fetchone()
     if known and known[1]:
         raise Taken(f"{new.address} is in use at another centre")
     if known:
-        await _close(c, known[0], now)
+        # Registered again, for a new key or behind another gateway, it is still shared by those who share it.
+        await _close(c, known[0], now, keeps_users=known[2])
     number = int(
         await value(
             c,
@@ -289,8 +291,8 @@ async def register(c: Connection, by: UUID, new: Registration, now: datetime) ->
     return number
 
 
-async def _close(c: Connection, device_id: int, now: datetime) -> None:
-    """Remember whose it was until now, and behind which gateway; nobody has a user slot of it any more.
+async def _close(c: Connection, device_id: int, now: datetime, *, keeps_users: bool = False) -> None:
+    """Remember whose it was until now, and behind which gateway; unless it ``keeps_users``, nobody has a slot any more.
 
     What was measured before stays with whom it was measured, whenever it arrives.
     """
@@ -301,7 +303,8 @@ async def _close(c: Connection, device_id: int, now: datetime) -> None:
         "FROM device WHERE id = %s AND gateway_id IS NOT NULL AND removed_at IS NULL",
         [now, device_id],
     )
-    await c.execute("DELETE FROM device_user WHERE device_id = %s", [device_id])
+    if not keeps_users:
+        await c.execute("DELETE FROM device_user WHERE device_id = %s", [device_id])
 
 
 async def describe(c: Connection, by: UUID, device_id: int, name: str | None, device_type_id: int | None) -> None:

@@ -70,7 +70,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Whose a device was behind this gateway, ``until`` when; ``users`` as in :class:`DeviceRef`."""
+    """Whose a device was, ``until`` when; ``users`` as in :class:`DeviceRef`."""
 
     until: datetime
     resident_id: int
@@ -82,7 +82,7 @@ class DeviceRef:
     """What ingest and the gateway itself need to know of a device. ``bindkey`` is 32 hexadecimal digits.
 
     ``users`` says whose each user slot is; empty where all its readings are the resident's. ``past`` is whose it was
-    behind this gateway, the newest first. One that ``is_here`` no more is the gateway's only for what it measured then.
+    before, the newest first: behind any gateway, for it keeps its memory when it is carried to another. One that ``is_here`` no more is the gateway's only for what it measured then.
     """
 
     id: int
@@ -203,8 +203,9 @@ async def devices_of(c: Connection, gateway_id: int) -> dict[str, DeviceRef]:
 
 async def _past_of(c: Connection, gateway_id: int) -> dict[int, tuple[Past, ...]]:
     cursor = await c.execute(
-        "SELECT device_id, until, resident_id, users FROM device_past WHERE gateway_id = %s ORDER BY until DESC",
-        [gateway_id],
+        "SELECT device_id, until, resident_id, users FROM device_past WHERE gateway_id = %s "
+        "OR device_id IN (SELECT id FROM device WHERE gateway_id = %s AND removed_at IS NULL) ORDER BY until DESC",
+        [gateway_id, gateway_id],
     )
     past: dict[int, tuple[Past, ...]] = {}
     for device, until, resident, users in await cursor.fetchall():

@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import batches
-from api.gateways import REMEMBER_S
+from api.gateways import REMEMBER_S, hash_token
 from devices.readings import Quality
 from store import equipment, gateways, readings
+from store.equipment import DeviceKind, Registration
 from store.gateways import DeviceRef, Past
 from store.postgres import Database
 from tests.api.callers import CUFF, GATEWAY, iso, reading, send
@@ -23,6 +24,7 @@ from tests.household import Household
 pytestmark = pytest.mark.anyio
 
 WANG, ZHAO, FORMER = 11, 12, 13
+CUFF_KIND = DeviceKind("blood_pressure", "Blood pressure monitor", "血压计")
 
 
 async def stored(database: Database, home: Household, resident: int) -> dict[str, float]:
@@ -34,6 +36,30 @@ async def share(database: Database, home: Household, users: dict[int, int]) -> N
     async with database.service() as c:
         await equipment.share(c, home.administrator.id, home.cuff, users)
     await anyio.sleep(REMEMBER_S + 0.1)
+
+
+async def test_what_a_cuff_remembers_stays_its_owner_s_when_another_gateway_collects_it(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    by, now = home.administrator.id, datetime.now(UTC)
+    async with database.service() as c:
+        number = await equipment.add_gateway(c, by, "stairway 3")
+        await c.execute("UPDATE gateway SET key_hash = %s WHERE id = %s", [hash_token("key 3"), number])
+        await equipment.register(c, by, Registration(CUFF, number, home.zhao, CUFF_KIND, None, None, None), now)
+    taken = [reading("pulse", 66, now - timedelta(hours=1)), reading("pulse", 77, now + timedelta(seconds=1))]
+    answer = await client.post("/v1/readings", json={"readings": taken}, headers={"Authorization": "Bearer key 3"})
+    assert answer.json()["accepted"] == 2
+    assert await stored(database, home, home.wang) == {"pulse": 66}
+    assert await stored(database, home, home.zhao) == {"pulse": 77}
+
+
+async def test_a_cuff_that_is_registered_again_stays_shared(database: Database, home: Household) -> None:
+    by, users = home.administrator.id, {1: home.wang, 2: home.zhao}
+    again = Registration(CUFF, home.gateway, home.wang, CUFF_KIND, "by the bed", None, None)
+    async with database.service() as c:
+        await equipment.share(c, by, home.cuff, users)
+        await equipment.register(c, by, again, datetime.now(UTC))
+        assert (await gateways.devices_of(c, home.gateway))[CUFF].users == users
 
 
 async def test_each_user_s_reading_is_filed_under_that_user(
