@@ -1,4 +1,4 @@
-"""What is known of every device that ever spoke: columns that grow, and which of their rows have changed."""
+"""What is known of every device that ever spoke or should have: columns that grow, and which of their rows have changed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def picked(values: NDArray[Any], row: NDArray[np.intp], there: NDArray[np.bool_]
 
 
 class Known:
-    """Every device that ever spoke, by number: columns of shape ``(n,)``, and the pace of each."""
+    """Every device that ever spoke or should have, by number: columns of shape ``(n,)``, and the pace of each."""
 
     def __init__(self, habits: Habits) -> None:
         self._habits = habits
@@ -55,6 +55,16 @@ class Known:
     @property
     def told(self) -> NDArray[np.float64]:
         return self._habits.told
+
+    @property
+    def spoke(self) -> NDArray[np.bool_]:
+        """Whether each ever spoke."""
+        found: NDArray[np.bool_] = self._habits.newest > _LONG_AGO
+        return found
+
+    def expect(self, device: NDArray[np.int32]) -> None:
+        """These devices should speak, whether or not they ever did."""
+        self._make_room(np.unique(device))
 
     def note(self, device: NDArray[np.int32], at: NDArray[np.datetime64], *, measured: bool) -> None:
         """These devices spoke at these moments: ``measured`` something, or were only heard.

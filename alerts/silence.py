@@ -10,6 +10,8 @@ What follows from another cause is not told:
 - While a gateway is silent, or still has much to send, its devices are not asked about; once it has caught up their
   silence counts from then.
 - While this service did not listen itself, nobody was silent.
+- A device that its gateway cannot hear (:data:`CANNOT_BE_HEARD`) is silent at once, whatever its rhythm, also one that
+  never spoke or speaks only when pressed: nobody would find out before the press that matters.
 - When of many gateways not one is heard the fault is ours: it is in the log and in the figures, and calls nobody. As
   long as one is heard it is theirs, and a blackout of half a town has everybody in it looked after.
 """
@@ -57,6 +59,22 @@ _SILENT_H: Final = 0.25
 """A gateway beats every half minute; for a quarter of an hour it may be started anew, or its line be cut."""
 _TOLD_EVERY: Final = timedelta(minutes=15)
 _UNUSUAL: Final = 1.0
+CANNOT_BE_HEARD: Final = (
+    "it counts from the start again",
+    "it has no key",
+    "its key does not fit",
+    "it does not encrypt what it says",
+    "its pairing is lost",
+    "this device does not offer what its kind measures",
+    "this device offers no acceleration",
+    "this type pairs only with digits",
+    "this type speaks no standard service",
+    "this gateway does not know devices of the kind",
+    "the configuration of this device cannot be read",
+)
+"""How the troubles of a device begin that last until somebody sees to it, and with which nothing it says is heard."""
+_DEAF: Final = 2.0
+"""What such a device counts as, at least: as a day's habit missed for the second time, which is a task. House default."""
 _BEHIND: Final = 500
 """So many readings waiting on a gateway are from an outage: what its devices said lately is still to come."""
 _SEVERAL: Final = 10
@@ -116,7 +134,7 @@ class Silence:
             await self._save(c, known, place, now)
             return True
         batch = await feed.next_batch(c, place, _BATCHES)
-        devices = await silence.devices(c, now)
+        devices = await silence.devices(c, now, CANNOT_BE_HEARD)
         _hear(known, batch, devices)
         if batch is None and now - self._taken_up_at >= _SETTLES:
             await self._tell(c, known, devices, now)
@@ -165,12 +183,13 @@ class Silence:
 
 
 def _hear(known: Known, batch: FeedBatch | None, devices: Devices) -> None:
-    """Note who has spoken: by a measurement or, where none ever came, by being heard."""
+    """Note who has spoken: by a measurement or, where none ever came, by being heard; and who cannot be heard."""
     if batch is not None:
         measured = _MEASURES[np.clip(batch.metric, 0, len(_MEASURES) - 1)] & (batch.device_id > 0)
         known.note(batch.device_id[measured], batch.at[measured], measured=True)
     seen = devices.seen > _LONG_AGO
     known.note(devices.device[seen], devices.seen[seen], measured=False)
+    known.expect(devices.device[devices.deaf != 0])
 
 
 def _is_ours(devices: Devices, away_h: NDArray[np.float64]) -> bool:
@@ -223,14 +242,29 @@ async def _tell_of_devices(
     place, watched = find(devices.device, known.device)
     answers = picked(answering, place, watched, False)
     known.note_answers(answers, _numpy(now))
-    waits = picked(devices.waits, place, watched, 0) != 0
-    silent = np.where(answers & (known.pace.known | ~waits), known.silence(since, _numpy(now)), 0.0)
+    silent = np.where(answers, _silent(known, devices, place, watched, since, now), 0.0)
     is_silent, was_silent = silent >= _UNUSUAL, known.told >= _UNUSUAL
     SILENT_DEVICES.set(int(is_silent.sum()))
     tell = np.flatnonzero((is_silent & (again | ~was_silent)) | (was_silent & ~is_silent & (answers | ~watched)))
     known.resident[watched] = devices.resident[place[watched]]
     known.tell(tell, silent[tell])
     await silence.tell(c, now, "device_silence", known.resident[tell], known.device[tell], silent[tell])
+
+
+def _silent(
+    known: Known,
+    devices: Devices,
+    place: NDArray[np.intp],
+    watched: NDArray[np.bool_],
+    since: np.datetime64,
+    now: datetime,
+) -> NDArray[np.float64]:
+    """How silent each known device is while its gateway answers; one that cannot be heard is, however lately it spoke."""
+    waits = picked(devices.waits, place, watched, 0) != 0
+    deaf = picked(devices.deaf, place, watched, 0) != 0
+    usual = known.pace.known | (known.spoke & ~waits)
+    silent = np.where(usual, known.silence(since, _numpy(now)), 0.0)
+    return np.where(deaf, np.maximum(silent, _DEAF), silent)
 
 
 def _numpy(moment: datetime) -> np.datetime64:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,7 +24,8 @@ _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 class Devices:
     """Every device through which somebody is watched: columns of shape ``(n,)``, by number.
 
-    ``waits`` where a device may have nothing to say for as long as it likes (a help button). ``seen`` is when its
+    ``waits`` where a device may have nothing to say for as long as it likes (a help button), ``deaf`` where its gateway
+    says that it cannot hear it. ``seen`` is when its
     gateway heard it last (1970: never), ``gateway_seen`` when that gateway answered last or was paired, both
     ``datetime64[us]``; ``gateway_waiting`` how many readings wait there to be sent.
     """
@@ -32,6 +34,7 @@ class Devices:
     resident: NDArray[np.int32]
     gateway: NDArray[np.int32]
     waits: NDArray[np.int32]
+    deaf: NDArray[np.int32]
     seen: NDArray[np.datetime64]
     gateway_seen: NDArray[np.datetime64]
     gateway_waiting: NDArray[np.int32]
@@ -41,7 +44,8 @@ class Devices:
 class Habits:
     """The table ``device_rhythm`` in columns of shape ``(n,)``; see its comments. ``spoke`` has the shape ``(n, bytes)``.
 
-    ``heard_since`` is 1970 where its gateway does not answer; ``resident`` is whose device it is.
+    ``newest`` is 1970 where it never spoke, ``heard_since`` where its gateway does not answer; ``resident`` is whose
+    device it is.
     """
 
     device: NDArray[np.int32]
@@ -58,25 +62,29 @@ async def lock(c: Connection) -> bool:
     return bool(await value(c, "SELECT pg_try_advisory_xact_lock(%s)", [_LOCK]))
 
 
-async def devices(c: Connection, now: datetime) -> Devices:
-    """The devices of everybody who has not left, behind gateways that are paired and not revoked."""
+async def devices(c: Connection, now: datetime, deaf: Sequence[str]) -> Devices:
+    """The devices of everybody who has not left, behind gateways that are paired and not revoked.
+
+    ``deaf``: how the troubles begin with which a gateway says that it cannot hear a device.
+    """
     async with c.cursor(binary=True) as cursor:
         use_columns(cursor)
         await cursor.execute(
             "SELECT array_agg(d.id ORDER BY d.id), array_agg(d.resident_id ORDER BY d.id), array_agg(g.id ORDER BY d.id), "
             "array_agg((d.kind = 'help_button')::int ORDER BY d.id), "
+            "array_agg((coalesce(d.trouble, '') ^@ ANY(%s::text[]))::int ORDER BY d.id), "
             f"array_agg(coalesce(d.last_seen_at, {_NEVER}) ORDER BY d.id), "
             "array_agg(greatest(g.last_seen_at, g.paired_at) ORDER BY d.id), "
             "array_agg(coalesce(g.outbox_waiting, 0) ORDER BY d.id) "
             "FROM device d JOIN gateway g ON g.id = d.gateway_id JOIN resident r ON r.id = d.resident_id "
             "WHERE d.removed_at IS NULL AND g.paired_at IS NOT NULL AND g.revoked_at IS NULL "
             "AND (r.left_at IS NULL OR r.left_at > %s)",
-            [now],
+            [list(deaf), now],
         )
         row = await cursor.fetchone()
     if row is None or row[0] is None:
         none, never = np.zeros(0, np.int32), np.zeros(0, "datetime64[us]")
-        return Devices(none, none, none, none, never, never, none)
+        return Devices(none, none, none, none, none, never, never, none)
     return Devices(*row)
 
 
@@ -129,7 +137,7 @@ async def save(c: Connection, changed: Habits) -> None:
         [
             changed.device.tolist(),
             [row.tobytes() for row in changed.spoke],
-            [_moment(at) for at in changed.newest],
+            [_moment(at) or _EPOCH for at in changed.newest],
             changed.measures.tolist(),
             [_moment(at) for at in changed.heard_since],
             changed.told.tolist(),

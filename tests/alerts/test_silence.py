@@ -364,6 +364,73 @@ async def test_a_help_button_that_only_speaks_when_pressed_is_never_silent(stree
     assert "device.silent" not in await street.open()
 
 
+async def say(street: Street, device: int, trouble: str | None) -> None:
+    """Its gateway says this of the device."""
+    async with street.database.service() as c:
+        await c.execute("UPDATE device SET trouble = %s WHERE id = %s", [trouble, device])
+
+
+@pytest.mark.parametrize("was_heard", [True, False], ids=["pressed before", "never heard"])
+async def test_a_help_button_that_cannot_be_heard_is_a_task_until_it_can(street: Street, was_heard: bool) -> None:
+    home = street.home
+    if was_heard:
+        async with street.database.service() as c:
+            await c.execute("UPDATE device SET last_seen_at = %s WHERE id = %s", [street.clock.now, home.button])
+    await say(street, home.button, "it counts from the start again, as with a new battery, and is not heard: remove it")
+    await street.live(4 * MINUTE, step=2 * MINUTE)
+    row = (await street.open())["device.silent"]
+    assert row.evidence["device"] == home.button
+    await street.live(2 * HOUR)
+    row = (await street.open())["device.silent"]
+    assert row.cleared_at is None
+    assert await street.called() == 0
+    await say(street, home.button, None)
+    await street.live(MINUTE, step=MINUTE)
+    assert (await street.open())["device.silent"].cleared_at is not None
+
+
+@pytest.mark.parametrize("trouble", silence.CANNOT_BE_HEARD)
+async def test_whatever_keeps_a_device_from_being_heard_is_a_task(street: Street, trouble: str) -> None:
+    await say(street, street.home.cuff, f"{trouble}: and more")
+    await street.live(4 * MINUTE, step=2 * MINUTE)
+    assert (await street.open())["device.silent"].evidence["device"] == street.home.cuff
+
+
+async def test_a_visit_that_failed_and_a_trouble_that_lets_it_be_heard_are_no_silence(street: Street) -> None:
+    await say(street, street.home.cuff, "could not be collected: its pairing is lost")
+    await say(street, street.home.button, "it says more than this gateway can read: update the gateway")
+    await street.live(HOUR)
+    assert "device.silent" not in await street.open()
+
+
+async def test_what_could_not_be_heard_and_never_spoke_is_not_silent_for_that_afterwards(street: Street) -> None:
+    await say(street, street.home.cuff, "this gateway does not know devices of the kind spoon")
+    await street.live(4 * MINUTE, step=2 * MINUTE)
+    await say(street, street.home.cuff, None)
+    street.start_anew()
+    await street.live(12 * DAY, step=12 * HOUR)
+    assert (await street.open())["device.silent"].cleared_at is not None
+
+
+async def test_behind_a_silent_gateway_what_cannot_be_heard_is_not_told_too(street: Street) -> None:
+    street.down = True
+    await street.live(HOUR)
+    await say(street, street.home.button, "it has no key: enter the key from its maker's app")
+    await street.live(3 * HOUR)
+    assert "device.silent" not in await street.open()
+
+
+async def test_a_device_heard_again_and_lost_again_is_one_task(street: Street) -> None:
+    for _ in range(3):
+        await say(street, street.home.cuff, "its pairing is lost: pair it again, as its manual says")
+        await street.live(2 * MINUTE, step=MINUTE)
+        assert (await street.open())["device.silent"].cleared_at is None
+        await say(street, street.home.cuff, None)
+        await street.live(MINUTE, step=MINUTE)
+    async with street.database.service() as c:
+        assert [row.rule for row in await alerts.of_resident(c, street.home.wang, 5)] == ["device.silent"]
+
+
 async def test_a_band_that_was_always_heard_is_silent_soon_when_it_is_not(street: Street) -> None:
     home, now = street.home, street.clock.now
     spoke = np.zeros(rhythm.BYTES, np.uint8)

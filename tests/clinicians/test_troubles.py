@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import devices
+from alerts.silence import CANNOT_BE_HEARD
 from clinicians import troubles
 from clinicians.words import Words
 from devices import machine
@@ -69,6 +70,11 @@ def test_each_is_said_in_the_reader_s_language(sentence: str, words: Words) -> N
     said = troubles.in_words(sentence, words)
     assert said != troubles.in_words(UNKNOWN, words)
     assert said.isascii() == (words is EN)
+
+
+@pytest.mark.parametrize("beginning", CANNOT_BE_HEARD)
+def test_what_keeps_a_device_from_being_heard_is_what_gateways_say(beginning: str) -> None:
+    assert any(sentence.startswith(beginning) for sentence in spoken())
 
 
 @pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh_Hans"])
