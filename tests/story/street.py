@@ -105,10 +105,11 @@ KINDS = (
 
 @dataclass
 class Ledger:
-    """What the street did: the calls for help that were pressed while somebody listened, and the kills and cuts."""
+    """What was done: the calls for help that were pressed while somebody listened, the kills and cuts, the mischief."""
 
     presses: dict[str, int] = field(default_factory=dict)
     kills: int = 0
+    gateway_mb: float = 0.0
     cuts: int = 0
     done: dict[str, int] = field(default_factory=dict)
 
@@ -252,10 +253,18 @@ class Neighbourhood:
         """Pull its plug and put it in again."""
         assert self._gateway is not None
         assert self._gateway.returncode is None, _last_words(self.place)
+        self.weigh_gateway()
         self._gateway.send_signal(signal.SIGKILL)
         await self._gateway.wait()
         self.ledger.kills += 1
         await self.start_gateway()
+
+    def weigh_gateway(self) -> None:
+        """Note the most memory it has had, in MB."""
+        assert self._gateway is not None
+        status = Path(f"/proc/{self._gateway.pid}/status").read_text()
+        most_kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
+        self.ledger.gateway_mb = max(self.ledger.gateway_mb, most_kb / 1024)
 
     async def end_gateway(self) -> None:
         if self._gateway is not None and self._gateway.returncode is None:

@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.story]
 SOAK_S = float(os.environ.get("HEARTHWATCH_SOAK_S", "30"))
 """How long the street misbehaves: ``make soak`` takes ten minutes."""
 SETTLE_S = 180
+MOST_MB = 120
 REFUSED = {"no_value", "device_says_invalid", "sample_too_small"}
 """What each kind's failed measurement is refused for."""
 
@@ -59,13 +60,16 @@ async def test_what_the_devices_recorded_is_what_the_service_has_exactly(scratch
         await until(lambda: len(whole.stored()) >= len(sent) + sum(whole.ledger.presses.values()), SETTLE_S, place)
         await until(lambda: whole.waiting() == 0, 60, place)
 
+        whole.weigh_gateway()
+
         stored = whole.stored()
         calls = Counter(device for device, metric, _, _ in stored if metric == "help_call")
         measured = [key for key in stored if key[1] not in ("help_call", "fall", "fall_recovered")]
         sys.stdout.write(
             f"\n{len(whole.everybody)} devices, {SOAK_S:.0f} s, {whole.ledger.kills} kills, {whole.ledger.cuts} cuts, "
             f"{sum(whole.ledger.done.values())} pieces of mischief of {len(whole.ledger.done)} kinds: sent {len(sent)}, "
-            f"stored {len(measured)}, calls {sum(whole.ledger.presses.values())}, refused {whole.refused()}\n"
+            f"stored {len(measured)}, calls {sum(whole.ledger.presses.values())}, refused {whole.refused()}, "
+            f"gateway {whole.ledger.gateway_mb:.0f} MB\n"
         )
         assert len(measured) == len(set(measured))
         assert set(measured) == sent
@@ -73,5 +77,6 @@ async def test_what_the_devices_recorded_is_what_the_service_has_exactly(scratch
         refused = whole.refused()
         assert {reason.removeprefix("gateway_refused:") for reason in refused} <= REFUSED
         assert sum(refused.values()) >= failures > 0
+        assert whole.ledger.gateway_mb < MOST_MB
         assert whole.ledger.kills >= SOAK_S // KILL_EVERY_S - 1
         assert whole.ledger.cuts >= SOAK_S // 30
