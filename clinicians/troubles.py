@@ -54,6 +54,8 @@ _BEGINNINGS: Final = (
     ("the gateway's program takes much memory", N_("the gateway's program takes too much memory")),
     ("the gateway does not know the time", N_("the gateway does not know the time: readings wait until it does")),
     ("the gateway's clock is", N_("the gateway's clock differs from ours")),
+    ("calls for help are not taken", N_("calls for help wait in the gateway: ring at once; the service fails at them")),
+    ("readings are not taken", N_("readings wait in the gateway: the service fails at them, its log says why")),
     ("the Bluetooth adapter", N_("the gateway's Bluetooth fails; it tries again")),
 )
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from devices.outbox import Outbox, OutboxFull
+from devices.overtaken import Overtaken
 from devices.readings import Reading
-from devices.service import NotAdmitted, Outcome, Service, ServiceError, UnknownDevices, Unreadable
+from devices.service import Failing, NotAdmitted, Outcome, Service, ServiceError, UnknownDevices, Unreadable
 from devices.waiting import LOOK_EVERY_S, wait_at_most
 from devices.watchdog import Life
 from devices.ways import Haste
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 AGAIN_S: Final = 2.0
 """How long an emergency waits after an attempt that failed, give or take a quarter."""
 _NOT_ADMITTED_S: Final = 10.0
+_OVERTAKEN_S: Final = 10.0
 _AT_ONCE: Final = 50
 _LIFE_S: Final = 180.0  # longer than one attempt by two ways
 
@@ -66,6 +69,13 @@ class Emergencies:
         self._life = life or Life("emergencies")
         self._nudged = asyncio.Event()
         self._at_once = _AT_ONCE
+        self._failing_since_s = math.inf
+        self._overtaken = Overtaken(first_s=AGAIN_S, longest_s=_OVERTAKEN_S)
+
+    @property
+    def failing_since_s(self) -> float:
+        """Since when (time of the loop) an emergency waits that could not be handed over; infinite for never."""
+        return min(self._failing_since_s, self._overtaken.since_s)
 
     def nudge(self) -> None:
         """There may be a new one."""
@@ -80,15 +90,29 @@ class Emergencies:
             await wait_at_most(LOOK_EVERY_S, self._nudged)
 
     async def _send_all(self) -> None:
-        while batch := self._outbox.batch(self._at_once, urgent=True):
+        while batch := self._next_batch():
             self._life.promise(_LIFE_S)
             try:
                 await self._send(batch)
+            except Failing as error:
+                self._note_trouble(error, len(batch))
+                self._make_way([number for number, _ in batch])
             except (ServiceError, OutboxFull) as error:
                 self._note_trouble(error, len(batch))
                 await self._wait_after(error, batch[-1][0])
             else:
-                self.trouble = None
+                self._note_well([number for number, _ in batch])
+
+    def _next_batch(self) -> list[tuple[int, Reading]]:
+        resting = self._overtaken.resting(asyncio.get_running_loop().time())
+        batch = self._outbox.batch(self._at_once, urgent=True, but=resting)
+        return batch[: self._overtaken.alone([number for number, _ in batch])]
+
+    def _note_well(self, numbers: Sequence[int]) -> None:
+        self._overtaken.answered(numbers, asyncio.get_running_loop().time())
+        self._failing_since_s = math.inf
+        if not self._overtaken:
+            self.trouble = None
 
     async def _send(self, batch: Sequence[tuple[int, Reading]]) -> None:
         numbers = [number for number, _ in batch]
@@ -126,6 +150,13 @@ class Emergencies:
         if self.trouble != sentence:
             log.error("%d emergencies could not be handed over, trying on: %s", waiting, sentence)
         self.trouble = sentence
+        self._failing_since_s = min(self._failing_since_s, asyncio.get_running_loop().time())
+
+    def _make_way(self, tried: Sequence[int]) -> None:
+        """Find the one that the service fails at, and let the others overtake it at once: their order does not matter."""
+        self._at_once = max(len(tried) // 2, 1)
+        if len(tried) == 1:
+            self._overtaken.failed(tried[0], asyncio.get_running_loop().time())
 
     async def _wait_after(self, error: Exception, tried: int) -> None:
         """Wait, but not when one comes that has not been tried: ``tried`` is the number of the last that was."""

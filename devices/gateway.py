@@ -212,6 +212,8 @@ class _Gateway:
         seen = machine.look(self._data)
         told = {name: value for name, value in asdict(seen).items() if name in _TOLD}
         troubles = (self._timekeeper.trouble, self._aloud.trouble)
+        # While the heartbeat does not pass either, nothing is stuck: the service is away.
+        stuck = self._uplink.stuck if self._heartbeat.trouble is None else []
         return Report(
             outbox_waiting=self._waiting(),
             machine={
@@ -222,7 +224,7 @@ class _Gateway:
                 "recordings_waiting": self._outbox.recordings(),
                 "recordings_dropped": self._outbox.recordings_dropped(),
             },
-            troubles=[*machine.troubles(seen), *self._collector.troubles, *(t for t in troubles if t)],
+            troubles=[*machine.troubles(seen), *self._collector.troubles, *(t for t in troubles if t), *stuck],
             found=self._collector.found() if self._collector.looking else None,
         )
 

@@ -15,7 +15,7 @@ import json
 import logging
 import shutil
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -45,7 +45,8 @@ _ROW: Final = "SELECT device, metric, measured_us, user, collected_us, value, qu
 # What is to be held for over an hour was held by a clock that ran ahead: nobody holds for so long.
 _EMERGENCIES: Final = """
 SELECT id, device, metric, measured_us, user, collected_us, value, quality, detail FROM waiting
-WHERE urgent = 1 AND NOT held_until_us BETWEEN :now AND :now + 3600000000 ORDER BY id LIMIT :limit
+WHERE urgent = 1 AND NOT held_until_us BETWEEN :now AND :now + 3600000000
+AND id NOT IN (SELECT value FROM json_each(:but)) ORDER BY id LIMIT :limit
 """
 _NEWEST_EMERGENCIES: Final = _EMERGENCIES.replace("ORDER BY id", "ORDER BY id DESC")
 _ORDINARY: Final = _EMERGENCIES.replace("urgent = 1", "urgent = 0")
@@ -188,18 +189,19 @@ class Outbox:
         """Keep a packet that could not be read."""
         self._transact(lambda db: _refuse(db, device, characteristic, raw, reason, at))
 
-    def batch(self, limit: int, *, urgent: bool | None = None) -> list[tuple[int, Reading]]:
+    def batch(self, limit: int, *, urgent: bool | None = None, but: Collection[int] = ()) -> list[tuple[int, Reading]]:
         """The readings to be sent next, with the number by which to speak of them: emergencies (``Kind.EVENT``) first,
-        then the others, each in the order collected; only one of the two when ``urgent`` says so.
+        then the others, each in the order collected; only one of the two when ``urgent`` says so,
+        and none whose number is in ``but``.
         """
         if urgent is None:
-            first = self.batch(limit, urgent=True)
-            return first + self.batch(limit - len(first), urgent=False)
+            first = self.batch(limit, urgent=True, but=but)
+            return first + self.batch(limit - len(first), urgent=False, but=but)
         if not urgent:
-            return self._read(_ORDINARY, limit)
+            return self._read(_ORDINARY, limit, but)
         with self._lock:
-            unkept = list(self._unkept.items())[:limit]
-        return self._with_those_on_disk(unkept, _EMERGENCIES, limit)
+            unkept = [held for held in self._unkept.items() if held[0] not in but][:limit]
+        return self._with_those_on_disk(unkept, _EMERGENCIES, limit, but)
 
     def newest_emergencies(self, limit: int) -> list[tuple[int, Reading]]:
         """The emergencies that wait, newest first; before them those that are in memory alone."""
@@ -296,16 +298,17 @@ class Outbox:
         row = self._one("SELECT value FROM memory WHERE key = ?", key)
         return None if row is None else str(row[0])
 
-    def _read(self, query: str, limit: int) -> list[tuple[int, Reading]]:
+    def _read(self, query: str, limit: int, but: Collection[int] = ()) -> list[tuple[int, Reading]]:
+        given = {"now": _us(datetime.now(UTC)), "limit": limit, "but": json.dumps(list(but))}
         with self._lock:
-            rows = self._db.execute(query, {"now": _us(datetime.now(UTC)), "limit": limit}).fetchall()
+            rows = self._db.execute(query, given).fetchall()
         return [(number, _reading(*row)) for number, *row in rows]
 
     def _with_those_on_disk(
-        self, unkept: list[tuple[int, Reading]], query: str, limit: int
+        self, unkept: list[tuple[int, Reading]], query: str, limit: int, but: Collection[int] = ()
     ) -> list[tuple[int, Reading]]:
         try:
-            return unkept + self._read(query, limit - len(unkept))
+            return unkept + self._read(query, limit - len(unkept), but)
         except sqlite3.DatabaseError:
             if not unkept:
                 raise

@@ -30,6 +30,7 @@ _WAIT_S: Final = 30.0
 _EMERGENCY_S: Final = 5.0  # an emergency waits no longer for a way before it takes the other
 _LONGEST_WAIT_S: Final = 3600.0
 _UNREADABLE: Final = (400, 415, 422)
+_AWAY: Final = (502, 503, 504)  # what a proxy says for a service that is away, and the service without its database
 _PROBLEM: Final = "urn:hearthwatch:problem:"
 _HEADERS: Final = {"Accept": "application/json", "Accept-Encoding": "identity", "Content-Type": "application/json"}
 
@@ -44,6 +45,10 @@ class ServiceAway(ServiceError):
     def __init__(self, sentence: str, retry_after_s: float | None = None) -> None:
         super().__init__(sentence)
         self.retry_after_s = retry_after_s
+
+
+class Failing(ServiceAway):
+    """The service is there and fails at this body, by an error of its own; another body may pass."""
 
 
 class NotAdmitted(ServiceError):
@@ -263,6 +268,8 @@ def _failure(server: str, status: int, headers: httpx.Headers, body: bytes) -> S
         return TooLarge(words)
     if status in _UNREADABLE and problem.type.startswith(_PROBLEM):
         return Unreadable(words)
+    if status >= 500 and status not in _AWAY:
+        return Failing(words)
     return ServiceAway(words, _retry_after_s(headers.get("retry-after"), datetime.now(UTC)))
 
 

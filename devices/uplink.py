@@ -2,7 +2,8 @@
 
 A reading leaves the outbox only when the service has said what became of it. Nothing the service says loses one:
 while it is away or does not admit this gateway, readings wait; what it cannot read is found by halving the batch
-and put aside with its reason, so that it does not hold up the others.
+and put aside with its reason, so that it does not hold up the others. What it fails at by an error of its own is found
+so too, but stays in the outbox and is tried again, while the others overtake it.
 
 Two queues. Emergencies go at once, by themselves, whatever the other queue is doing or waiting for, and are tried again
 every few seconds by every way there is. Everything else goes strictly in the order collected, because the service takes a
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,8 +26,9 @@ from typing import Final
 from devices.emergencies import Emergencies, Listener
 from devices.limits import for_ever, together
 from devices.outbox import Outbox, OutboxFull
+from devices.overtaken import Overtaken
 from devices.readings import Reading
-from devices.service import NotAdmitted, Service, ServiceAway, ServiceError, UnknownDevices, Unreadable
+from devices.service import Failing, NotAdmitted, Service, ServiceAway, ServiceError, UnknownDevices, Unreadable
 from devices.waiting import LOOK_EVERY_S, wait_at_most
 from devices.watchdog import Life
 from devices.ways import WayName
@@ -33,6 +36,8 @@ from devices.ways import WayName
 log = logging.getLogger(__name__)
 
 BATCH: Final = 500
+READINGS_STUCK: Final = "readings are not taken by the service"
+EMERGENCIES_STUCK: Final = "calls for help are not taken by the service"
 NOT_ADMITTED_S: Final = 60.0
 """How often a gateway that is not admitted tries again."""
 _PROBE: Final = 20  # readings sent to see whether the service is back
@@ -41,6 +46,9 @@ _EMERGENCIES_ANEW_S: Final = 5.0
 _LIFE_S: Final = 180.0  # longer than one attempt by two ways
 _FIRST_S: Final = 0.25
 _LONGEST_S: Final = 15.0
+_FAILINGS: Final = 3  # of the service at the same batch before it gets a smaller one
+_STUCK_S: Final = 180.0  # longer than a restart of the service
+_EMERGENCY_STUCK_S: Final = 15.0  # as long as until the resident is told
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +92,9 @@ class Uplink:
             outbox, service, through=self.hurry, listener=listener, now=now, dated=dated, life=emergency_life
         )
         self._trouble: str | None = None
+        self._overtaken = Overtaken(first_s=_LONGEST_S, longest_s=3600.0)
+        self._tried: list[int] = []
+        self._failings = 0
         self._nudged = asyncio.Event()
         self._hurried = asyncio.Event()
         self._readings_at_once = BATCH
@@ -96,6 +107,18 @@ class Uplink:
     def trouble(self) -> str | None:
         """One sentence on why something cannot be sent, or ``None``."""
         return self._emergencies.trouble or self._trouble
+
+    @property
+    def stuck(self) -> list[str]:
+        """What has been waiting so long that an administrator must look, a sentence each."""
+        now_s = asyncio.get_running_loop().time()
+        found = []
+        if now_s - self._emergencies.failing_since_s >= _EMERGENCY_STUCK_S:
+            found.append(f"{EMERGENCIES_STUCK}: {self._emergencies.trouble}")
+        failing_since_s = math.inf if self._trouble is None else self._failing_since
+        if now_s - min(failing_since_s, self._overtaken.since_s) >= _STUCK_S:
+            found.append(f"{READINGS_STUCK}: {self._trouble or f'it fails at {len(self._overtaken)} of them'}")
+        return found
 
     def nudge(self) -> None:
         """There is something new in the outbox: send it now."""
@@ -124,17 +147,21 @@ class Uplink:
             self._life.promise(_LIFE_S)
             try:
                 waiting = await self._send_readings() or await self._send_refusals() or await self._send_recording()
+            except Failing as error:
+                if not self._let_overtake(error):
+                    await self._wait_after(error)
             except (ServiceAway, NotAdmitted, OutboxFull) as error:
+                self._failings = 0
                 await self._wait_after(error)
             else:
                 await self._note_well(waiting)
 
     async def _send_readings(self) -> bool:
         """Send one batch of readings; whether there was one."""
-        batch = self._outbox.batch(self._readings_at_once, urgent=False)
+        batch = self._next_batch()
+        self._tried = numbers = [number for number, _ in batch]
         if not batch:
             return False
-        numbers = [number for number, _ in batch]
         try:
             outcome = await self._service.deliver([self._dated(reading) for _, reading in batch])
         except UnknownDevices as error:
@@ -151,6 +178,29 @@ class Uplink:
             await asyncio.to_thread(self._outbox.done, [n for n in numbers if n not in rejected])
             self._readings_at_once = min(self._readings_at_once * 2, BATCH)
             await asyncio.sleep(len(batch) / self._pace.readings_per_s)
+        self._failings = 0
+        self._overtaken.answered(numbers, asyncio.get_running_loop().time())
+        return True
+
+    def _next_batch(self) -> list[tuple[int, Reading]]:
+        resting = self._overtaken.resting(asyncio.get_running_loop().time())
+        batch = self._outbox.batch(self._readings_at_once, urgent=False, but=resting)
+        return batch[: self._overtaken.alone([number for number, _ in batch])]
+
+    def _let_overtake(self, error: Failing) -> bool:
+        """Find what the service fails at by halving the batch; whether the next may be sent now, overtaking this one."""
+        if len(self._tried) == 1 and self._tried[0] in self._overtaken:
+            self._overtaken.failed(self._tried[0], asyncio.get_running_loop().time())
+            return True
+        self._failings += 1
+        if not self._tried or self._failings < _FAILINGS:
+            return False
+        self._failings = 0
+        if len(self._tried) > 1:
+            self._readings_at_once = len(self._tried) // 2
+            return False
+        log.warning("the service fails at a reading, which others overtake now: %s", error)
+        self._overtaken.failed(self._tried[0], asyncio.get_running_loop().time())
         return True
 
     async def _reject(self, reasons: dict[int, str], words: str) -> None:

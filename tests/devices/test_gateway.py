@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from devices.desk import Desk
@@ -27,8 +28,9 @@ from devices.outbox import Outbox, OutboxFull
 from devices.readings import Quality, Reading
 from devices.service import Configuration, Emergency, Service
 from devices.timekeeper import NOT_KNOWN
+from devices.uplink import READINGS_STUCK
 from devices.virtual.control import Street
-from tests.devices.door import Door, open_door
+from tests.devices.door import Door, open_door, problem
 
 pytestmark = pytest.mark.anyio
 
@@ -295,6 +297,33 @@ async def test_pairing_anew_is_taken_up_by_a_gateway_that_runs(home: Home, monke
     assert home.door.stored == {}
     await home.pair()
     await until(lambda: home.values("systolic") == [120])
+    work.cancel()
+    await asyncio.wait([work])
+
+
+async def test_readings_that_are_stuck_while_heartbeats_pass_are_told_with_the_heartbeat(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.heartbeat.EAGER_S", 0.2)
+    monkeypatch.setattr("devices.uplink._STUCK_S", 0.5)
+    home.door.beat_s = 0.0
+    await home.pair()
+
+    async def fail(_request: Request, _body: dict[str, Any]) -> Response:
+        return problem(500, "internal", "oh")
+
+    home.door.temper(*[fail] * 10_000)
+    with Outbox(home.data / "outbox.db") as outbox:
+        outbox.put([Reading(CUFF, "systolic", 120.0, NOW, NOW)])
+
+    def told() -> bool:
+        return any(t.startswith(READINGS_STUCK) for beat in home.door.beats[-1:] for t in beat["troubles"])
+
+    work = asyncio.create_task(live(GatewaySettings(home.data, radio=f"unix:{home.radio}")))
+    await until(told)
+    home.door.tempers.clear()
+    await until(lambda: home.values("systolic") == [120])
+    await until(lambda: not told())
     work.cancel()
     await asyncio.wait([work])
 

@@ -20,10 +20,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from devices.outbox import Outbox
+from devices.overtaken import Overtaken
 from devices.readings import Quality, Reading
 from devices.recording import Recording, unpack
 from devices.service import NotAdmitted, Service, ServiceAway
-from devices.uplink import Pace, Uplink, pause_s
+from devices.uplink import EMERGENCIES_STUCK, READINGS_STUCK, Pace, Uplink, pause_s
 from tests.devices.door import Door, open_door, problem
 
 pytestmark = pytest.mark.anyio
@@ -601,3 +602,107 @@ async def test_raw_acceleration_the_service_does_not_take_is_let_go_and_what_it_
         await asyncio.sleep(0.2)
         assert it.trouble is None
     assert outbox.recordings() == 1
+
+
+def failing_at(*values: float, status: int = 500) -> Any:
+    """The service has an error of its own at every body that holds one of these."""
+
+    async def temper(_request: Request, body: dict[str, Any]) -> Response | None:
+        bad = any(r["value"] in values for r in body.get("readings", []))
+        return PlainTextResponse("oh", status) if bad else None
+
+    return temper
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devices.uplink._LONGEST_S", 0.01)
+    monkeypatch.setattr("devices.uplink.LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr("devices.emergencies.LOOK_EVERY_S", 0.02)
+
+
+@pytest.mark.usefixtures("hasty")
+@pytest.mark.parametrize("bad", [0, 17, 39])
+async def test_a_reading_the_service_fails_at_is_overtaken_and_kept(outbox: Outbox, door: Door, bad: int) -> None:
+    outbox.put(readings(*range(40)))
+    door.temper(*[failing_at(float(bad))] * 1000)
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 1)
+        assert door.values == [float(n) for n in range(40) if n != bad]
+        outbox.put(readings(100))
+        await until(lambda: 100.0 in door.values)
+        assert outbox.quarantined() == 0
+        door.tempers.clear()  # the service is mended
+        await until(lambda: outbox.depth() == 0)
+    assert float(bad) in door.values
+    assert set(door.deliveries.values()) == {1}
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_several_readings_the_service_fails_at_hold_up_no_other(outbox: Outbox, door: Door) -> None:
+    bad = {3.0, 4.0, 5.0, 11.0}
+    outbox.put(readings(*range(20)))
+    door.temper(*[failing_at(*bad)] * 1000)
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 4)
+    assert door.values == [float(n) for n in range(20) if n not in bad]
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+@pytest.mark.usefixtures("hasty")
+async def test_a_service_that_is_away_gets_its_readings_in_order(outbox: Outbox, door: Door, status: int) -> None:
+    outbox.put(readings(*range(40)))
+    door.temper(*[answer(PlainTextResponse("oh", status))] * 30)
+    async with uplink(outbox, door):
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [float(n) for n in range(40)]
+    assert door.batches[0] == 20
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_when_a_service_that_failed_at_everything_is_back_the_overtaken_go_before_the_others(
+    outbox: Outbox, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.uplink._FAILINGS", 1)
+    outbox.put(readings(*range(8)))
+    async with uplink(outbox, door) as it:
+        it._overtaken = Overtaken(first_s=3600, longest_s=3600)
+        door.temper(*[answer(PlainTextResponse("oh", 500))] * 6)  # at 8, 4, 2 and 1, and at two after it
+        await until(lambda: outbox.depth() == 0)
+    assert door.values == [3.0, 0.0, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0]
+
+
+async def test_an_emergency_the_service_fails_at_holds_up_no_other(
+    outbox: Outbox, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.emergencies.LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr("devices.emergencies._OVERTAKEN_S", 0.05)
+    monkeypatch.setattr("devices.uplink._EMERGENCY_STUCK_S", 0.05)
+    outbox.put([*falls(1), Reading(BUTTON, "fall", 0.5, NOW, NOW), *falls(2)])
+    door.temper(*[failing_at(0.5)] * 10_000)
+    async with uplink(outbox, door) as it:
+        await until(lambda: len(door.stored) == 2)
+        assert door.values == [1.0, 1.0]
+        await until(lambda: it.stuck != [])
+        assert it.stuck[0].startswith(EMERGENCIES_STUCK)
+        door.tempers.clear()
+        await until(lambda: outbox.depth() == 0)
+        await until(lambda: it.stuck == [])
+    assert 0.5 in door.values
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_readings_that_are_stuck_are_told_after_a_while_and_until_they_are_through(
+    outbox: Outbox, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox.put(readings(1, 2))
+    door.temper(*[failing_at(1.0)] * 1000)
+    async with uplink(outbox, door) as it:
+        await until(lambda: door.values == [2.0])
+        assert it.stuck == []
+        monkeypatch.setattr("devices.uplink._STUCK_S", 0.0)
+        [said] = it.stuck
+        assert said.startswith(READINGS_STUCK)
+        door.tempers.clear()
+        await until(lambda: outbox.depth() == 0)
+        await until(lambda: it.stuck == [])
