@@ -190,6 +190,7 @@ class Machine(msgspec.Struct):
     scanning: Literal["active", "passive", "off"] | None = None
     uplink: Literal["main", "fallback"] | None = None
     recordings_waiting: Count = 0
+    recordings_dropped: Count = 0
 
 
 class FoundDevice(msgspec.Struct):

@@ -199,7 +199,8 @@ async def test_what_a_gateway_says_of_itself_is_kept_and_what_it_leaves_out_stan
     full = {
         **beat, "kinds": [kind], "troubles": ["its disk is full"], "devices": [device],
         "machine": {"disk_free_mb": 900, "temperature_c": 51.5, "memory_mb": 80, "clock_synchronised": True,
-                    "uptime_s": 60, "scanning": "passive", "uplink": "fallback", "recordings_waiting": 3, "new_word": 1},
+                    "uptime_s": 60, "scanning": "passive", "uplink": "fallback", "recordings_waiting": 3,
+                    "recordings_dropped": 2, "new_word": 1},
     }  # fmt: skip
     for body in (full, beat):
         answer = await client.post("/v1/heartbeat", json=body, headers=GATEWAY)
@@ -208,7 +209,7 @@ async def test_what_a_gateway_says_of_itself_is_kept_and_what_it_leaves_out_stan
         known = await equipment.gateway(c, home.gateway)
         cuff = await equipment.device(c, home.cuff)
     assert known is not None
-    assert known.machine == Machine(900, 51.5, 80, True, 60, "passive", "fallback", 3)
+    assert known.machine == Machine(900, 51.5, 80, True, 60, "passive", "fallback", 3, 2)
     assert [(k.kind, k.title_en, k.needs_key) for k in known.kinds] == [("bed_sensor", "Bed sensor", True)]
     assert known.troubles == []
     assert cuff is not None
