@@ -252,7 +252,7 @@ def _machine(machine: equipment.Machine, words: Words) -> list[Fact]:
     if machine.recordings_waiting:
         found.append(Fact(words.gettext("Recordings of falls waiting"), words.number(machine.recordings_waiting)))
     if machine.recordings_dropped:
-        found.append(Fact(words.gettext("Recordings of falls lost"), words.number(machine.recordings_dropped), True))
+        found.append(Fact(words.gettext("Recordings of falls lost"), words.number(machine.recordings_dropped)))
     if machine.uptime_s is not None:
         found.append(Fact(words.gettext("Running for"), _span(abs(machine.uptime_s), words)))
     return found
