@@ -95,8 +95,7 @@ async def test_after_a_long_outage_readings_take_the_fallback_too_but_never_raw_
     choice = Choice(patience_s=0.3, probe_s=0.5)
     service = Service(door.url, "hw_right", fallback=Fallback(server=other.url), choice=choice)
     async with uplink(outbox, service) as it:
-        await until(lambda: other.arrivals == [["pulse"]])
-        assert service.way == "fallback"
+        await until(lambda: other.arrivals == [["pulse"]] and service.way == "fallback")
         await service.heartbeat({"version": "1", "clock": "2026-11-24T10:00:00Z"})
         assert len(other.beats) == 1
         await asyncio.sleep(0.3)

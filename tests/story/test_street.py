@@ -15,7 +15,7 @@ from tests.story.street import KILL_EVERY_S, Mischief, Neighbourhood, neighbourh
 
 pytestmark = [pytest.mark.anyio, pytest.mark.story]
 
-SOAK_S = float(os.environ.get("HEARTHWATCH_SOAK_S", "30"))
+SOAK_S = float(os.environ.get("HEARTHWATCH_SOAK_S", "22"))
 """How long the street misbehaves: ``make soak`` takes ten minutes."""
 SETTLE_S = 180
 MOST_MB = 120
@@ -78,5 +78,5 @@ async def test_what_the_devices_recorded_is_what_the_service_has_exactly(scratch
         assert {reason.removeprefix("gateway_refused:") for reason in refused} <= REFUSED
         assert sum(refused.values()) >= failures > 0
         assert whole.ledger.gateway_mb < MOST_MB
-        assert whole.ledger.kills >= SOAK_S // KILL_EVERY_S - 1
-        assert whole.ledger.cuts >= SOAK_S // 30
+        assert whole.ledger.kills >= max(SOAK_S // KILL_EVERY_S - 1, 1)
+        assert whole.ledger.cuts >= max(SOAK_S // 30, 1)
