@@ -10,11 +10,11 @@ shift 3
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-mkdir -p "$work/root/hearthwatch/tests"
-cp "$project/tests/bluez/init" "$work/root/init"
-cp -a "$project/devices" "$work/root/hearthwatch/"
-cp -a "$project/tests/bluez" "$work/root/hearthwatch/tests/"
-(cd "$work/root" && find . | cpio --quiet -o -H newc -R 0:0) > "$work/project.cpio"
+mkdir -p "$work/guest/hearthwatch/tests"
+cp "$project/tests/bluez/init" "$work/guest/init"
+cp -a "$project/devices" "$work/guest/hearthwatch/"
+cp -a "$project/tests/bluez" "$work/guest/hearthwatch/tests/"
+(cd "$work/guest" && find . | cpio --quiet -o -H newc -R 0:0) > "$work/project.cpio"
 cat "$folder/root.cpio" "$work/project.cpio" > "$work/initrd"
 
 timeout --foreground 300 qemu-system-x86_64 -accel tcg -cpu max -smp ${SMP:-2} -m 1600 -display none -no-reboot -nodefaults \
