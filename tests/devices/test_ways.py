@@ -23,6 +23,7 @@ from devices.recording import Recording
 from devices.service import NotAdmitted, Service, ServiceAway
 from devices.uplink import Pace, Uplink
 from devices.ways import Choice, Fallback, Haste, WayName
+from tests.conftest import unavailable
 from tests.devices.door import Door, open_door
 
 pytestmark = pytest.mark.anyio
@@ -179,7 +180,7 @@ async def test_an_interface_is_bound_before_connecting(door: Door) -> None:
     """Bound to another one the loopback cannot be reached: the packets would leave by it."""
     others = [name for _, name in socket.if_nameindex() if name != "lo"]
     if not others:
-        pytest.skip("this machine has no second network interface")
+        unavailable("a network interface beside the loopback")
     choice = Choice()
     choice.failed(MAIN, 0.0)
     door.temper(answer_unavailable)
