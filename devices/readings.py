@@ -93,12 +93,18 @@ _CATALOGUE: Final = (
     Metric(46, "activity_resumed", "1", None, 0, 1, Kind.EVENT),
     Metric(44, "glucose_above_scale", "1", None, 0, 1, Kind.EVENT),
     Metric(45, "glucose_below_scale", "1", None, 0, 1, Kind.EVENT),
+    Metric(47, "fall_confirmed", "1", None, 0, 1, Kind.EVENT),
+    Metric(48, "said_well", "1", None, 0, 1, Kind.EVENT),
+    Metric(49, "long_lie", "1", None, 0, 1, Kind.EVENT),
     Metric(50, "movement", "1", None, 0, 1, Kind.AMBIENT),
     Metric(51, "door", "1", None, 0, 1, Kind.AMBIENT),
     Metric(52, "bed", "1", None, 0, 1, Kind.AMBIENT),
     Metric(60, "battery", "%", None, 0, 100, Kind.DEVICE),
     Metric(61, "gateway_silence", "h", None, 0, 100_000, Kind.DEVICE),
     Metric(62, "device_silence", "1", None, 0, 100_000, Kind.DEVICE),
+    Metric(63, "worn", "1", None, 0, 1, Kind.DEVICE),
+    Metric(64, "charging", "1", None, 0, 1, Kind.DEVICE),
+    Metric(65, "device_dropped", "1", None, 0, 1, Kind.DEVICE),
 )
 
 METRICS: Final = MappingProxyType({m.name: m for m in _CATALOGUE})
