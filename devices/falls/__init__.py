@@ -1,5 +1,5 @@
 """Streaming fall detection: acceleration in, falls and recoveries out. Pure: no clock, no loop, no device."""
 
-from devices.falls.detector import Detector, FallEvent
+from devices.falls.detector import POSITIONS, Detector, FallEvent, Position
 
-__all__ = ["Detector", "FallEvent"]
+__all__ = ["POSITIONS", "Detector", "FallEvent", "Position"]

@@ -7,7 +7,7 @@ the samples up to it. So the events are the same, bit for bit, however the strea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 
@@ -24,16 +24,21 @@ _MOVING_G: Final = 0.06
 _KEPT_S: Final = BEFORE_S + AFTER_S + 2 * _TICK_S
 
 
+Position = Literal["wrist", "waist", "pocket", "chest"]
+"""Where the sensor is worn."""
+POSITIONS: Final[tuple[Position, ...]] = get_args(Position)
+
+
 @dataclass(frozen=True, slots=True)
 class FallEvent:
-    """A fall, or the wearer up and moving again after one.
+    """A suspected fall, a blow that was none, or the wearer up and moving again after a fall.
 
     ``sample`` is the index of the impact, or of the recovery, since the last reset. ``probability`` (0 to 1) is how
     surely it was a fall. The rest says what spoke for it: acceleration in g, times as named, and the angle in
     degrees between the postures before and after; a recovery repeats those of its fall.
     """
 
-    kind: Literal["fall", "recovered"]
+    kind: Literal["fall", "dismissed", "recovered"]
     sample: int
     probability: float
     impact_g: float
@@ -52,11 +57,16 @@ class _Down:
 
 
 class Detector:
-    """One wearer's detector. ``rate_hz`` is the sampling rate; 25 to 200 are sensible."""
+    """One wearer's detector. ``rate_hz`` is the sampling rate; 25 to 200 are sensible.
 
-    def __init__(self, rate_hz: float = 50) -> None:
+    ``threshold`` is the operating point, by default the model's for this position; it may be changed at any time.
+    """
+
+    def __init__(self, rate_hz: float = 50, position: Position = "wrist", threshold: float | None = None) -> None:
         if not 10 <= rate_hz <= 1000:
             raise ValueError(f"a sampling rate of {rate_hz} Hz is not one a fall can be seen at")
+        self.position: Final = position
+        self.threshold = model.THRESHOLD if threshold is None else threshold
         self._rate_hz = rate_hz
         self._tick = self._samples(_TICK_S)
         self._alone = self._samples(_ALONE_S)
@@ -113,7 +123,7 @@ class Detector:
             if self._now - impact >= self._samples(_JUDGED_FROM_S) and not self._too_soon(impact):
                 seen = self._seen(impact)
                 probability = model.probability(seen)
-                if probability >= model.THRESHOLD and seen.stillness_s >= model.STILL_AT_LEAST_S:
+                if probability >= self.threshold and seen.stillness_s >= model.STILL_AT_LEAST_S:
                     return self._fallen(impact, probability, seen)
         return None
 

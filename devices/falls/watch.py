@@ -26,7 +26,7 @@ from typing import Final
 
 import numpy as np
 
-from devices.falls.detector import Detector, FallEvent
+from devices.falls.detector import Detector, FallEvent, Position
 from devices.falls.features import Samples
 from devices.falls.resample import Resampler
 from devices.falls.tape import Clip, Tape
@@ -65,13 +65,22 @@ class Kept:
 
 
 class Watch:
-    """One wearer's."""
+    """One wearer's. ``position`` is where the sensor is worn; ``threshold`` as of :class:`Detector`."""
 
-    def __init__(self) -> None:
+    def __init__(self, position: Position = "wrist", threshold: float | None = None) -> None:
         self._resampler = Resampler(RATE_HZ)
-        self._detector = Detector(RATE_HZ)
+        self._detector = Detector(RATE_HZ, position, threshold)
         self._tape = Tape(RATE_HZ)
         self._waiting: Samples = np.empty((0, 3))
+
+    @property
+    def threshold(self) -> float:
+        """From this probability on a fall is told."""
+        return self._detector.threshold
+
+    @threshold.setter
+    def threshold(self, probability: float) -> None:
+        self._detector.threshold = probability
 
     def feed(self, times: Nanoseconds, samples: Samples) -> list[Told | Kept]:
         """The next samples, (n, 3) in g, and when each was taken; what became certain with them, oldest first."""
