@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
 
 import typer
 
+from api.falls import falls_app
+
 if TYPE_CHECKING:
     from api.settings import Settings
     from store.postgres import Connection, Database
@@ -27,6 +29,7 @@ gateway_app: Final = typer.Typer(help="The small computer in a home: run it, or 
 user_app: Final = typer.Typer(help="People who may sign in.", no_args_is_help=True)
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(user_app, name="user")
+app.add_typer(falls_app, name="falls")
 
 _GATEWAY_DATA: Final = Path("gateway-data")
 _ADAPTERS: Final = ["hci0"]
