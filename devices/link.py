@@ -84,6 +84,15 @@ class Link:
         await self._encrypted(lambda: self.client.write_gatt_char(characteristic, value, response=True), OPERATION_S)
         return True
 
+    async def command(self, service: str, uuid: str, value: bytes) -> bool:
+        """Write a characteristic of this service without being answered; False when the device does not have it."""
+        found = self.client.services.get_service(service)
+        characteristic = None if found is None else found.get_characteristic(uuid)
+        if characteristic is None or "write-without-response" not in characteristic.properties:
+            return False
+        await within(OPERATION_S, self.client.write_gatt_char(characteristic, value, response=False))
+        return True
+
     async def subscribe(self, uuid: str, callback: Callable[[bytes], None]) -> bool:
         """Subscribe to indications or notifications; False when the device does not have them.
 

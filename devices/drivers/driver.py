@@ -91,6 +91,10 @@ class Visited(Driver):
         """It is visited at most this often, in seconds, however often it calls. Who is watched by it never waits."""
         return 0.0
 
+    async def buzz(self, *, on: bool) -> bool:
+        """Let the device be felt by whoever wears it, or be still again; False when it cannot, or is not linked."""
+        return False
+
     @abstractmethod
     async def collect(self, link: Link) -> None:
         """Collect over this link until there is nothing more; the collector ends the link."""

@@ -21,7 +21,7 @@ from devices.drivers.pace import Pace, SampleClock, Sensor, Verdict, nanoseconds
 from devices.falls import FallEvent
 from devices.falls.features import Samples
 from devices.falls.watch import RATE_HZ, Kept, Told, Watch
-from devices.gatt import battery
+from devices.gatt import battery, immediate_alert
 from devices.gatt.errors import DecodeError
 from devices.link import Link
 from devices.outbox import OutboxFull
@@ -59,6 +59,7 @@ class Stream(Visited):
         self._heard_any = False
         self._verdict = Verdict.GOOD
         self._told: str | None = None
+        self._link: Link | None = None
         self.gaps = 0
 
     @classmethod
@@ -77,6 +78,7 @@ class Stream(Visited):
     async def collect(self, link: Link) -> None:
         """Listen to the stream until the link ends."""
         self._interrupted()
+        self._link = link
         if not await self.start(link):
             return
         await link.subscribe(battery.UUID, lambda raw: keep_battery(self.address, raw, self.desk))
@@ -86,6 +88,16 @@ class Stream(Visited):
         self._keep_all(self._watch.interrupt())
         if not link.ended.is_set():
             self.desk.trouble(self.address, "its movement data have stopped: falls are not noticed")
+
+    async def buzz(self, *, on: bool) -> bool:
+        """Let it vibrate, or be still again, by the link there is."""
+        link = self._link
+        return link is not None and not link.ended.is_set() and await self.alert(link, on=on)
+
+    async def alert(self, link: Link, *, on: bool) -> bool:
+        """Tell the device to vibrate, or to be still; False when it has nothing to do so."""
+        level = immediate_alert.Level.HIGH if on else immediate_alert.Level.NONE
+        return await link.command(immediate_alert.SERVICE, immediate_alert.ALERT_LEVEL, immediate_alert.encode(level))
 
     async def listen(self, link: Link, uuid: str, callback: Callable[[bytes], None]) -> bool:
         """Subscribe to acceleration; False, after the trouble was told, when the device has none."""
