@@ -1,4 +1,4 @@
-"""First aid in the home: keeps an eye on the emergencies that wait, and has the sentences spoken.
+"""First aid in the home: keeps an eye on the emergencies that wait, and has the sentences and questions spoken.
 
 What was said of which emergency is remembered, so that a gateway that was killed goes on where it was.
 """
@@ -13,7 +13,7 @@ import re
 import shlex
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 DEFAULT_COMMAND: Final = "espeak-ng -v {voice} {text}"
 SILENT: Final = "off"
 """In place of a command: nothing is said aloud."""
-CANNOT_SPEAK: Final = "the gateway could not speak to the resident when a call for help did not get through"
+CANNOT_SPEAK: Final = "the gateway could not speak to the resident"
 _VOICES: Final = {"en": "en", "zh_Hans": "cmn"}  # as espeak-ng names them
 _FIELDS: Final = ("text", "voice", "language", "what")
 _SPEAK_S: Final = 30.0
@@ -44,7 +44,7 @@ class Voice:
     """Speaks by a command of the administrator's, such as ``espeak-ng -v {voice} {text}`` or
     ``aplay /usr/share/sounds/hearthwatch/{language}/{what}.wav``. No shell sees it.
 
-    ``{what}`` is ``waiting_fall``, ``taken_help_call`` and the like. ``ValueError`` says what is wrong with the command.
+    ``{what}`` is ``waiting_fall``, ``taken_help_call``, ``asked_fall`` and the like. ``ValueError`` says what is wrong with the command.
     """
 
     def __init__(self, command: str, *, wait_s: float = _SPEAK_S) -> None:
@@ -144,6 +144,19 @@ class Aloud:
         """There may be a new emergency."""
         self._nudged.set()
 
+    def ask(self) -> None:
+        """Ask her whether she is well."""
+        self._look()  # the fall that she is asked about is not known to anybody yet
+        self._aid.ask(self._clock())
+        self.nudge()
+
+    def enough(self, well: Collection[str] = ()) -> None:
+        """Ask no more, and say nothing more of the falls that these devices told."""
+        self._look()
+        self._aid.ask_no_more()
+        self._aid.well(well)
+        self._remember()
+
     def taken(self, numbers: Sequence[int]) -> None:
         """The service has these emergencies."""
         self._look()  # they leave now: whether they were seen here or not, they are not to be taken for waiting ones
@@ -187,7 +200,7 @@ class Aloud:
         come = [(n, r) for n, r in newest if n not in self._seen]
         self._seen = {number for number, _ in newest}
         for number, reading in reversed(come):
-            if reading.metric == RECOVERED:
+            if reading.metric in RECOVERED:
                 self._aid.recovered(number, reading.device)
             elif reading.metric in EMERGENCIES and not self._is_old(reading.collected_at):
                 self._aid.happened(number, reading.metric, reading.device, self._clock())

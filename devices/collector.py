@@ -85,6 +85,7 @@ class Collector:
         self._devices: dict[str, _Device] = {}
         self._finder = Finder(kinds())
         self._look_until = 0.0
+        self._buzzing: set[asyncio.Task[None]] = set()
         watchdog = watchdog or Watchdog()
         self._stations = [
             Station(
@@ -145,6 +146,15 @@ class Collector:
         if not self.looking:
             self.look_for(0)
         return self._finder.found()
+
+    def buzz(self, addresses: Iterable[str], *, on: bool) -> None:
+        """Let those of these devices that can be felt by whoever wears them, or be still again; it is not waited for."""
+        for address in addresses:
+            known = self._devices.get(address)
+            if known is not None and isinstance(known.driver, Visited):
+                task = asyncio.get_running_loop().create_task(_buzz(known.driver, on=on))
+                self._buzzing.add(task)
+                task.add_done_callback(self._buzzing.discard)
 
     @property
     def scanning(self) -> Mode:
@@ -316,6 +326,14 @@ class Collector:
         return [
             d.visit for d in self._devices.values() if d.visit is not None and (station is None or d.through is station)
         ]
+
+
+async def _buzz(driver: Visited, *, on: bool) -> None:
+    try:
+        if await driver.buzz(on=on):
+            log.info("%s was told to %s", driver.address, "vibrate" if on else "be still")
+    except TROUBLES as error:
+        log.warning("%s could not be told to vibrate: %s", driver.address, error or type(error).__name__)
 
 
 def _memory(address: str) -> str:

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import NamedTuple
 
 from devices.outbox import Outbox
 from devices.readings import METRICS, Kind, Quality, Reading
@@ -34,6 +35,13 @@ class Health:
     trouble: str | None = None
 
 
+class Witnessed(NamedTuple):
+    """Readings as whoever saw them would have them kept (their keys are the same), and what to remember with them."""
+
+    readings: Sequence[Reading]
+    facts: Mapping[str, str]
+
+
 class Desk:
     """The gateway's desk. ``zone`` is the home's time zone (None: the machine's own) and may change at any time.
 
@@ -57,8 +65,8 @@ class Desk:
         self._outbox = outbox
         self.zone = zone
         self._nudge = nudge
-        self.witness: Callable[[Sequence[Reading]], Mapping[str, str]] = lambda _readings: {}
-        """Sees all that is kept at a known time, and says what is to be remembered with it."""
+        self.witness: Callable[[Sequence[Reading]], Witnessed] = lambda readings: Witnessed(readings, {})
+        """Sees all that is kept and not held."""
 
     def check_room(self) -> None:
         """Raise ``OutboxFull`` when the disk would not take what a device may have to say."""
@@ -69,8 +77,9 @@ class Desk:
 
         For ``held_s`` seconds, or until :meth:`release`, the service is not told of them.
         """
-        if self.knows_time and not held_s:
-            facts = {**self._witnessed(readings), **(facts or {})}
+        if not held_s:
+            readings, learned = self._witnessed(readings)
+            facts = {**learned, **(facts or {})}
         new = self._put(readings, held_s, facts)
         if not new:
             return
@@ -81,12 +90,12 @@ class Desk:
         if not held_s or not self.knows_time:
             self._nudge()
 
-    def _witnessed(self, readings: Sequence[Reading]) -> Mapping[str, str]:
+    def _witnessed(self, readings: Sequence[Reading]) -> Witnessed:
         try:
             return self.witness(readings)
         except Exception:
             log.exception("what was kept could not be followed")  # a call for help is not lost for that
-            return {}
+            return Witnessed(readings, {})
 
     def _put(self, readings: Sequence[Reading], held_s: float, facts: Mapping[str, str] | None) -> int:
         if self._timekeeper is None or self._timekeeper.known:

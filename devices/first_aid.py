@@ -1,8 +1,8 @@
-"""What the gateway says aloud to the resident when a fall or a call for help does not get through. Pure.
+"""What the gateway says aloud to the resident: whether she fell, and when that or a call for help does not get through. Pure.
 
 She is told what happened, that it is tried on, and which number to ring herself if she can; and once the service has it,
 that. She is never told that somebody knows when nobody does, and never that somebody comes: that is not the gateway's
-to know.
+to know. One mouth says all of it: a question waits for what is more urgent, and is left out when that took too long.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from typing import Final
 
 EMERGENCIES: Final = ("help_call", "fall")
 """The metrics that are spoken of, the one she is told of first when both happened before the other."""
-RECOVERED: Final = "fall_recovered"
+RECOVERED: Final = ("fall_recovered", "said_well")
+"""Walking again, and the word that all is well: either ends what there is to say of a fall."""
 
 
 class State(Enum):
-    """What became of an emergency."""
+    """What became of an emergency, or what she is asked about it."""
 
     WAITING = "waiting"
     TAKEN = "taken"
     NOT_TAKEN = "not_taken"
+    ASKED = "asked"
+    """She is asked whether she is well, and nothing is said of who knows."""
+    ASKED_KNOWN = "asked_known"
+    """She is asked, and the service has the fall: it calls for help unless she answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,8 @@ class Patience:
     every_s: float = 60.0
     most: int = 10
     stale_s: float = 6 * 3600.0
+    ask_within_s: float = 10.0
+    """A question that could not be asked for so long is not asked any more: the time to answer it is running."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,8 @@ class FirstAid:
         self._patience = patience or Patience()
         self._known = {one.number: one for one in known}
         self._quiet_until_s = -math.inf
+        self._asked_s = -math.inf
+        self._is_known = False
 
     @property
     def known(self) -> Sequence[Known]:
@@ -76,6 +85,7 @@ class FirstAid:
         """An emergency waits for the service; known ones are known already."""
         if number not in self._known:
             self._known[number] = Known(number, metric, device, now_s, now_s + self._patience.first_s)
+            self._is_known &= metric != "fall"
 
     def recovered(self, number: int, device: str) -> None:
         """The wearer of this device got up, or said that she is well: no more of a fall before that."""
@@ -83,10 +93,25 @@ class FirstAid:
             one.number for one in self.known if one.metric == "fall" and one.device == device and one.number < number
         )
 
+    def ask(self, now_s: float) -> None:
+        """She is to be asked whether she is well."""
+        self._asked_s = now_s
+
+    def ask_no_more(self) -> None:
+        """She is not to be asked any more."""
+        self._asked_s = -math.inf
+
+    def well(self, devices: Iterable[str]) -> None:
+        """The falls that these devices told are over."""
+        for device in devices:
+            self.recovered(max(self._known, default=0) + 1, device)
+
     def taken(self, numbers: Iterable[int]) -> None:
         """The service has these."""
-        for one in self._of(numbers):
+        taken = self._of(numbers)
+        for one in taken:
             one.state = State.TAKEN
+        self._is_known |= any(one.metric == "fall" for one in taken) and not self._is_fall_untold
 
     def not_taken(self, numbers: Iterable[int], now_s: float) -> None:
         """The service refuses these: they are not tried any more, so she is told at once."""
@@ -98,7 +123,21 @@ class FirstAid:
         for state in (State.NOT_TAKEN, State.WAITING):
             if message := self._due(state, now_s):
                 return message
-        return self._due_taken(now_s)
+        return self._due_question(now_s) or self._due_taken(now_s)
+
+    @property
+    def _is_fall_untold(self) -> bool:
+        return any(one.metric == "fall" and one.state is not State.TAKEN for one in self.known)
+
+    def _due_question(self, now_s: float) -> Message | None:
+        if now_s < self._quiet_until_s or now_s - self._asked_s > self._patience.ask_within_s:
+            return None
+        self.ask_no_more()
+        self._be_quiet(now_s)
+        return Message(State.ASKED_KNOWN if self._is_known else State.ASKED, "fall")
+
+    def _be_quiet(self, now_s: float) -> None:
+        self._quiet_until_s = now_s + min(self._patience.first_s, self._patience.every_s)
 
     def _due(self, state: State, now_s: float) -> Message | None:
         """One sentence for all that are in this state and due, with those it speaks of as well."""
@@ -111,7 +150,7 @@ class FirstAid:
             if one.times or one in due or one.metric == message.metric:
                 one.times += 1
                 one.due_s = now_s + self._patience.every_s
-        self._quiet_until_s = now_s + min(self._patience.first_s, self._patience.every_s)
+        self._be_quiet(now_s)
         self._forget(one.number for one in ones if state is State.NOT_TAKEN and one.times >= self._patience.most)
         return message
 
@@ -153,6 +192,9 @@ _SENTENCES: Final[Mapping[str, Mapping[Message, str]]] = {
         ): "Your call for help cannot be delivered. Please {ring}, or call out to a neighbour.",
         Message(State.TAKEN, "fall"): "The connection is back. The care service now knows that you may have fallen.",
         Message(State.TAKEN, "help_call"): "The connection is back. The care service now has your call for help.",
+        Message(State.ASKED, "fall"): "You may have fallen. If you are well, {answer}.",
+        Message(State.ASKED_KNOWN, "fall"): "You may have fallen. If you are well, {answer}. Otherwise help is being "
+        "called.",
     },
     "zh_Hans": {
         Message(State.WAITING, "fall"): "您可能摔倒了。网络不通，消息还没有发出去，正在继续发送。如果可以，{ring}。",
@@ -161,11 +203,19 @@ _SENTENCES: Final[Mapping[str, Mapping[Message, str]]] = {
         Message(State.NOT_TAKEN, "help_call"): "您的呼救发不出去。{ring}，或者大声叫邻居。",
         Message(State.TAKEN, "fall"): "网络恢复了。您可能摔倒的消息，护理服务已经收到。",
         Message(State.TAKEN, "help_call"): "网络恢复了。您的呼救，护理服务已经收到。",
+        Message(State.ASKED, "fall"): "您可能摔倒了。如果您没事，{answer}。",
+        Message(State.ASKED_KNOWN, "fall"): "您可能摔倒了。如果您没事，{answer}。没有回应，就会为您求助。",
     },
 }
 _RING: Final = {
     "en": ("ring {phone} yourself", "ring somebody yourself"),
     "zh_Hans": ("请您自己拨打 {phone}", "请您自己打电话求助"),
+}
+
+
+_ANSWER: Final = {
+    "en": "press the button on your wearable or on the screen, or, if nothing hurts, get up slowly and walk a few steps",
+    "zh_Hans": "请按一下手环或屏幕上的按钮；如果哪儿都不疼，也可以慢慢站起来走几步",
 }
 
 
@@ -175,4 +225,4 @@ def sentence(message: Message, language: str, phone: str | None) -> str:
     digits = " ".join(c for c in phone or "" if c in "0123456789")
     with_number, without = _RING[language]
     ring = with_number.format(phone=digits) if digits else without
-    return _SENTENCES[language][message].format(ring=ring)
+    return _SENTENCES[language][message].format(ring=ring, answer=_ANSWER[language])

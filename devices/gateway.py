@@ -13,7 +13,7 @@ import logging
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ from devices import machine, systemd
 from devices.aloud import DEFAULT_COMMAND, SILENT, Aloud, Voice
 from devices.collector import Collector, Configured
 from devices.desk import Desk
+from devices.falls.certainty import Ask, Enough
 from devices.heartbeat import Heartbeat, Report
 from devices.homes import Homes
 from devices.limits import for_ever, together
@@ -148,7 +149,7 @@ class _Gateway:
             emergency_life=self._watchdog.part("handing over emergencies"),
         )
         self._desk = Desk(outbox, nudge=self._nudge, timekeeper=self._timekeeper)
-        self._homes = Homes(self._desk)
+        self._homes = Homes(self._desk, ask=self._ask, enough=self._enough)
         self._collector = Collector(self._desk, *radios, watchdog=self._watchdog)
         self._timekeeper.shifted = self._shifted
         self._heartbeat = Heartbeat(
@@ -182,6 +183,14 @@ class _Gateway:
         finally:
             systemd.notify("STOPPING=1")
 
+    def _ask(self, _ask: Ask, devices: Collection[str]) -> None:
+        self._aloud.ask()
+        self._collector.buzz(devices, on=True)
+
+    def _enough(self, enough: Enough, devices: Collection[str]) -> None:
+        self._aloud.enough(enough.devices if enough.well else ())
+        self._collector.buzz(devices, on=False)
+
     def _nudge(self) -> None:
         self._uplink.nudge()
         self._aloud.nudge()
@@ -196,6 +205,7 @@ class _Gateway:
 
     def _shifted(self, error: timedelta) -> None:
         self._desk.shift(error)
+        self._homes.shift(error)
         if abs(error) > DIFFERS:
             self._collector.begin_anew()
         self._uplink.nudge()

@@ -1,6 +1,6 @@
 """Whether somebody has been still for longer than a morning should be, by what the sensors of her flat say. Pure.
 
-A *sign of life* is movement, a door or a bed that changes, a press of a button. She is still when there has been none
+A *sign of life* is movement, a door or a bed that changes, a press of a button, walking again after a fall. She is still when there has been none
 for :attr:`Patience.still`. That is worth a word only late in the morning, by her own habit, only while the sensors that
 would have seen her live, and only when she is in: the bed is occupied, or nobody has moved a door since she was seen.
 
@@ -21,7 +21,7 @@ import msgspec
 from devices.readings import METRICS, Quality, Reading
 
 AMBIENT: Final = ("movement", "door", "bed")
-_PRESSES: Final = ("help_call", "fall_recovered")
+_OF_HERS: Final = ("help_call", "said_well", "fall_recovered")
 _MORNINGS: Final = 14
 _ENOUGH_MORNINGS: Final = 5
 
@@ -95,7 +95,7 @@ class Presence:
             return
         if reading.metric in AMBIENT:
             self._see_sensor(reading, zone)
-        elif reading.metric in _PRESSES:
+        elif reading.metric in _OF_HERS:
             self._note_sign(reading, zone, inside=True)
 
     def judge(self, now: datetime, zone: tzinfo | None) -> Reading | None:

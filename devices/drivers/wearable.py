@@ -52,5 +52,5 @@ class Wearable(Stream):
         """Take one press of "I am fine"; a count already heard is a doubled notification."""
         presses = self.decoded(motion.decode_presses, motion.I_AM_FINE, raw)
         if presses is not None and presses != self._presses:
-            self.keep_event("fall_recovered", 1.0, self.desk.now(), {}, Quality.NO_DEVICE_TIME)
+            self.keep_event("said_well", 1.0, self.desk.now(), {}, Quality.NO_DEVICE_TIME)
             self._presses = presses

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 from bumble.device import Connection, Device
@@ -28,7 +29,7 @@ class Streamer(Twin):
     """A wearable on ``body``. ``sent`` counts its packets, also those it left out.
 
     ``advertises`` are the structures by which it is found; ``service`` holds its characteristics, one of which,
-    ``acceleration``, carries the stream. ``asked_for``: it streams when it is asked to, not to whoever subscribes.
+    ``acceleration``, carries the stream; ``others`` are what it offers besides. ``asked_for``: it streams when it is asked to, not to whoever subscribes.
     """
 
     asked_for: ClassVar[bool] = False
@@ -44,6 +45,7 @@ class Streamer(Twin):
         rate_hz: float = 50,
         per_packet: int = 1,
         range_g: float | None = None,
+        others: Sequence[Service] = (),
     ) -> None:
         super().__init__(air, plate, advertise_every_ms=500)
         self.body = Body(zlib.crc32(plate.address.encode()))
@@ -57,7 +59,7 @@ class Streamer(Twin):
         self._to_skip = 0
         self._session: object | None = None
         self.set_rate(rate_hz)
-        self.device.add_services([service, *self.standard_services()])
+        self.device.add_services([service, *others, *self.standard_services()])
         self.device.on(Device.EVENT_CONNECTION, self._on_connection)
         if not self.asked_for:
             acceleration.on(Characteristic.EVENT_SUBSCRIPTION, self._on_subscription)

@@ -271,7 +271,7 @@ async def test_a_fall_in_the_stream_becomes_a_reading_at_the_time_of_the_impact(
         assert abs(fall.measured_at - fell_at) < timedelta(seconds=3)
         assert fall.detail.keys() == {"impact_g", "free_fall_ms", "stillness_s", "posture_change_deg"}
         await h.wearable.i_am_fine()
-        await until(lambda: h.values("fall_recovered") == [1])
+        await until(lambda: h.values("said_well") == [1])
         await h.wearable.set_battery(8)
         await until(lambda: h.values("battery")[-1] == 8)
 

@@ -270,7 +270,7 @@ def test_a_doubled_press_of_i_am_fine_is_one(gateway: Gateway) -> None:
     for raw in (b"\x01\x00", b"\x01\x00", b"\x02\x00", b"\x02"):
         gateway.at += MS
         wearable.pressed(raw)
-    assert [r.metric for r in gateway.kept] == ["fall_recovered", "fall_recovered"]
+    assert [r.metric for r in gateway.kept] == ["said_well", "said_well"]
     assert len(gateway.outbox.refused(9)) == 1
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from bumble.core import UUID
-from bumble.gatt import Characteristic, Service
+from bumble.gatt import Characteristic, CharacteristicValue, Service
 
-from devices.gatt import infinitime
+from devices.gatt import alert_notification, infinitime
 from devices.gatt.acceleration import Samples
 from devices.virtual.radio import Air
 from devices.virtual.streamer import Streamer
@@ -15,7 +15,7 @@ from devices.virtual.twin import Perms, Plate, Props
 
 
 class InfiniTime(Streamer):
-    """A watch."""
+    """A watch. ``shown`` are the sentences it has shown, vibrating once for each."""
 
     kind: ClassVar[str] = "infinitime"
 
@@ -23,8 +23,22 @@ class InfiniTime(Streamer):
         stream: Characteristic[bytes] = Characteristic(
             UUID(infinitime.ACCELERATION), Props.READ | Props.NOTIFY, Perms.READABLE, bytes(6)
         )
-        service = Service(UUID(infinitime.SERVICE), [stream])
-        super().__init__(air, plate, service, stream, rate_hz=infinitime.RATE_HZ, range_g=infinitime.RANGE_G)
+        self.shown: list[str] = []
+        alert: Characteristic[bytes] = Characteristic(
+            UUID(alert_notification.NEW_ALERT),
+            Props.WRITE,
+            Perms.WRITEABLE,
+            CharacteristicValue(write=lambda _connection, value: self.shown.append(alert_notification.decode(value))),
+        )
+        super().__init__(
+            air,
+            plate,
+            Service(UUID(infinitime.SERVICE), [stream]),
+            stream,
+            rate_hz=infinitime.RATE_HZ,
+            range_g=infinitime.RANGE_G,
+            others=[Service(UUID(alert_notification.SERVICE), [alert])],
+        )
 
     def packet(self, samples: Samples, first_ns: int, last_ns: int) -> bytes:
         """Three numbers."""
