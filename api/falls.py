@@ -19,9 +19,7 @@ falls_app: Final = typer.Typer(
 
 Files = Annotated[
     list[Path],
-    typer.Argument(
-        help="Files of recordings (npz; docs/falls.md says what is in them).", metavar="FILE...", show_default=False
-    ),
+    typer.Argument(help="Files of recordings, npz without pickle.", metavar="FILE", show_default=False),
 ]
 Place = Annotated[
     Literal["wrist", "waist", "pocket", "chest"] | None,
@@ -48,7 +46,11 @@ def evaluate(
         int | None, typer.Option(min=1, help="Processes that share the work; one per core when not given.")
     ] = None,
 ) -> None:
-    """Run the gateway's detector over recordings, and say what it told and how often it was right."""
+    """Run the gateway's detector over recordings, and say what it told and how often it was right.
+
+    A file holds acc (N, 3), times scale in g; fs in Hz; for each recording start and length in samples, and is_fall; and
+    may hold subject, activity, trial, elderly, position, onset_s and end_s of the fall.
+    """
     from api.falls_jobs import How, judge_files
     from devices.falls import evaluation, report
     from devices.falls.recordings import RecordingsError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from math import isfinite
 from typing import Any, Final, NamedTuple
 
 from devices.falls.evaluation import STAFF_WAIT_S, TOLERANCE_S, Judged, Point, Sensor, Summary
@@ -145,7 +146,7 @@ def _recording(j: Judged) -> dict[str, Any]:
         "probability": j.probability,
         "time_s": j.time_s,
         "reaches_staff": bool(j.for_staff),
-        "events": [asdict(e) for e in j.events],
+        "events": [{name: _finite(value) for name, value in asdict(e).items()} for e in j.events],
     }
 
 
@@ -153,6 +154,11 @@ def _summary(s: Summary) -> dict[str, Any]:
     plain = asdict(s)
     plain["set"] = plain.pop("source")
     return {name: value._asdict() if isinstance(value, Interval) else value for name, value in plain.items()}
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no word for what is no number."""
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _group(s: Summary) -> tuple[str, str, str]:

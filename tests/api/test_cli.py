@@ -61,6 +61,7 @@ def test_the_gateway_s_commands_need_none_of_the_service_s_libraries() -> None:
         ["gateway", "--help"],
         ["gateway", "pair", "--help"],
         ["gateway", "--data", "/nonexistent/x"],
+        ["falls", "evaluate", "/nonexistent/x.npz"],
     ):
         done = subprocess.run(
             [sys.executable, "-c", program, *words], capture_output=True, text=True, cwd=PROJECT, check=False
