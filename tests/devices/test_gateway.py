@@ -180,8 +180,15 @@ async def test_a_fall_in_the_home_reaches_the_service_with_what_spoke_for_it(hom
     assert fall["value"] >= 0.5
     assert fall["detail"]["impact_g"] > 3
     assert set(fall["detail"]) == {"impact_g", "free_fall_ms", "stillness_s", "posture_change_deg"}
+    asked = await home.people.do(WEARABLE, "state")
+    while not asked["vibrates"]:
+        asked = await home.people.do(WEARABLE, "state")
     await home.people.do(WEARABLE, "get_up")
     await until(lambda: home.values("fall_recovered"), gateway)
+    [up] = [r for r in home.door.stored.values() if r["metric"] == "fall_recovered"]
+    assert up["detail"].keys() == {"after_fall_s"}
+    assert home.values("fall_confirmed") == []
+    assert not (await home.people.do(WEARABLE, "state"))["vibrates"]
 
 
 async def test_kill_9_in_mid_story_loses_nothing_and_doubles_nothing(home: Home) -> None:

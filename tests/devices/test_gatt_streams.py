@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devices.gatt import infinitime, microbit, motion, movesense, polar, thingy
+from devices.gatt import alert_notification, immediate_alert, infinitime, microbit, motion, movesense, polar, thingy
 from devices.gatt.acceleration import Samples
 from devices.gatt.errors import DecodeError
 from devices.gatt.movesense import Acceleration, Code, Command, Hello
@@ -200,6 +200,12 @@ def test_what_wearables_count_in() -> None:
     assert thingy.decode(bytes.fromhex("0004 00fc 0000" + 12 * "55")).tolist() == [[1.0, -1.0, 0.0]]
 
 
+def test_what_a_wearable_is_told_is_read_as_it_was_meant() -> None:
+    assert [immediate_alert.decode(immediate_alert.encode(level)) for level in immediate_alert.Level] == [0, 1, 2]
+    assert alert_notification.encode("Did you fall?") == b"\x00\x01\x00Did you fall?"
+    assert alert_notification.decode(alert_notification.encode("a" * 200)) == "a" * 100
+
+
 @given(st.integers(1, 0xFFFF))
 def test_every_period_and_configuration_is_read_as_it_was_written(number: int) -> None:
     assert microbit.decode_period(microbit.encode_period(number)) == number
@@ -219,6 +225,9 @@ def test_every_period_and_configuration_is_read_as_it_was_written(number: int) -
         (thingy.decode_configuration, "e803 f401 f401 0000 01", "implausible"),
         (motion.decode, "0000 00000000", "bad_length"),
         (motion.decode, "0000", "bad_length"),
+        (immediate_alert.decode, "03", "reserved_value"),
+        (immediate_alert.decode, "", "truncated"),
+        (alert_notification.decode, "030100 48", "reserved_value"),
         (movesense.decode, "0403", "reserved_value"),
         (movesense.decode, "02", "truncated"),
         (movesense.decode_acceleration, "159e0100", "bad_length"),
@@ -240,6 +249,7 @@ def test_what_is_no_packet_is_refused(decode: Any, raw: str, reason: str) -> Non
         *(movesense.decode, movesense.decode_acceleration, movesense.decode_hello, movesense.decode_request),
         *(microbit.decode, microbit.decode_period, thingy.decode, thingy.decode_configuration),
         *(infinitime.decode, motion.decode, motion.decode_presses),
+        *(immediate_alert.decode, alert_notification.decode),
     ],
     ids=lambda decode: f"{decode.__module__.rpartition('.')[2]}.{decode.__name__}",
 )
