@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from devices.aloud import Aloud, Voice
-from devices.first_aid import EMERGENCIES, FirstAid, Message, Patience, State, sentence
+from devices.first_aid import EMERGENCIES, RECOVERED, FirstAid, Message, Patience, State, sentence
 from devices.outbox import Outbox, OutboxFull
 from devices.readings import Reading
 from devices.service import Emergency, Service
@@ -326,6 +326,35 @@ async def test_a_fall_that_does_not_get_through_is_said_aloud_and_then_that_it_d
     assert heard(tmp_path)[0][:2] == ["cmn", "waiting_fall"]
     assert "请您自己拨打 1 2 0" in heard(tmp_path)[0][2]
     assert [what for _, what, _ in heard(tmp_path)].count("taken_fall") == 1
+
+
+@pytest.mark.parametrize("sign", RECOVERED)
+async def test_who_is_up_or_says_that_she_is_well_is_told_nothing_more(
+    outbox: Outbox, tmp_path: Path, sign: str
+) -> None:
+    now_s = 0.0
+    aloud = Aloud(outbox, voice(tmp_path), clock=lambda: now_s)
+    outbox.put([fall()])
+    await aloud.look()
+    outbox.put([fall(1, sign)])
+    now_s = 100.0
+    await aloud.look()
+    assert heard(tmp_path) == []
+
+
+async def test_a_question_is_spoken_unless_it_was_answered_meanwhile(outbox: Outbox, tmp_path: Path) -> None:
+    now_s = 0.0
+    aloud = Aloud(outbox, voice(tmp_path), clock=lambda: now_s)
+    outbox.put([fall()])
+    aloud.ask()
+    await aloud.look()
+    assert [what for _, what, _ in heard(tmp_path)] == ["asked_fall"]
+    now_s = 14.0
+    aloud.ask()
+    aloud.enough([BAND])
+    now_s = 100.0
+    await aloud.look()
+    assert len(heard(tmp_path)) == 1
 
 
 async def test_what_was_taken_while_nobody_looked_is_not_taken_for_waiting(outbox: Outbox, tmp_path: Path) -> None:
