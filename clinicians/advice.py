@@ -22,6 +22,10 @@ _STEPS: Final = MappingProxyType(
             N_("Ring at once. Nobody answers: go there now."),
             N_("Do not lift somebody in pain. Head hurt, strong pain or confusion: call 120."),
         ),
+        "long_lie": (
+            N_("Go there now, or send whoever is nearest. Ring on the way."),
+            N_("Do not pull up who has lain for long: keep warm, call 120."),
+        ),
         "bp.severe": (
             N_("Ring. Ask: any chest pain, breathlessness, weakness on one side, trouble speaking?"),
             _EMERGENCY,

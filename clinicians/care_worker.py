@@ -6,13 +6,14 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Final, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
 from alerts import actions
 from alerts.lifecycle import TransitionError
 from alerts.protocol import Protocol
-from clinicians import cases, vitals
+from clinicians import cases, falls, vitals
 from clinicians.advice import next_steps
 from clinicians.doctor import conditions, words_of
 from clinicians.equipment import health
@@ -21,6 +22,7 @@ from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import CareWorker, Refused
 from clinicians.words import N_, Words
 from store import alerts, gateways, notes, people, portal, readings, residents
+from store import falls as fall_verdicts
 from store.postgres import Connection, Database
 from store.residents import Related, Resident
 
@@ -36,6 +38,7 @@ _TOLD: Final = {
     "acknowledged": N_("It is yours. Thank you. The others have been told."),
     "declined": N_("All right. The next colleague is being called."),
     "closed": N_("Closed. Thank you."),
+    "judged": N_("It is written down. Thank you."),
     "shelved": N_("Put aside. It calls again by itself."),
     "shelf_time": N_("It can be put aside for up to 24 hours."),
     "no_outcome": N_("Please say what came of it before you close it."),
@@ -123,6 +126,7 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
         everybody=list(everybody.values()),
         told=_told(told, words),
         outcomes=_outcomes(words),
+        findings=falls.choices(words),
     )
 
 
@@ -186,8 +190,58 @@ async def resolve(
 ) -> Response:
     """Close it, saying what came of it."""
     now = datetime.now(UTC)
-    text = ": ".join(part for part in (outcome, remark.strip()) if part) if outcome else ""
+    text = _outcome(outcome, remark) if outcome else ""
     return await _act(request, "closed", lambda c: actions.resolve(c, alert_id, visitor.person_id, now, text))
+
+
+@router.post("/care/alerts/{alert_id}/resolve-fall")
+async def resolve_fall(
+    request: Request,
+    visitor: CareWorker,
+    alert_id: int,
+    finding: Annotated[falls.Code, Form()],
+    remark: Annotated[str, Form(max_length=400)] = "",
+) -> Response:
+    """Close an alert of a fall, saying whether it was one: one tap says both."""
+    now = datetime.now(UTC)
+
+    async def close(c: Connection) -> None:
+        await actions.resolve(c, alert_id, visitor.person_id, now, _outcome(falls.outcome_of(finding), remark))
+        await _judge(c, alert_id, visitor.person_id, now, finding)
+
+    return await _act(request, "closed", close)
+
+
+@router.post("/care/alerts/{alert_id}/finding")
+async def correct_finding(
+    request: Request, visitor: CareWorker, alert_id: int, finding: Annotated[falls.Code, Form()]
+) -> Response:
+    """Say of a closed alert anew whether it was a fall."""
+    now = datetime.now(UTC)
+    database: Database = request.app.state.database
+    async with database.service() as c:
+        row = await alerts.for_update(c, alert_id)
+        if row is None or not await alerts.may_act(c, visitor.person_id, row.resident_id, alert_id):
+            raise Refused(404)
+        if row.state != "resolved" or not cases.is_fall(row.rule):
+            raise Refused(400)
+        remark = (row.outcome or "").partition(": ")[2]
+        await alerts.update(c, alert_id, {"outcome": _outcome(falls.outcome_of(finding), remark)})
+        await alerts.add_event(c, alert_id, row.resident_id, "judged", at=now, person_id=visitor.person_id)
+        await _judge(c, alert_id, visitor.person_id, now, finding)
+    return back_to(f"/care/residents/{row.resident_id}", "judged")
+
+
+async def _judge(c: Connection, alert_id: int, person_id: UUID, now: datetime, finding: falls.Code) -> None:
+    row = await alerts.alert(c, alert_id)
+    if row is None or not cases.is_fall(row.rule):
+        raise Refused(400)
+    verdict, _, what = finding.partition(".")
+    await fall_verdicts.judge(c, alert_id, row.resident_id, person_id, now, verdict, what)
+
+
+def _outcome(code: str, remark: str) -> str:
+    return ": ".join(part for part in (code, remark.strip()) if part)
 
 
 @router.post("/care/alerts/{alert_id}/shelve")
@@ -226,6 +280,7 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         names = await people.people(c, cases.named(rows))
         devices = await gateways.devices(c, resident_id)
         written = await notes.of_resident(c, resident_id)
+        fallen = await falls.of_alerts(c, resident_id, rows, words)
     known = [cases.case(row, protocol, "staff", words, names, visitor.person_id) for row in rows]
     return render(
         request,
@@ -238,6 +293,8 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         cases=known,
         devices=[health(device, words) for device in devices],
         notes=written,
+        fallen=fallen,
+        findings=falls.choices(words),
         told=_told(told, words),
     )
 

@@ -31,6 +31,9 @@ OUTCOMES: Final = MappingProxyType(
     }
 )
 
+# Beside those, what came of a fall alert of which nobody can say whether it was a fall (clinicians.falls).
+_OF_FALLS: Final = MappingProxyType({"unclear": N_("Nobody can say whether it was a fall")})
+
 # What closes an alert without a person.
 _ENDS: Final = MappingProxyType({"left": N_("The resident is no longer watched over here")})
 
@@ -47,6 +50,7 @@ _TRAIL: Final = {
     "unshelved": N_("no longer put aside"),
     "cleared": N_("the values are back by themselves"),
     "resolved": N_("closed"),
+    "judged": N_("said anew whether it was a fall"),
     "note": N_("note"),
     "sent": N_("message sent"),
     "delivered": N_("message delivered"),
@@ -115,6 +119,11 @@ class Case:
     called: tuple[Called, ...] = ()
     trail: tuple[Step, ...] = ()
 
+    @property
+    def is_fall(self) -> bool:
+        """Whether staff are asked, when they close it, whether it was a fall."""
+        return is_fall(self.rule)
+
 
 _STANDINGS: Final = {
     "raised": "waiting",
@@ -133,6 +142,11 @@ def sentence(protocol: Protocol, alert: AlertRow, audience: Audience, words: Wor
     return rule.sentence(audience, words.language, alert.evidence)
 
 
+def is_fall(rule: str) -> bool:
+    """Whether an alert of this rule is about a fall."""
+    return rule.partition(".")[0] in ("fall", "long_lie")
+
+
 def outcome(text: str | None, words: Words, *, for_staff: bool) -> str:
     """What came of an alert. What staff wrote in their own words stays among staff."""
     if not text:
@@ -140,8 +154,8 @@ def outcome(text: str | None, words: Words, *, for_staff: bool) -> str:
     if text in _ENDS:
         return words.gettext(_ENDS[text])
     code, _, rest = text.partition(": ")
-    if code in OUTCOMES:
-        known = words.gettext(OUTCOMES[code])
+    if code in OUTCOMES or code in _OF_FALLS:
+        known = words.gettext(OUTCOMES.get(code) or _OF_FALLS[code])
         return f"{known} · {rest}" if rest and for_staff else known
     return text if for_staff else ""
 

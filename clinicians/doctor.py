@@ -10,7 +10,7 @@ from fastapi import APIRouter, Form, Request, Response
 from markupsafe import Markup
 
 from alerts.protocol import Protocol
-from clinicians import cases, charts, vitals, worklist
+from clinicians import cases, charts, falls, vitals, worklist
 from clinicians.equipment import health
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
@@ -115,6 +115,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         names = await people.people(c, cases.named(rows))
         devices = await gateways.devices(c, resident_id)
         written = await notes.of_resident(c, resident_id)
+        fallen = await falls.of_alerts(c, resident_id, rows, words)
     await _write_down_the_look(request, database, visitor, resident_id)
     asked = perf_counter()
     known = [
@@ -144,6 +145,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         closed_cases=[case for case in known if case.standing == "closed"],
         devices=[health(device, words) for device in devices],
         notes=written,
+        fallen=fallen,
     )
     page.headers["Server-Timing"] = _timing(query=asked - began, render=perf_counter() - asked)
     return page

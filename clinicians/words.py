@@ -6,6 +6,7 @@ step. Message identifiers are the English text itself; English therefore has no 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
@@ -84,6 +85,10 @@ class Words:
         """The moment on the centre's clock."""
         return moment.astimezone(self.zone)
 
+    def sentences(self, parts: Iterable[str]) -> str:
+        """Sentences one after the other, as the language sets them."""
+        return ("" if self.language == ZH else " ").join(parts)
+
     @property
     def today(self) -> date:
         """The date at the centre."""
@@ -143,6 +148,10 @@ class Words:
         if not digits and abs(value) < 1000:
             return str(round(value))
         return format_decimal(round(value, digits), locale=self.locale)
+
+    def decimals(self, value: float, digits: int = 1) -> str:
+        """A number with exactly so many digits after the point, for a column of them."""
+        return format_decimal(value, f"0.{'0' * digits}", locale=self.locale)
 
 
 @lru_cache(maxsize=4096)

@@ -53,11 +53,12 @@ async def of_resident(c: Connection, resident_id: int, since: datetime, until: d
         "WHERE resident_id = %s AND started_at >= %s AND started_at < %s ORDER BY started_at, device_id",
         [resident_id, since, until],
     )
-    return [_recording(*row) for row in await cursor.fetchall()]
+    return [recording(*row) for row in await cursor.fetchall()]
 
 
-def _recording(
+def recording(
     device_id: int, resident_id: int, started_at: datetime, rate_hz: float, reason: str, samples: bytes
 ) -> Recording:
+    """A recording from its row."""
     felt = np.frombuffer(samples, _SAMPLE).reshape(-1, 3).astype(np.int16)
     return Recording(device_id, resident_id, started_at, rate_hz, reason, felt)

@@ -13,8 +13,9 @@ from clinicians.advice import next_steps
 from clinicians.care_worker import Card, _shelf_end, board
 from clinicians.cases import Case, outcome
 from clinicians.words import Words
-from store import alerts, notes
+from store import alerts, falls, notes
 from store.alerts import AlertRow
+from tests.clinicians.fallen import fall, tell
 from tests.clinicians.lived import PROTOCOL, Lived, live_in, open_service, raise_alert, visit
 from tests.clinicians.test_worklist import ALERT, EN, TAKEN, TASK, WANG, ZH
 
@@ -164,3 +165,82 @@ async def test_an_empty_or_endless_note_is_refused(app: FastAPI, lived: Lived, t
     browser = await visit(app, lived.home.li_na.id, "en")
     answer = await browser.post(f"/care/residents/{lived.home.wang}/notes", data={"csrf": "csrf", "text": text})
     assert answer.status_code == 400
+
+
+@pytest.fixture
+async def fallen(app: FastAPI, lived: Lived) -> int:
+    """Wang has fallen six minutes ago, and lies."""
+    at = lived.now - timedelta(minutes=6)
+    async with app.state.database.service() as c:
+        number = await fall(c, lived.home, at)
+        confirmed = {"waited_s": 30.0, "after_fall_s": 38.0, "suspected": 0.93}
+        await tell(c, lived.home, "fall_confirmed", at + timedelta(seconds=38), 0.97, confirmed)
+    return number
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("en", ("Very likely a fall, 97 %; 93 % by the movement alone", "4.8 g, as hard as most falls", "no answer in 30 s")),
+        ("zh_Hans", ("极可能是跌倒，97%；只看动作为93%", "4.8 g，和多数跌倒一样重", "30秒内没有回答")),
+    ],
+)  # fmt: skip
+async def test_a_fall_is_explained_to_who_cares_for_her(
+    app: FastAPI, lived: Lived, fallen: int, language: str, said: tuple[str, ...]
+) -> None:
+    for person, path in ((lived.home.li_na, "care"), (lived.home.doctor, "doctor")):
+        html = (await (await visit(app, person.id, language)).get(f"/{path}/residents/{lived.home.wang}")).text
+        for words in said:
+            assert words in html
+        assert html.count(f'id="fall-{fallen}-0-title"') == 1
+
+
+@pytest.mark.anyio
+async def test_a_fall_that_is_not_hers_to_see_is_not_shown(app: FastAPI, lived: Lived, fallen: int) -> None:
+    async with app.state.database.service() as c:
+        await c.execute("DELETE FROM relation WHERE person_id = %s", [lived.home.li_na.id])
+    browser = await visit(app, lived.home.li_na.id)
+    assert (await browser.get(f"/care/residents/{lived.home.wang}")).status_code == 404
+    answer = await browser.post(f"/care/alerts/{fallen}/resolve-fall", data={"csrf": "csrf", "finding": "fall.well"})
+    assert answer.status_code == 404
+    async with app.state.database.reader(lived.home.daughter.id) as c:
+        assert await falls.verdicts(c, [fallen]) == {}
+
+
+@pytest.mark.anyio
+async def test_one_tap_closes_a_fall_and_says_what_it_was(app: FastAPI, lived: Lived, fallen: int) -> None:
+    browser = await visit(app, lived.home.li_na.id, "en")
+    html = (await browser.get("/care")).text
+    assert 'name="finding" value="no_fall.sat_down">Sat or lay down hard</button>' in html
+    form = {"csrf": "csrf", "finding": "no_fall.sat_down", "remark": "on the sofa"}
+    answer = await browser.post(f"/care/alerts/{fallen}/resolve-fall", data=form)
+    assert answer.headers["location"] == "/care?told=closed"
+    assert (await state(app, fallen)).outcome == "false_alarm: on the sofa"
+    html = (await browser.get(f"/care/residents/{lived.home.wang}")).text
+    assert "It was no fall: Sat or lay down hard (Na Li, today" in html
+
+
+@pytest.mark.anyio
+async def test_a_wrong_finding_is_corrected_and_the_newest_counts(app: FastAPI, lived: Lived, fallen: int) -> None:
+    browser = await visit(app, lived.home.li_na.id, "en")
+    path = f"/care/alerts/{fallen}"
+    answer = await browser.post(f"{path}/finding", data={"csrf": "csrf", "finding": "unclear"})
+    assert answer.status_code == 400, "an open alert is closed first"
+    form = {"csrf": "csrf", "finding": "no_fall.arm", "remark": "clapped"}
+    await browser.post(f"{path}/resolve-fall", data=form)
+    answer = await browser.post(f"{path}/finding", data={"csrf": "csrf", "finding": "fall.hospital"})
+    assert answer.headers["location"] == f"/care/residents/{lived.home.wang}?told=judged"
+    assert (await state(app, fallen)).outcome == "hospital: clapped"
+    async with app.state.database.reader(lived.home.li_na.id) as c:
+        verdict = (await falls.verdicts(c, [fallen]))[fallen]
+    assert (verdict.verdict, verdict.what) == ("fall", "hospital")
+
+
+@pytest.mark.anyio
+async def test_only_of_a_fall_it_is_said_whether_it_was_one(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.li_na.id)
+    form = {"csrf": "csrf", "finding": "fall.well"}
+    assert (await browser.post(f"/care/alerts/{lived.severe}/resolve-fall", data=form)).status_code == 400
+    assert (await state(app, lived.severe)).state == "notified"
+    assert (await browser.post(f"/care/alerts/{lived.severe}/finding", data=form)).status_code == 400
