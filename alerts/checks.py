@@ -66,9 +66,24 @@ def faults_of_sentence(rule: Rule, text: str) -> Iterator[Fault]:
         yield None, "a placeholder is a name in braces and nothing else, such as {systolic}"
 
 
+def faults_of_named(key: str, rule: Rule, other: Rule | None) -> Iterator[str]:
+    """What is wrong with naming ``other`` under ``key`` (``cause``, ``joins`` or ``answered``); ``None`` is unknown."""
+    if other is None:
+        return
+    if other.id == rule.id:
+        yield {"cause": "a rule is no cause of itself"}.get(key, f"a rule cannot name itself under {key}")
+    if key == "answered" and other.ask is None:
+        yield f"{other.id} asks nothing, so nothing is answered"
+    if key == "joins" and (other.priority != rule.priority or other.joins):
+        yield f"an alert keeps its priority: {other.id} must have the same, and must join no other itself"
+
+
 def _watching(rule: Rule) -> Iterator[Fault]:
-    if bool(rule.when) == (rule.missing is not None):
-        yield None, "a rule watches either levels ([[rule.when]]) or silence ([rule.missing])"
+    if bool(rule.when) + (rule.missing is not None) + (rule.answered is not None) != 1:
+        yield (
+            None,
+            "a rule watches either levels ([[rule.when]]), or silence ([rule.missing]), or answers ([rule.answered])",
+        )
     if any(limit.metric.kind is Kind.AMBIENT for limit in rule.when):
         yield "when", "what a sensor in the flat sees is judged by its gateway: write a rule on the event inactivity"
     names = [metric.name for metric in rule.measured]
@@ -80,10 +95,19 @@ def _watching(rule: Rule) -> Iterator[Fault]:
         yield "also", "only vital signs stand beside others"
     if rule.missing and (rule.ask or rule.count.k > 1 or rule.also):
         yield "missing", "silence has nothing to ask, count or show: leave out ask, count and also"
+    if rule.answered and (rule.ask or rule.count.k > 1 or rule.also):
+        yield "answered", "an answer has nothing to ask, count or show: leave out ask, count and also"
+    if rule.answered and rule.priority == "high":
+        yield "priority", "who has answered is in no danger that is near: give medium or low"
+    if rule.joins and not rule.on_event:
+        yield "joins", "only an event can make another rule's alert more urgent"
 
 
 def _kind(rule: Rule) -> Iterator[Fault]:
-    kind = "technical" if rule.missing else _KINDS.get(rule.when[0].metric.kind, rule.kind) if rule.when else rule.kind
+    if rule.missing or rule.answered:
+        kind = "technical" if rule.missing else "event"
+    else:
+        kind = _KINDS.get(rule.when[0].metric.kind, rule.kind) if rule.when else rule.kind
     if rule.kind != kind:
         yield "kind", f'what this rule watches is {kind}, and staff must be able to tell: write kind = "{kind}"'
 
@@ -104,8 +128,9 @@ def _asking(rule: Rule) -> Iterator[Fault]:
         yield "unless", "only an event can be taken back by another event"
     if rule.on_event and rule.when[0].metric in rule.unless:
         yield "unless", "an event cannot take itself back"
-    if rule.unless and ask is None:
+    if rule.unless and ask is None and rule.follows is None:
         yield "unless", "say in [rule.ask] how long to wait for it"
+    yield from _related(rule)
     if rule.say_unanswered and ask is None:
         yield "say_unanswered", "nothing is asked here, so nothing stays unanswered"
     if ask is None:
@@ -116,3 +141,25 @@ def _asking(rule: Rule) -> Iterator[Fault]:
         yield "ask", "are_you_well needs unless: the event that says that all is well"
     if ask.kind == "repeat_measurement" and rule.count.k < 2:
         yield "ask", "a repeat is asked for only by a rule that counts measurements: give [rule.count]"
+
+
+def _related(rule: Rule) -> Iterator[Fault]:
+    for key, related in (("confirmed_by", rule.confirmed_by), ("follows", rule.follows)):
+        if related is None:
+            continue
+        if not rule.on_event:
+            yield key, "only an event has other events of its episode"
+        elif related.metric in (rule.when[0].metric, *rule.unless):
+            yield key, f"{related.metric.name} cannot be both: it is this rule's own event, or takes it back"
+        for metric in related.unless:
+            if metric not in rule.unless:
+                yield key, f"{metric.name} must take back this rule's own event too: name it in the rule's unless"
+    if rule.confirmed_by and rule.ask is None:
+        yield "confirmed_by", "what asks nothing raises at once and needs no confirmation: leave it out"
+    if rule.confirmed_by and rule.follows:
+        yield "follows", "a rule whose event is confirmed begins the episode itself: leave out follows"
+    if rule.follows and not rule.follows.unless:
+        yield (
+            "follows",
+            "without an unless of its own it changes nothing: name there what takes this event back, or leave it out",
+        )

@@ -10,6 +10,8 @@ that everything received up to then has been given.
 - A reading older than its rule's ``expires`` when received is not judged. A late one (older than the newest
   measurement judged) takes its place among those counted, but only the newest measurement asks, answers or clears,
   and nothing is raised unless the newest is over itself.
+- An event can be about one that began its episode (``Rule.confirmed_by``, ``Rule.follows``): the newest of those before
+  it, if not too long before. What its ``unless`` names takes it back also when it came before it, since that one.
 - A question stands until its measurement was received plus ``ask.within``; a silence until the newest measured
   time plus ``missing.within``. A timer runs out before any reading received later than it, and at the end of a
   step whose ``now`` is later. While a question stands, all since the measurement that caused it is counted.
@@ -36,7 +38,7 @@ from alerts.state import ACTIVE, ASKING, CALM, LONG_AGO, NEVER, Columns
 
 __all__ = ["Batch", "Engine", "Firing", "What"]
 
-What = Literal["raise", "clear", "ask", "answered"]
+What = Literal["raise", "clear", "ask", "answered", "confirmed"]
 
 _US: Final = np.timedelta64(1, "us")
 
@@ -48,8 +50,9 @@ class Firing:
     ``at`` is when it happened: the measured time of the measurement that speaks for it, or for a silence the
     moment it had lasted too long. ``until`` is when an ``ask`` times out. ``evidence`` holds, by metric, the values
     of that measurement (an event's under ``probability``, in a rule that counts those of the first that was over
-    under ``first_...`` and how many were over under ``count``; of a rule on a device also ``device``); for a silence
-    it holds its length in ``hours`` and ``days``.
+    under ``first_...`` and how many were over under ``count``; of a rule on a device also ``device``; once a
+    confirmation has come its value as ``confirmed``); for a silence it holds its length in ``hours`` and ``days``.
+    ``confirmed`` says that the confirmation of what has been raised already has come.
     """
 
     resident: int
@@ -186,6 +189,7 @@ class Engine:
             (p.taken_back_by, self._take_back),
             (p.silent_without, self._hear),
             (p.judging, self._measure),
+            (p.confirmed_by, self._confirm),
         ):
             if heard_by.any():
                 which, rule = np.nonzero(present.astype(np.float32) @ heard_by)
@@ -202,6 +206,28 @@ class Engine:
         out.add("answered", c.cell[asking], c.at[asking], s.last[c.cell[asking]])
         out.add("clear", c.cell[active], c.at[active], s.last[c.cell[active]])
         s.phase[c.cell], s.due[c.cell] = CALM, NEVER
+
+    def _confirm(self, c: _Cells, out: _Firings) -> None:
+        """The event came that confirms the rule's own: nothing is waited for any more, and what never came is made up."""
+        p, s = self._p, self._state
+        self._time_out(c.cell[s.due[c.cell] < c.received], out)
+        c = c.where((c.at >= c.received - p.expires_us[c.rule]) & ~self._is_taken_back(c))
+        value = c.values(p.confirm[c.rule][:, None])[:, 0]
+        phase, last_at = s.phase[c.cell], s.last_at[c.cell]
+        joined = (phase == ACTIVE) & (self._began(c) <= last_at)
+        asked = (phase == ASKING) & (last_at <= c.at)
+        alone = ~joined & (phase != ASKING)
+        self._keep_confirmation(c.cell[alone], c.at[alone], value[alone])
+        raised = asked | alone
+        self._settle(c.cell[raised], ACTIVE)
+        out.add_over("raise", c.cell[raised], np.ones(raised.sum(), np.int64), confirmed=value[raised])
+        out.add_confirmed(c.cell[joined], c.at[joined], value[joined])
+
+    def _keep_confirmation(self, cell: Rows, at: Int64s, value: Floats) -> None:
+        s = self._state
+        s.first_at[cell] = s.last_at[cell] = at
+        s.first[cell] = s.last[cell] = np.nan
+        s.first[cell, 0] = s.last[cell, 0] = value
 
     def _hear(self, c: _Cells, out: _Firings) -> None:
         """The metric whose silence the rule watches has spoken."""
@@ -295,11 +321,23 @@ class Engine:
         return np.where(newest, s.value[row, column], c.values(column))
 
     def _over(self, c: _Cells) -> Bools:
-        p, s = self._p, self._state
+        p = self._p
         excess = p.sign[c.rule] * c.values(p.column[c.rule])
         over: Bools = np.any((excess >= p.over_from[c.rule]) & p.judged[c.rule], axis=1)
-        taken_back_at: Int64s = s.value_at[c.row[:, None], p.unless[c.rule]].max(1)
-        return over & (taken_back_at < c.at)
+        return over & ~self._is_taken_back(c)
+
+    def _is_taken_back(self, c: _Cells) -> Bools:
+        """Whether an event has come that takes this one back."""
+        p, at = self._p, self._state.value_at
+        since: Bools = at[c.row[:, None], p.unless[c.rule]].max(1) >= c.at
+        since_it_began: Bools = at[c.row[:, None], p.unless_since_it_began[c.rule]].max(1) >= self._began(c)
+        return since | since_it_began
+
+    def _began(self, c: _Cells) -> Int64s:
+        """When the episode began to which an event belongs; with itself, where nothing came before it."""
+        p = self._p
+        before = self._state.value_at[c.row, p.began[c.rule]]
+        return np.where((before <= c.at) & (before >= c.at - p.began_us[c.rule]), before, c.at)
 
     def _remember(self, c: _Cells, over: Bools) -> None:
         """Put the measurement into its place among the newest."""
@@ -399,7 +437,9 @@ class _Firings:
         for i, cell in enumerate(cells):
             self._add(what, cell, at[i], NEVER, {} if values is None else self._named(cell, values[i], ""))
 
-    def add_over(self, what: What, cells: Rows, count: Int64s, until: Int64s | None = None) -> None:
+    def add_over(
+        self, what: What, cells: Rows, count: Int64s, until: Int64s | None = None, confirmed: Floats | None = None
+    ) -> None:
         """What speaks for raising or asking: the first and the newest measurement that were over."""
         s = self._state
         for i, cell in enumerate(cells):
@@ -409,7 +449,14 @@ class _Firings:
             evidence["count"] = float(count[i])
             if self._p.on_device[cell % s.rules]:
                 evidence["device"] = float(s.device[cell])
+            if confirmed is not None:
+                evidence["confirmed"] = float(confirmed[i])
             self._add(what, cell, s.last_at[cell], NEVER if until is None else until[i], evidence)
+
+    def add_confirmed(self, cells: Rows, at: Int64s, value: Floats) -> None:
+        """The confirmation of what has been raised already."""
+        for i, cell in enumerate(cells):
+            self._add("confirmed", cell, at[i], NEVER, {"confirmed": float(value[i])})
 
     def add_silence(self, cells: Rows, at: Int64s) -> None:
         """A silence that has lasted too long."""

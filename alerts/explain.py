@@ -7,7 +7,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
-from alerts.rule import Limit, Rule, shown_unit
+from alerts.rule import Limit, Related, Rule, shown_unit
 from alerts.wording import ZH
 from devices.readings import Kind, Metric
 
@@ -32,9 +32,15 @@ _METRICS: Final[_Words] = MappingProxyType(
         "interstitial_glucose": ("组织间液葡萄糖", "tissue glucose"),
         "fall": ("跌倒", "a fall"),
         "help_call": ("呼救", "a call for help"),
-        "fall_recovered": ("跌倒后已起身或本人表示没事", "getting up again, or word that all is well"),
+        "fall_recovered": ("跌倒后已起身活动", "getting up again"),
         "inactivity": ("长时间没有活动", "no movement for long"),
         "activity_resumed": ("又有了动静", "movement again"),
+        "fall_confirmed": (
+            "确认跌倒（询问后无回应，也未起身）",
+            "a confirmed fall (no answer when asked, and not up again)",
+        ),
+        "said_well": ("本人表示没事", "her or his own word that all is well"),
+        "long_lie": ("跌倒后久躺未起", "lying on the floor long after a fall"),
         "glucose_above_scale": ("血糖高于仪器量程", "blood glucose above the instrument's scale"),
         "glucose_below_scale": ("血糖低于仪器量程", "blood glucose below the instrument's scale"),
         "movement": ("室内活动", "movement in the room"),
@@ -43,6 +49,10 @@ _METRICS: Final[_Words] = MappingProxyType(
         "battery": ("电池电量", "battery level"),
         "gateway_silence": ("网关失联时间", "silence of the gateway"),
         "device_silence": ("设备失联程度", "silence of a device"),
+        "worn": ("佩戴状态", "whether the wearable is worn"),
+        "charging": ("充电状态", "whether the device is charging"),
+        "device_dropped": ("设备掉落", "a drop of the device itself"),
+        "not_worn": ("白天未佩戴手环的时间", "time of the day without the wearable"),
     }
 )
 _LEVELS: Final[_Words] = MappingProxyType(
@@ -105,6 +115,7 @@ def _english(rule: Rule) -> str:
         _english_condition(rule),
         _english_cause(rule),
         _english_ask(rule),
+        _english_related(rule),
         _english_call(rule),
         _english_end(rule),
     ]
@@ -117,6 +128,8 @@ def _english(rule: Rule) -> str:
 def _english_condition(rule: Rule) -> str:
     if rule.missing:
         return f"Fires when there is no reading of {metric_name(rule.missing.metric, 'en')} for {length(rule.missing.within, 'en')}."
+    if rule.answered:
+        return f"Fires when the question of {rule.answered.rule} has been answered."
     limits = " or ".join(_level(limit, limit.word, limit.level, "en") for limit in rule.when)
     if rule.on_event:
         return f"Fires on {limits}."
@@ -141,6 +154,31 @@ def _english_ask(rule: Rule) -> str:
     )
 
 
+def _english_related(rule: Rule) -> str:
+    parts = []
+    if confirmed := rule.confirmed_by:
+        parts.append(
+            f"{_capital(metric_name(confirmed.metric, 'en'))}, up to {length(confirmed.within, 'en')} later, ends the wait "
+            f"and fires at once, also where the first never came{_english_unless(confirmed)}."
+        )
+    if follows := rule.follows:
+        before = f"{metric_name(follows.metric, 'en')} up to {length(follows.within, 'en')} before"
+        parts.append(f"It belongs to {before}{_english_unless(follows)}.")
+    if rule.joins:
+        parts.append(f"While {rule.joins} is open it joins that alert: who has taken it is called anew, else the next.")
+    return " ".join(parts)
+
+
+def _english_unless(related: Related) -> str:
+    if not related.unless:
+        return ""
+    return f", unless there was {_any(related.unless, 'en')} in between"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
 def _english_call(rule: Rule) -> str:
     if not rule.calls:
         return "Nobody is called: it waits as a task."
@@ -152,6 +190,8 @@ def _english_end(rule: Rule) -> str:
         return "It is over with the next reading."
     if rule.on_event:
         return f"It is over with {_any(rule.unless, 'en')}." if rule.unless else ""
+    if rule.answered:
+        return ""
     ends = [
         _level(limit, limit.clear_word, limit.clear_level, "en")
         for limit in rule.when
@@ -167,6 +207,7 @@ def _chinese(rule: Rule) -> str:
         _chinese_condition(rule),
         _chinese_cause(rule),
         _chinese_ask(rule),
+        _chinese_related(rule),
         _chinese_call(rule),
         _chinese_end(rule),
     ]
@@ -179,6 +220,8 @@ def _chinese(rule: Rule) -> str:
 def _chinese_condition(rule: Rule) -> str:
     if rule.missing:
         return f"{length(rule.missing.within, ZH)}没有{metric_name(rule.missing.metric, ZH)}读数时触发。"
+    if rule.answered:
+        return f"{rule.answered.rule}的询问得到回答时触发。"
     limits = "或".join(_level(limit, limit.word, limit.level, ZH) for limit in rule.when)
     if rule.on_event:
         return f"发生{limits}时触发。"
@@ -200,6 +243,26 @@ def _chinese_ask(rule: Rule) -> str:
     return f"第一次时先请本人复测；{time}内没有复测也触发。"
 
 
+def _chinese_related(rule: Rule) -> str:
+    parts = []
+    if confirmed := rule.confirmed_by:
+        parts.append(
+            f"其后{length(confirmed.within, ZH)}内收到“{metric_name(confirmed.metric, ZH)}”，不再等待，立即触发；"
+            f"即使之前的事件没有收到也触发{_chinese_unless(confirmed)}。"
+        )
+    if follows := rule.follows:
+        parts.append(
+            f"它属于此前{length(follows.within, ZH)}内的{metric_name(follows.metric, ZH)}{_chinese_unless(follows)}。"
+        )
+    if rule.joins:
+        parts.append(f"{rule.joins}未结束时并入该警报：已有人接手也重新通知，无人接手则立即通知下一位。")
+    return "".join(parts)
+
+
+def _chinese_unless(related: Related) -> str:
+    return f"，除非其间{_any(related.unless, ZH)}" if related.unless else ""
+
+
 def _chinese_call(rule: Rule) -> str:
     if not rule.calls:
         return "不呼叫任何人，只列为待办。"
@@ -211,6 +274,8 @@ def _chinese_end(rule: Rule) -> str:
         return "有新读数即结束。"
     if rule.on_event:
         return f"{_any(rule.unless, ZH)}即结束。" if rule.unless else ""
+    if rule.answered:
+        return ""
     ends = [
         _level(limit, limit.clear_word, limit.clear_level, ZH)
         for limit in rule.when

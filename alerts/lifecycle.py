@@ -135,6 +135,19 @@ def raise_again(alert: Alert, now: datetime, *, raises_lately: int, is_event: bo
     return _wait_again(alert, now)
 
 
+def urge(alert: Alert, now: datetime) -> Alert:
+    """It has become worse. Whoever has taken it, or put it aside, is called anew with the others: she may be late.
+
+    One that waits goes on to the next rung at once instead of waiting any longer.
+    """
+    if alert.state == "resolved":
+        raise TransitionError("resolved", "a closed alert is not raised again; it is a new one")
+    alert = replace(alert, cleared_at=None)
+    if alert.state in ("acknowledged", "shelved"):
+        return _wait_again(alert, now)
+    return replace(alert, climb_at=now if alert.calls_staff else alert.climb_at)
+
+
 def clear(alert: Alert, now: datetime) -> Alert:
     """The condition ended by itself. Latched: it is still for a person to say that all is well.
 

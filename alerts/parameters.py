@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from alerts.measurements import Bools, Floats, Int64s, Rows
 from alerts.protocol import Protocol
 from alerts.rule import Rule
-from devices.readings import METRICS_BY_CODE
+from devices.readings import METRICS_BY_CODE, Metric
 
 
 class Parameters:
@@ -66,20 +66,42 @@ class Parameters:
     def _set_hearing(self, rules: tuple[Rule, ...]) -> None:
         none = len(self.metrics)
         column = self._column_of
-        most = max(1, *(len(rule.unless) for rule in rules))
-        self.unless: Rows = np.full((len(rules), most), none, np.intp)
-        for r, rule in enumerate(rules):
-            self.unless[r, : len(rule.unless)] = column[[metric.code for metric in rule.unless]]
+        self.unless = self._columns(rule.unless for rule in rules)
+        self.unless_since_it_began = self._columns(_unless_since_it_began(rule) for rule in rules)
         self.silent = np.array([column[rule.missing.metric.code] if rule.missing else none for rule in rules])
+        self.confirm = np.array(
+            [column[r.confirmed_by.metric.code] if r.confirmed_by else none for r in rules], np.intp
+        )
+        began = [_began_with(rule) for rule in rules]
+        self.began = np.array([none if b is None else column[b[0].code] for b in began], np.intp)
+        self.began_us = _durations(None if b is None else b[1] for b in began)
         self.taken_back_by = _hears(self.unless, none)
+        self.confirmed_by = _hears(self.confirm[:, None], none)
         self.silent_without = _hears(self.silent[:, None], none)
         self.judging = _hears(np.where(self.judged, self.column, none), none)
 
+    def _columns(self, events: Iterable[tuple[Metric, ...]]) -> Rows:
+        """The columns of each rule's events, shape ``(R, most)``, filled up with the empty column."""
+        codes = [[self._column_of[metric.code] for metric in metrics] for metrics in events]
+        most = max(1, *map(len, codes))
+        return np.array([row + [len(self.metrics)] * (most - len(row)) for row in codes], np.intp)
+
+
+def _unless_since_it_began(rule: Rule) -> tuple[Metric, ...]:
+    related = rule.confirmed_by or rule.follows
+    return related.unless if related else ()
+
 
 def _heard(rule: Rule) -> Iterator[int]:
-    for metric in (*rule.measured, *rule.unless, rule.missing and rule.missing.metric):
-        if metric:
-            yield metric.code
+    related = [part.metric for part in (rule.missing, rule.confirmed_by, rule.follows) if part]
+    yield from (metric.code for metric in (*rule.measured, *rule.unless, *related))
+
+
+def _began_with(rule: Rule) -> tuple[Metric, timedelta] | None:
+    """The event with which an episode of this rule begins, and how long before it may lie."""
+    if rule.confirmed_by:
+        return rule.when[0].metric, rule.confirmed_by.within
+    return (rule.follows.metric, rule.follows.within) if rule.follows else None
 
 
 def _hears(column: Rows, metrics: int) -> NDArray[np.float32]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, cast
 
-from alerts.checks import faults, faults_of_limit, faults_of_sentence
+from alerts.checks import faults, faults_of_limit, faults_of_named, faults_of_sentence
 from alerts.explain import explain
 from alerts.rule import (
     ASKS,
@@ -26,11 +26,13 @@ from alerts.rule import (
     KINDS,
     PRIORITIES,
     UP,
+    Answered,
     Ask,
     Audience,
     Count,
     Limit,
     Missing,
+    Related,
     Rule,
     Word,
     evidence_name,
@@ -43,6 +45,7 @@ from devices.readings import METRICS, Kind, Metric
 
 __all__ = [
     "SHIPPED",
+    "Answered",
     "Ask",
     "Audience",
     "Count",
@@ -50,6 +53,7 @@ __all__ = [
     "Missing",
     "Protocol",
     "ProtocolError",
+    "Related",
     "Rule",
     "evidence_name",
     "evidence_names",
@@ -120,9 +124,13 @@ def parse_all(texts: Mapping[str, str], *, whole: bool = False) -> Protocol:
         if not any(rule.protocol == name for rule in rules.values()):
             raise top.error(None, "there is no rule here: write [[rule]]")
     for rule in rules.values():
-        _check_causes(rule, rules if whole else None, tables[rule.id])
+        _check_named(rule, rules, tables[rule.id], whole=whole)
     digest = hashlib.sha256("\0".join(part for pair in texts.items() for part in pair).encode()).hexdigest()
-    return Protocol(f"{max(dates)}-{digest[:8]}", digest, tuple(rules.values()))
+    return Protocol(f"{max(dates)}-{digest[:8]}", digest, tuple(_with_joining(rule, rules) for rule in rules.values()))
+
+
+def _with_joining(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
+    return replace(rule, joined_by=tuple(other for other in rules.values() if other.joins == rule.id))
 
 
 def _rule(table: Table, protocol: str) -> Rule:
@@ -146,8 +154,12 @@ def _rule(table: Table, protocol: str) -> Rule:
         ask=_ask(table.table("ask")) if table.has("ask") else None,
         unless=_events(table, "unless") if table.has("unless") else (),
         missing=missing,
+        answered=_answered(table.table("answered")) if table.has("answered") else None,
+        confirmed_by=_related(table.table("confirmed_by")) if table.has("confirmed_by") else None,
+        follows=_related(table.table("follows")) if table.has("follows") else None,
         expires=table.time("expires", EXPIRES),
         cause=tuple(str(name) for name in table.take("cause", list, [])),
+        joins=table.take("joins", str) if table.has("joins") else None,
         say=_say(table.table("say")),
         say_unanswered=_say(table.table("say_unanswered")) if table.has("say_unanswered") else None,
     )
@@ -204,11 +216,28 @@ def _known_metric(table: Table, key: str, name: str) -> Metric:
 
 def _events(table: Table, key: str) -> tuple[Metric, ...]:
     """One event, or a list of them."""
-    metrics = tuple(_known_metric(table, key, str(name)) for name in table.one_or_more(key))
-    for metric in metrics:
-        if metric.kind is not Kind.EVENT:
-            raise table.error(key, f"{metric.name} is a measurement; {key} names an event")
-    return metrics
+    return tuple(_event(table, key, str(name)) for name in table.one_or_more(key))
+
+
+def _event(table: Table, key: str, name: str) -> Metric:
+    metric = _known_metric(table, key, name)
+    if metric.kind is not Kind.EVENT:
+        raise table.error(key, f"{metric.name} is a measurement; {key} names an event")
+    return metric
+
+
+def _related(table: Table) -> Related:
+    metric = _event(table, "metric", table.take("metric", str))
+    unless = _events(table, "unless") if table.has("unless") else ()
+    related = Related(metric, table.time("within"), table.source(), unless)
+    table.end()
+    return related
+
+
+def _answered(table: Table) -> Answered:
+    answered = Answered(table.take("rule", str), table.source())
+    table.end()
+    return answered
 
 
 def _also(table: Table) -> tuple[Metric, ...]:
@@ -248,12 +277,16 @@ def _say(table: Table) -> Mapping[Audience, Mapping[str, str]]:
     return MappingProxyType(say)
 
 
-def _check_causes(rule: Rule, rules: Mapping[str, Rule] | None, table: Table) -> None:
-    for cause in rule.cause:
-        if cause == rule.id:
-            raise table.error("cause", "a rule is no cause of itself")
-        if rules is not None and cause not in rules:
-            raise table.error("cause", f"there is no rule {cause!r}{did_you_mean(cause, rules)}")
+def _check_named(rule: Rule, rules: Mapping[str, Rule], table: Table, *, whole: bool) -> None:
+    """Refuse the name of a rule that is none, or that cannot be what it is named for."""
+    named = [("cause", name) for name in rule.cause]
+    named += [("joins", rule.joins)] if rule.joins else []
+    named += [("answered", rule.answered.rule)] if rule.answered else []
+    for key, name in named:
+        if whole and name not in rules:
+            raise table.error(key, f"there is no rule {name!r}{did_you_mean(name, rules)}")
+        for message in faults_of_named(key, rule, rules.get(name)):
+            raise table.error(key, message)
 
 
 def _check(rule: Rule, table: Table) -> None:

@@ -27,10 +27,15 @@ ASKS: Final[tuple[AskKind, ...]] = ("repeat_measurement", "are_you_well")
 EXPIRES: Final = timedelta(hours=2)
 """How old a reading may be on arrival and still raise an alarm, unless its rule says otherwise."""
 
+JOINED: Final = "joined"
+"""Where the evidence of an alert names the rule that has joined it."""
+
 MOST_COUNTED: Final = 8
 """The longest row of measurements that ``count`` can look at."""
 
 _UNITS: Final = MappingProxyType({"mm[Hg]": "mmHg", "Cel": "°C", "1": "probability"})
+_DETAILS: Final = MappingProxyType({"long_lie": ("minutes",)})
+"""What comes with every such event and can be named in a sentence."""
 UP: Final[tuple[Word, ...]] = ("at_least", "above")
 DOWN: Final[tuple[Word, ...]] = ("at_most", "below")
 
@@ -118,14 +123,39 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Related:
+    """Another event of the same episode, at most ``within`` away.
+
+    Of the two the later one is told by somebody who cannot know of ``unless``: these take it back also when they came
+    before it, since the episode began.
+    """
+
+    metric: Metric
+    within: timedelta
+    source: str
+    unless: tuple[Metric, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A question of ``rule`` that the resident, or an event, has answered."""
+
+    rule: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. Either ``when`` (any of these limits is over) or ``missing`` says what it watches.
+    """One rule. ``when`` (any of these limits is over), ``missing`` or ``answered`` says what it watches.
 
     ``calls`` is false for a task that waits on the board without a message. A reading that is older than
     ``expires`` when it arrives is not judged. ``unless`` are the events of which each takes this rule's own event back.
+    ``confirmed_by`` is the event that ends its question at once, and raises also where its own event never came.
+    ``follows`` is the event with which the episode of its own event began.
     ``also`` are metrics that are not judged and stand in the evidence beside those that are. ``cause`` are the rules
-    whose open alert says the same already: while there is one, this rule raises none. With ``calls_at_night`` false
-    the first call waits for the morning.
+    whose open alert says the same already: while there is one, this rule raises none. ``joins`` is the rule whose open
+    alert this one makes more urgent instead of raising its own; ``joined_by`` are the rules that join this one. With
+    ``calls_at_night`` false the first call waits for the morning.
     """
 
     id: str
@@ -141,8 +171,13 @@ class Rule:
     ask: Ask | None = None
     unless: tuple[Metric, ...] = ()
     missing: Missing | None = None
+    answered: Answered | None = None
+    confirmed_by: Related | None = None
+    follows: Related | None = None
     expires: timedelta = EXPIRES
     cause: tuple[str, ...] = ()
+    joins: str | None = None
+    joined_by: tuple[Rule, ...] = ()
     calls_at_night: bool = True
     say: Mapping[Audience, Mapping[str, str]] = field(default_factory=dict)
     say_unanswered: Mapping[Audience, Mapping[str, str]] | None = None
@@ -166,7 +201,8 @@ class Rule:
     def sources(self) -> tuple[str, ...]:
         """Where its numbers come from, each once, in order of appearance."""
         found = [limit.source for limit in self.when]
-        found += [part.source for part in (self.count, self.ask, self.missing) if part and part.source]
+        others = (self.count, self.ask, self.missing, self.answered, self.confirmed_by, self.follows)
+        found += [part.source for part in others if part and part.source]
         return tuple(dict.fromkeys(found))
 
     def title(self, language: str) -> str:
@@ -176,8 +212,12 @@ class Rule:
     def sentence(self, audience: Audience, language: str, evidence: Mapping[str, Any]) -> str:
         """What ``audience`` is told about an alert with this evidence (see :class:`alerts.engine.Firing`).
 
-        A rule that asks first can have other words for the case that no repeat came.
+        A rule that asks first can have other words for the case that no repeat came. What has joined the alert since
+        speaks for it.
         """
+        for other in self.joined_by:
+            if evidence.get(JOINED) == other.id:
+                return other.sentence(audience, language, evidence)
         alone = int(evidence.get("count", self.count.k)) < self.count.k
         say = self.say_unanswered if alone and self.say_unanswered is not None else self.say
         return fill(say[audience][language], evidence)
@@ -196,7 +236,8 @@ def evidence_names(rule: Rule) -> tuple[str, ...]:
         return ("hours", "days")
     names = tuple(evidence_name(metric) for metric in rule.measured)
     first = tuple(f"first_{name}" for name in names) if rule.count.k > 1 else ()
-    return (*names, *first, "count")
+    details = tuple(name for metric in rule.measured for name in _DETAILS.get(metric.name, ()))
+    return (*names, *first, *details, "count")
 
 
 def evidence_name(metric: Metric) -> str:

@@ -211,5 +211,8 @@ def fingerprint(rule: Rule) -> int:
     ask = rule.ask and (rule.ask.kind, rule.ask.within)
     missing = rule.missing and (rule.missing.metric.name, rule.missing.within)
     names = [metric.name for metric in (*rule.also, *rule.unless)]
-    judged = (rule.id, levels, count, ask, missing, names, rule.expires)
+    judged: tuple[object, ...] = (rule.id, levels, count, ask, missing, names, rule.expires)
+    # What most rules lack is left out there, so that their state outlives the word's coming into the language.
+    related = [(key, part) for key, part in (("confirmed_by", rule.confirmed_by), ("follows", rule.follows)) if part]
+    judged += tuple((key, part.metric.name, part.within, [m.name for m in part.unless]) for key, part in related)
     return int.from_bytes(hashlib.sha256(repr(judged).encode()).digest()[:8], "little")

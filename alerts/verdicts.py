@@ -16,7 +16,7 @@ from alerts.calls import Caller, move, standing
 from alerts.engine import Batch, Engine, Firing
 from alerts.escalation import morning_after
 from alerts.protocol import Protocol
-from alerts.rule import Rule
+from alerts.rule import JOINED, Rule
 from store import alerts, residents
 from store.alerts import AlertRow
 from store.postgres import Connection
@@ -51,7 +51,13 @@ class Verdicts:
 
     async def carry_out(self, firings: Iterable[Firing]) -> None:
         """Each in turn, as the rules core gave them."""
-        acts = {"raise": self._raise, "clear": self._clear, "ask": self._ask, "answered": self._answered}
+        acts = {
+            "raise": self._raise,
+            "clear": self._clear,
+            "ask": self._ask,
+            "answered": self._answered,
+            "confirmed": self._confirmed,
+        }
         said = list(firings)
         left = await residents.left(self.c, [firing.resident for firing in said], self.now) if said else set()
         for firing in said:
@@ -63,16 +69,24 @@ class Verdicts:
             await acts[firing.what](firing, rule)
 
     async def _raise(self, firing: Firing, rule: Rule) -> None:
-        if await self._is_said_already(firing.resident, rule):
-            log.info("not_raised_beside_its_cause", resident=firing.resident, rule=rule.id)
-            return
         happened_at = utc(firing.at)
         evidence = await self._evidence(firing, rule, happened_at)
         if rule.ask:
             await alerts.answer_prompts(self.c, firing.resident, rule.ask.kind, "called", self.now)
+        joined = await alerts.open_of(self.c, firing.resident, rule.joins) if rule.joins else None
+        if joined is None:
+            await self._open(firing.resident, rule, happened_at, evidence)
+        else:
+            await self._join(joined, rule, evidence)
+
+    async def _open(self, resident: int, rule: Rule, happened_at: datetime, evidence: dict[str, Any]) -> None:
+        """Open an alert, or raise anew the one that is open, unless another alert says the same already."""
+        if await self._is_said_already(resident, rule):
+            log.info("not_raised_beside_its_cause", resident=resident, rule=rule.id)
+            return
         number = await alerts.insert(
             self.c,
-            resident_id=firing.resident,
+            resident_id=resident,
             rule=rule.id,
             protocol=self.protocol.version,
             priority=rule.priority,
@@ -81,7 +95,7 @@ class Verdicts:
             raised_at=self.now,
             evidence=evidence,
         )
-        row = await alerts.open_of(self.c, firing.resident, rule.id)
+        row = await alerts.open_of(self.c, resident, rule.id)
         if row is None:
             return  # this very moment has been raised before, and a person has closed it
         if number is None:
@@ -92,6 +106,23 @@ class Verdicts:
         await self._trail(row, "raised", evidence)
         if rule.calls and not await self._is_called_about(row, rule):
             await self._call(row, rule)
+
+    async def _join(self, row: AlertRow, rule: Rule, evidence: dict[str, Any]) -> None:
+        """The same trouble, and worse: one alert, one ladder, which now speaks for ``rule`` and calls at once."""
+        await self._trail(row, "worse", evidence)
+        await alerts.set_evidence(self.c, row.id, row.evidence | evidence | {JOINED: rule.id})
+        await move(self.c, row, lifecycle.urge(standing(row), self.now))
+        urged = await alerts.for_update(self.c, row.id)
+        assert urged is not None, "alerts are never deleted"
+        if rule.calls:
+            await self._call(urged, rule)
+
+    async def _confirmed(self, firing: Firing, rule: Rule) -> None:
+        """What has been raised already is confirmed: staff read it, nobody is called anew."""
+        row = await alerts.open_of(self.c, firing.resident, rule.id)
+        if row is not None:
+            await self._trail(row, "confirmed", firing.evidence)
+            await alerts.set_evidence(self.c, row.id, row.evidence | firing.evidence)
 
     async def _is_said_already(self, resident: int, rule: Rule) -> bool:
         """Whether an open alert names the cause: what follows from it would say the same once more (ISA-18.2)."""
@@ -118,6 +149,9 @@ class Verdicts:
         if row.happened_at == happened_at:
             return
         await self._trail(row, "raised_again", evidence)
+        if JOINED in row.evidence:  # what has happened now is new, and speaks for itself
+            own = {name: value for name, value in row.evidence.items() if name != JOINED}
+            await alerts.set_evidence(self.c, row.id, own | evidence)
         lately = await alerts.count_events(
             self.c, row.id, ("raised", "raised_again"), self.now - lifecycle.CHATTER_WITHIN
         )
@@ -141,15 +175,22 @@ class Verdicts:
             await alerts.ask(self.c, firing.resident, rule.id, rule.ask.kind, utc(firing.at), utc(firing.until))
 
     async def _answered(self, firing: Firing, rule: Rule) -> None:
-        if rule.ask is not None:
-            await alerts.answer_prompts(self.c, firing.resident, rule.ask.kind, "well", self.now)
+        if rule.ask is None:
+            return
+        await alerts.answer_prompts(self.c, firing.resident, rule.ask.kind, "well", self.now, rule.id)
+        for other in self.protocol.rules:
+            if other.answered and other.answered.rule == rule.id:
+                answered_at = utc(firing.at)
+                happened_at = await alerts.asked_at(self.c, firing.resident, rule.id, answered_at) or answered_at
+                evidence = await self._evidence(firing, rule, happened_at)
+                await self._open(firing.resident, other, happened_at, evidence)
 
     async def _evidence(self, firing: Firing, rule: Rule, happened_at: datetime) -> dict[str, Any]:
         evidence = {name: _plain(value) for name, value in firing.evidence.items()}
         if not rule.on_event:
             return evidence
-        metric = rule.when[0].metric.code
-        return await alerts.event_detail(self.c, firing.resident, metric, happened_at) | evidence
+        metrics = [rule.when[0].metric.code] + ([rule.confirmed_by.metric.code] if rule.confirmed_by else [])
+        return await alerts.event_detail(self.c, firing.resident, metrics, happened_at) | evidence
 
     async def _trail(self, row: AlertRow, kind: str, detail: dict[str, Any]) -> None:
         plain = {name: _plain(value) for name, value in detail.items()}

@@ -70,7 +70,7 @@ def one_segment(text: str, language: str) -> bool:
 def fill(sentence: str, values: Mapping[str, Any]) -> str:
     """``sentence`` with its ``{placeholders}`` filled; whole numbers bear no decimal point, what is missing shows as ``?``.
 
-    A body temperature always shows its tenths: 34.6 and 35.4 °C are not the same news.
+    A body temperature always shows its tenths: 34.6 and 35.4 °C are not the same news. Minutes are whole ones.
     """
     return _PLACEHOLDER.sub(lambda found: _shown(found[1], values.get(found[1])), sentence)
 
@@ -81,6 +81,8 @@ def _shown(name: str, value: Any) -> str:
     if isinstance(value, float):
         if name.endswith("body_temperature"):
             return f"{value:.1f}"
+        if name == "minutes":
+            return f"{int(value)}"
         return f"{value:.0f}" if abs(value) >= 20 or value == round(value) else f"{value:.1f}"
     return str(value)
 

@@ -62,12 +62,8 @@ def scene(
     words: Words,
 ) -> Scene:
     """Most pressing first: is she well; help is being called; measure again; else how things stand."""
-    if any(prompt.kind == "are_you_well" for prompt in prompts):
-        return Scene(
-            "are_you_well",
-            words.gettext("Are you well?"),
-            (words.gettext("It looks as if you have fallen. If you do not answer, we will call somebody."),),
-        )
+    if asked := [prompt for prompt in prompts if prompt.kind == "are_you_well"]:
+        return Scene("are_you_well", words.gettext("Are you well?"), _question(asked[0], protocol, words))
     if pressing := [case for case in open_cases if not case.is_task]:
         return _help(pressing[0], words)
     if repeats := [prompt for prompt in prompts if prompt.kind == "repeat_measurement"]:
@@ -78,7 +74,7 @@ def scene(
 
 
 def _question(prompt: Prompt, protocol: Protocol, words: Words) -> tuple[str, ...]:
-    """What her rule asks of her: what to measure again, and how. Nothing where the rule has gone since."""
+    """What her rule asks of her: why, what to measure again, and how. Nothing where the rule has gone since."""
     rule = protocol.rule(prompt.rule)
     return (rule.ask.sentence(words.language),) if rule and rule.ask else ()
 
@@ -158,7 +154,7 @@ async def answer(
 ) -> Response:
     """What she says herself, on its way to the watch as if she had pressed the button on her wrist.
 
-    ``well`` is the wearable's "I am fine" (``fall_recovered``), ``help`` the help button's call.
+    ``well`` is what the wearable's button says too (``said_well``), ``help`` the help button's call.
     """
     now = datetime.now(UTC)
     database: Database = request.app.state.database
@@ -168,7 +164,14 @@ async def answer(
     if resident is None or device is None:
         raise Refused(404)
     async with database.service() as c:
-        metric = "help_call" if said == "help" else "fall_recovered"
-        await portal.say(c, resident.id, device.id, metric, now)
+        metric = "help_call" if said == "help" else "said_well"
+        detail = {} if said == "help" else _after_fall(await alerts.open_prompts(c, resident.id, now), now)
+        await portal.say(c, resident.id, device.id, metric, now, detail)
         await alerts.answer_prompts(c, resident.id, "are_you_well", said, now)
     return back_to("/me")
+
+
+def _after_fall(prompts: Sequence[Prompt], now: datetime) -> dict[str, float]:
+    """How long after a suspected fall she answers, in seconds; empty when she is asked about none."""
+    fell_at = [prompt.asked_at for prompt in prompts if prompt.rule == "fall"]
+    return {"after_fall_s": round((now - max(fell_at)).total_seconds(), 1)} if fell_at else {}

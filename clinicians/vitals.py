@@ -42,6 +42,9 @@ METRIC_NAMES: Final = MappingProxyType(
         "fall_recovered": N_("Up again after a fall"),
         "inactivity": N_("No movement for long"),
         "activity_resumed": N_("Movement again"),
+        "fall_confirmed": N_("Fall confirmed"),
+        "said_well": N_("Said that all is well"),
+        "long_lie": N_("On the floor since a fall"),
         "glucose_above_scale": N_("Blood glucose above the scale"),
         "glucose_below_scale": N_("Blood glucose below the scale"),
         "movement": N_("Movement in the room"),
@@ -50,6 +53,10 @@ METRIC_NAMES: Final = MappingProxyType(
         "battery": N_("Battery"),
         "gateway_silence": N_("Gateway silent"),
         "device_silence": N_("Device silent"),
+        "worn": N_("Wearable worn"),
+        "charging": N_("Charging"),
+        "device_dropped": N_("Device dropped"),
+        "not_worn": N_("Wearable not worn"),
     }
 )
 _UNITS: Final = {
@@ -80,8 +87,10 @@ _STATES: Final = {
     "movement": (N_("still"), N_("moving")),
     "door": (N_("shut"), N_("open")),
     "bed": (N_("empty"), N_("occupied")),
+    "worn": (N_("not worn"), N_("worn")),
+    "charging": (N_("not charging"), N_("charging")),
 }
-"""What a sensor in the flat sees, by 0 and 1."""
+"""What a sensor in the flat sees, or a device of itself, by 0 and 1."""
 _QUALITIES: Final = (
     (Quality.BODY_MOVEMENT, N_("moved while measuring")),
     (Quality.CUFF_TOO_LOOSE, N_("cuff too loose")),

@@ -105,6 +105,7 @@ _CATALOGUE: Final = (
     Metric(63, "worn", "1", None, 0, 1, Kind.DEVICE),
     Metric(64, "charging", "1", None, 0, 1, Kind.DEVICE),
     Metric(65, "device_dropped", "1", None, 0, 1, Kind.DEVICE),
+    Metric(66, "not_worn", "h", None, 0, 100_000, Kind.DEVICE),
 )
 
 METRICS: Final = MappingProxyType({m.name: m for m in _CATALOGUE})

@@ -224,14 +224,22 @@ async def may_act(c: Connection, person_id: UUID, resident_id: int, alert_id: in
     )
 
 
-async def event_detail(c: Connection, resident_id: int, metric: int, measured_at: datetime) -> dict[str, float]:
-    """What explains an event, empty when nothing was said."""
+async def event_detail(
+    c: Connection, resident_id: int, metrics: Sequence[int], measured_at: datetime
+) -> dict[str, float]:
+    """What explains an event, empty when nothing was said; of several metrics that of the first that has any."""
     found = await value(
         c,
-        "SELECT detail FROM event_detail WHERE resident_id = %s AND metric = %s AND measured_at = %s LIMIT 1",
-        [resident_id, metric, measured_at],
+        "SELECT detail FROM event_detail WHERE resident_id = %(resident)s AND metric = ANY(%(metrics)s) "
+        "AND measured_at = %(at)s ORDER BY array_position(%(metrics)s::smallint[], metric) LIMIT 1",
+        {"resident": resident_id, "metrics": list(metrics), "at": measured_at},
     )
     return found or {}
+
+
+async def set_evidence(c: Connection, alert_id: int, evidence: Mapping[str, Any]) -> None:
+    """What speaks for an alert is now this."""
+    await c.execute("UPDATE alert SET evidence = %s WHERE id = %s", [Jsonb(dict(evidence)), alert_id])
 
 
 async def last_called_to(c: Connection, person_id: UUID, since: datetime) -> AlertRow | None:
@@ -330,6 +338,16 @@ async def ask(c: Connection, resident_id: int, rule: str, kind: str, asked_at: d
     )
 
 
+async def asked_at(c: Connection, resident_id: int, rule: str, until: datetime) -> datetime | None:
+    """The time of what the resident was last asked about by this rule, no later than ``until``."""
+    found: datetime | None = await value(
+        c,
+        "SELECT max(asked_at) FROM prompt WHERE resident_id = %s AND rule = %s AND asked_at <= %s",
+        [resident_id, rule, until],
+    )
+    return found
+
+
 async def open_prompts(c: Connection, resident_id: int, now: datetime) -> list[Prompt]:
     """What the resident is being asked now, newest first."""
     return await rows(
@@ -351,10 +369,13 @@ async def asking(c: Connection, now: datetime) -> list[Prompt]:
     )
 
 
-async def answer_prompts(c: Connection, resident_id: int, kind: str, answer: str, now: datetime) -> int:
-    """Close what is being asked of this kind and not over yet; returns how many questions that answered."""
+async def answer_prompts(
+    c: Connection, resident_id: int, kind: str, answer: str, now: datetime, rule: str | None = None
+) -> int:
+    """Close what is being asked of this kind, or by this rule alone, and is not over yet; returns how many questions."""
     done = await c.execute(
-        "UPDATE prompt SET answered_at = %s, answer = %s WHERE resident_id = %s AND kind = %s AND answered_at IS NULL AND until > %s",
-        [now, answer, resident_id, kind, now],
+        "UPDATE prompt SET answered_at = %(now)s, answer = %(answer)s WHERE resident_id = %(resident)s AND kind = %(kind)s "
+        "AND (%(rule)s::text IS NULL OR rule = %(rule)s) AND answered_at IS NULL AND until > %(now)s",
+        {"now": now, "answer": answer, "resident": resident_id, "kind": kind, "rule": rule},
     )
     return done.rowcount

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -177,8 +177,13 @@ async def last_movement(c: Connection, since: datetime) -> dict[int, datetime]:
     return dict(await cursor.fetchall())
 
 
-async def say(c: Connection, resident_id: int, device_id: int, metric: str, now: datetime) -> None:
-    """Keep what a resident said on her own page as an event of her device, so that the watch hears it like any other."""
+async def say(
+    c: Connection, resident_id: int, device_id: int, metric: str, now: datetime, detail: Mapping[str, float]
+) -> None:
+    """Keep what a resident said on her own page as an event of her device, so that the watch hears it like any other.
+
+    ``detail`` explains it; it may be empty.
+    """
     gateway_id = await value(
         c, "SELECT gateway_id FROM device WHERE id = %s AND resident_id = %s", [device_id, resident_id]
     )
@@ -196,5 +201,6 @@ async def say(c: Connection, resident_id: int, device_id: int, metric: str, now:
             value=np.ones(1, np.float64),
             quality=np.array([Quality.NO_DEVICE_TIME], np.int32),
             user_slot=np.array([UNKNOWN_USER], np.int16),
+            details={0: detail} if detail else {},
         ),
     )

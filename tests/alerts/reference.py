@@ -61,7 +61,7 @@ class Interpreter:
         self.protocol = protocol
         self.cells: dict[int, list[Cell]] = {}
         self.newest: dict[int, dict[Metric, tuple[Time, float]]] = {}
-        self.heard = {m.code for rule in protocol.rules for m in (*rule.measured, *rule.unless, silent(rule)) if m}
+        self.heard = {m.code for rule in protocol.rules for m in heard_by(rule)}
 
     def enrol(self, residents: Iterable[int], now: Time) -> None:
         for resident in residents:
@@ -106,6 +106,9 @@ class Interpreter:
             if any(limit.metric in measurement.values for limit in rule.when):
                 firings += time_out(resident, rule, cell, measurement.received)
                 firings += measure(resident, rule, cell, measurement, newest)
+            if rule.confirmed_by and rule.confirmed_by.metric in measurement.values:
+                firings += time_out(resident, rule, cell, measurement.received)
+                firings += confirm(resident, rule, cell, measurement, newest)
         return firings
 
 
@@ -122,6 +125,11 @@ def measurements(readings: Iterable[Heard]) -> Iterable[Measurement]:
             seen.add(metric)
             current.values[metric] = reading.value
         yield current
+
+
+def heard_by(rule: Rule) -> list[Metric]:
+    others = (rule.missing, rule.confirmed_by, rule.follows)
+    return [*rule.measured, *rule.unless, *(other.metric for other in others if other)]
 
 
 def silent(rule: Rule) -> Metric | None:
@@ -173,7 +181,7 @@ def measure(
     over = any(
         limit.metric in measurement.values and limit.over(measurement.values[limit.metric]) for limit in rule.when
     )
-    if any(event in newest and newest[event][0] >= at for event in rule.unless):
+    if is_taken_back(rule, at, newest):
         over = False
     values = {m: newest[m][1] for m in rule.measured if m in newest and newest[m][0] == at}
     values |= {m: v for m, v in measurement.values.items() if m in rule.measured}
@@ -209,6 +217,41 @@ def measure(
             cell.phase, cell.due = "calm", None
             return [Firing(resident, rule.id, "clear", at, None, named(rule, values))]
     return []
+
+
+def confirm(
+    resident: int, rule: Rule, cell: Cell, measurement: Measurement, newest: dict[Metric, tuple[Time, float]]
+) -> list[Firing]:
+    at, value = measurement.at, measurement.values[rule.confirmed_by.metric]
+    if at < measurement.received - rule.expires or is_taken_back(rule, at, newest):
+        return []
+    if cell.phase == "active" and began(rule, at, newest) <= cell.last[0]:
+        return [Firing(resident, rule.id, "confirmed", at, None, {"confirmed": value})]
+    if cell.phase == "asking" and cell.last[0] > at:
+        return []
+    if cell.phase != "asking":
+        cell.first = cell.last = (at, {rule.when[0].metric: value})
+    cell.phase, cell.due = "active", None
+    evidence = {**named(rule, cell.last[1]), "count": 1.0, "confirmed": value}
+    return [Firing(resident, rule.id, "raise", cell.last[0], None, evidence)]
+
+
+def is_taken_back(rule: Rule, at: Time, newest: dict[Metric, tuple[Time, float]]) -> bool:
+    related = rule.confirmed_by or rule.follows
+    since_it_began = related.unless if related else ()
+    return any(event in newest and newest[event][0] >= at for event in rule.unless) or any(
+        event in newest and newest[event][0] >= began(rule, at, newest) for event in since_it_began
+    )
+
+
+def began(rule: Rule, at: Time, newest: dict[Metric, tuple[Time, float]]) -> Time:
+    """When the episode began to which an event belongs: the newest of those that can begin one, or itself."""
+    related = rule.confirmed_by or rule.follows
+    if related is None:
+        return at
+    begins = rule.when[0].metric if rule.confirmed_by else related.metric
+    before = newest[begins][0] if begins in newest else at
+    return before if before <= at <= before + related.within else at
 
 
 def counted(rule: Rule, cell: Cell) -> tuple[Time, int]:

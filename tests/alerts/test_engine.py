@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from alerts import protocol
 from alerts.engine import Batch, Engine, Firing
-from alerts.protocol import Ask, Count, Limit, Missing, Protocol, Rule
+from alerts.protocol import Ask, Count, Limit, Missing, Protocol, Related, Rule
 from devices.readings import METRICS
 from tests.alerts.reference import Heard, Interpreter
 
@@ -207,8 +207,77 @@ def test_a_late_normal_reading_does_not_answer_while_the_repeat_is_not_complete(
     assert day.hear(heard("diastolic", 80, 15, received=17)) == [("bp.severe", "answered")]
 
 
-def test_an_unlikely_fall_is_none(day: Day) -> None:
-    assert day.hear(heard("fall", 0.49, 0)) == []
+def test_what_the_detector_reports_it_has_decided_however_unlikely(day: Day) -> None:
+    assert day.hear(heard("fall", 0.12, 0)) == [("fall", "ask")]
+
+
+def test_her_own_word_in_time_ends_the_question(day: Day) -> None:
+    day.hear(heard("fall", 0.93, 0))
+    assert day.hear(heard("said_well", 1, 0.3, device=BUTTON)) == [("fall", "answered")]
+    assert day.wait(10) == []
+
+
+def test_her_own_word_without_a_fall_is_nothing(day: Day) -> None:
+    assert day.hear(heard("said_well", 1, 0.3)) == []
+
+
+def test_a_confirmed_fall_is_waited_for_no_longer(day: Day) -> None:
+    day.hear(heard("fall", 0.6, 0))
+    assert day.hear(heard("fall_confirmed", 0.8, 0.4)) == [("fall", "raise")]
+    assert day.firings[0].at == when(0), "the alert is of the fall, not of its confirmation"
+    assert day.firings[0].evidence == {"probability": 0.6, "count": 1, "confirmed": 0.8}
+    assert day.wait(10) == []
+
+
+def test_a_fall_that_is_confirmed_after_it_was_raised_is_not_raised_again(day: Day) -> None:
+    day.hear(heard("fall", 0.6, 0))
+    assert day.wait(0.51) == [("fall", "raise")]
+    assert day.hear(heard("fall_confirmed", 0.8, 0.6)) == [("fall", "confirmed")]
+    assert day.firings[0].evidence == {"confirmed": 0.8}
+
+
+def test_a_confirmation_whose_fall_never_came_raises_by_itself(day: Day) -> None:
+    assert day.hear(heard("fall_confirmed", 0.8, 0)) == [("fall", "raise")]
+    assert (day.firings[0].at, day.firings[0].evidence) == (
+        when(0),
+        {"probability": 0.8, "count": 1, "confirmed": 0.8},
+    )
+    assert day.hear(heard("fall", 0.6, -0.6, received=0.1)) == [], "nor does the fall when it comes at last"
+    assert day.wait(10) == []
+
+
+def test_a_later_fall_is_confirmed_also_while_the_one_before_it_stands(day: Day) -> None:
+    day.hear(heard("fall", 0.6, 0))
+    day.wait(1)
+    assert day.hear(heard("fall_confirmed", 0.8, 60)) == [("fall", "raise")]
+
+
+def test_a_confirmation_does_not_know_what_she_answered_on_her_own_page(day: Day) -> None:
+    day.hear(heard("fall", 0.6, 0), heard("said_well", 1, 0.3, device=BUTTON))
+    assert day.hear(heard("fall_confirmed", 0.8, 0.6)) == []
+    assert day.hear(heard("fall_confirmed", 0.8, 30)) == [("fall", "raise")], "but of a fall half an hour later it does"
+
+
+def test_a_confirmation_counts_though_one_of_two_wearables_felt_her_walk(day: Day) -> None:
+    day.hear(heard("fall", 0.6, 0), heard("fall_recovered", 1, 0.3, device=BUTTON))
+    assert day.hear(heard("fall_confirmed", 0.8, 0.6)) == [("fall", "raise")]
+
+
+def test_a_long_lie_calls_at_once_and_each_time_it_is_told(day: Day) -> None:
+    day.hear(heard("fall", 0.6, 0))
+    day.wait(1)
+    assert day.hear(heard("long_lie", 0.8, 10)) == [("fall.long_lie", "raise")]
+    assert day.hear(heard("long_lie", 0.8, 30)) == [("fall.long_lie", "raise")]
+    assert set(day.hear(heard("fall_recovered", 1, 31))) == {("fall.long_lie", "clear"), ("fall", "clear")}
+
+
+def test_who_answered_on_her_own_page_does_not_lie_on_the_floor(day: Day) -> None:
+    day.hear(heard("fall", 0.6, 0), heard("said_well", 1, 0.3, device=BUTTON))
+    assert day.hear(heard("long_lie", 0.8, 60)) == []
+
+
+def test_a_long_lie_whose_fall_never_came_calls(day: Day) -> None:
+    assert day.hear(heard("said_well", 1, 0), heard("long_lie", 0.8, 10)) == [("fall.long_lie", "raise")]
 
 
 def test_every_call_for_help_calls_at_once(day: Day) -> None:
@@ -355,6 +424,8 @@ _LEVELS: dict[str, list[float]] = {
     "battery": [10, 20, 30, 40],
     "fall_recovered": [1.0],
     "activity_resumed": [1.0],
+    "fall_confirmed": [0.25, 0.75],
+    "long_lie": [0.25, 0.75],
 }
 _VITAL = ["systolic", "diastolic", "pulse"]
 _TOGETHER = [
@@ -366,6 +437,8 @@ _TOGETHER = [
     ["fall"],
     ["fall_recovered"],
     ["activity_resumed"],
+    ["fall_confirmed"],
+    ["long_lie"],
 ]
 
 
@@ -400,11 +473,16 @@ def rules(draw: st.DrawFn, number: int) -> Rule:
             if draw(st.sampled_from([True, True, False])):
                 more["ask"] = Ask("repeat_measurement", ask_within, "test", {})
     elif form == "event":
-        more["when"] = (
-            Limit(METRICS[draw(st.sampled_from(["fall", "help_call"]))], "at_least", 0.5, None, None, "test"),
-        )
-        if draw(st.sampled_from([True, True, False])):
+        event = draw(st.sampled_from(["fall", "fall", "help_call", "long_lie"]))
+        more["when"] = (Limit(METRICS[event], "at_least", 0.5, None, None, "test"),)
+        if event == "long_lie":
+            more["unless"] = draw(TAKEN_BACK)
+            more["follows"] = Related(METRICS["fall"], draw(minutes), "test", more["unless"][:1])
+        elif draw(st.sampled_from([True, True, False])):
             more["unless"], more["ask"] = draw(TAKEN_BACK), Ask("are_you_well", ask_within, "test", {})
+            if draw(st.booleans()):
+                unless = more["unless"][: draw(st.integers(0, 2))]
+                more["confirmed_by"] = Related(METRICS["fall_confirmed"], draw(minutes), "test", unless)
     elif form == "device":
         more["when"] = (draw(limits("battery")),)
     else:
@@ -431,6 +509,8 @@ def arrivals(draw: st.DrawFn, received: int) -> list[Heard]:
     at = max(received - draw(st.sampled_from([0, 0, 0, 1, 2, 5, 15])), 0)
     metrics = draw(st.sampled_from(_TOGETHER))
     resident, device = draw(st.sampled_from([1, 1, 1, 2, 300])), draw(st.sampled_from([CUFF, CUFF, BUTTON]))
+    if metrics[0] in ("fall_confirmed", "long_lie"):
+        device = WEARABLE  # of another device, so that it is no part of the measurement that it confirms
     return [
         heard(m, draw(st.sampled_from(_LEVELS[m])), at, received=received, resident=resident, device=device)
         for m in metrics

@@ -183,6 +183,10 @@ class AnyLife(RuleBasedStateMachine):
         self.attempt(lifecycle.raise_again, self.now, raises_lately=raises)
 
     @rule()
+    def becomes_worse(self) -> None:
+        self.attempt(lifecycle.urge, self.now)
+
+    @rule()
     def clears(self) -> None:
         self.attempt(lifecycle.clear, self.now)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts import protocol
-from alerts.protocol import Limit, ProtocolError, Rule
+from alerts.protocol import Answered, Limit, ProtocolError, Related, Rule
 from alerts.rule import AUDIENCES
 from alerts.wording import LANGUAGES, ZH, About, alert_sms, one_segment
 from devices.readings import METRICS
@@ -241,14 +241,17 @@ def test_the_rules_every_household_relies_on_are_shipped() -> None:
         "temperature.high",
         "temperature.low",
         "fall",
+        "fall.long_lie",
+        "fall.answered",
         "help_call",
         "device.battery",
+        "device.unworn",
         "device.silent",
         "gateway.silent",
         "gateway.unwatched",
         "inactivity.morning",
     }
-    tasks = {"bp.missing", "device.battery", "device.silent", "gateway.silent"}
+    tasks = {"bp.missing", "fall.answered", "device.battery", "device.silent", "device.unworn", "gateway.silent"}
     assert {rule.id for rule in SHIPPED.rules if not rule.calls} == tasks
     assert {rule.id for rule in SHIPPED.rules if not rule.calls_at_night} == {"gateway.unwatched"}
     assert SHIPPED.rule("bp.severe") is RULES["bp.severe"]
@@ -269,6 +272,7 @@ def test_the_rules_every_household_relies_on_are_shipped() -> None:
         ("temperature.low", "body_temperature", 35.0, 35.1, 35.6, 35.5),
         ("device.battery", "battery", 15, 16, 25, 24),
         ("device.silent", "device_silence", 1.5, 1.4, 0.9, 1),
+        ("device.unworn", "not_worn", 2, 1.9, 0.4, 0.5),
         ("gateway.silent", "gateway_silence", 1, 0.9, 0.2, 0.25),
         ("gateway.unwatched", "gateway_silence", 4, 3.9, 0.2, 0.25),
     ],
@@ -345,6 +349,150 @@ def test_the_family_reads_no_numbers_but_days() -> None:
 
 def _placeholders(text: str) -> list[str]:
     return [part.split("}")[0] for part in text.split("{")[1:]]
+
+
+def test_a_long_lie_names_its_minutes_and_speaks_for_the_alert_it_joins() -> None:
+    lain = {"probability": 0.97, "minutes": 10.4, "count": 1.0}
+    assert RULES["fall.long_lie"].sentence("staff", "en", lain) == ("Has lain on the floor for 10 minutes since a fall")
+    assert RULES["fall"].sentence("staff", ZH, lain | {"joined": "fall.long_lie"}) == "跌倒后已躺地10分钟，未起身"
+    assert RULES["fall"].sentence("staff", ZH, lain) == "疑似跌倒，30秒内无回应"
+
+
+def test_no_fall_that_the_detector_reports_is_lost_by_a_second_opinion() -> None:
+    (limit,) = RULES["fall"].when
+    assert limit.over(0.02)
+
+
+EVENTS = """\
+protocol = "trial"
+version = 2026-11-24
+
+[[rule]]
+id = "fall"
+version = 1
+priority = "high"
+kind = "event"
+unless = "said_well"
+title = {zh_Hans = "跌倒", en = "Fall"}
+
+[[rule.when]]
+metric = "fall"
+unit = "probability"
+at_least = 0.5
+source = "a habit"
+
+[rule.ask]
+kind = "are_you_well"
+within = "30 s"
+source = "a habit"
+say = {zh_Hans = "您还好吗？", en = "Are you well?"}
+
+[rule.confirmed_by]
+metric = "fall_confirmed"
+within = "5 min"
+unless = "said_well"
+source = "a habit"
+
+[rule.say]
+staff = {zh_Hans = "跌倒", en = "Fall"}
+family = {zh_Hans = "跌倒", en = "Fall"}
+resident = {zh_Hans = "跌倒", en = "Fall"}
+
+[[rule]]
+id = "lie"
+version = 1
+priority = "high"
+kind = "event"
+unless = "said_well"
+joins = "fall"
+title = {zh_Hans = "久卧", en = "Long lie"}
+
+[[rule.when]]
+metric = "long_lie"
+unit = "probability"
+above = 0
+source = "a habit"
+
+[rule.follows]
+metric = "fall"
+within = "70 min"
+unless = "said_well"
+source = "a habit"
+
+[rule.say]
+staff = {zh_Hans = "躺了{minutes}分钟", en = "Down for {minutes} minutes"}
+family = {zh_Hans = "跌倒", en = "Fall"}
+resident = {zh_Hans = "跌倒", en = "Fall"}
+
+[[rule]]
+id = "after"
+version = 1
+priority = "low"
+kind = "event"
+calls = false
+title = {zh_Hans = "问候", en = "Ask"}
+
+[rule.answered]
+rule = "fall"
+source = "a habit"
+
+[rule.say]
+staff = {zh_Hans = "问候", en = "Ask"}
+family = {zh_Hans = "问候", en = "Ask"}
+resident = {zh_Hans = "问候", en = "Ask"}
+"""
+
+
+def test_events_of_one_episode_are_read() -> None:
+    fall, lie, after = protocol.parse(EVENTS, "trial.toml").rules
+    assert fall.confirmed_by == Related(
+        METRICS["fall_confirmed"], timedelta(minutes=5), "a habit", (METRICS["said_well"],)
+    )
+    assert fall.joined_by == (lie,)
+    assert lie.follows is not None
+    assert lie.follows.metric.name == "fall"
+    assert after.answered == Answered("fall", "a habit")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "helps"),
+    [
+        ('metric = "fall_confirmed"', 'metric = "systolic"', "is a measurement"),
+        ('metric = "fall_confirmed"', 'metric = "fall"', "cannot be both"),
+        ('within = "5 min"\nunless = "said_well"', 'within = "5 min"\nunless = "fall_recovered"', "too: name it"),
+        ('within = "70 min"\nunless = "said_well"', 'within = "70 min"', "without an unless of its own"),
+        ('joins = "fall"', 'joins = "lie"', "cannot name itself"),
+        ('joins = "fall"', 'joins = "after"', "keeps its priority"),
+        ('rule = "fall"', 'rule = "lie"', "asks nothing"),
+        ('priority = "low"\nkind = "event"\ncalls = false', 'priority = "high"\nkind = "event"', "no danger"),
+        ('kind = "event"\ncalls = false', 'kind = "technical"\ncalls = false', 'write kind = "event"'),
+        ("Down for {minutes}", "Down for {hours}", "nothing fills {hours}"),
+    ],
+)
+def test_events_that_cannot_be_of_one_episode_are_refused(old: str, new: str, helps: str) -> None:
+    assert helps in refusal(EVENTS, old=old, new=new).message
+
+
+def test_a_joined_or_answered_rule_that_is_none_of_the_whole_protocol_is_refused() -> None:
+    for old, new in (('joins = "fall"', 'joins = "fal"'), ('rule = "fall"', 'rule = "fal"')):
+        with pytest.raises(ProtocolError, match="did you mean fall"):
+            protocol.parse_all({"trial.toml": EVENTS.replace(old, new, 1)}, whole=True)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_rule_explains_what_confirms_it_what_it_joins_and_what_it_answers(language: str) -> None:
+    fall, lie, after = (protocol.explain(rule, language) for rule in protocol.parse(EVENTS, "trial.toml").rules)
+    confirmed, joins, answered = {
+        "en": (
+            "A confirmed fall (no answer when asked, and not up again), up to 5 minutes later",
+            "it joins",
+            "answered",
+        ),
+        ZH: ("5分钟内收到“确认跌倒", "并入该警报", "询问得到回答时触发"),
+    }[language]
+    assert confirmed in fall
+    assert joins in lie
+    assert answered in after
 
 
 def test_a_rule_explains_itself_in_english() -> None:

@@ -52,6 +52,7 @@ def test_every_shipped_rule_makes_a_call_that_is_not_cut(language: str) -> None:
     evidence |= {"first_pulse": 103.0, "spo2": 84.0, "first_spo2": 85.0, "body_temperature": 39.4, "battery": 8.0}
     evidence |= {"probability": 0.97, "count": 3.0, "days": 12.0, "hours": 288.0, "first_body_temperature": 39.1}
     evidence |= {"gateway_silence": 12.0, "device_silence": 1.6, "glucose": 2.4, "interstitial_glucose": 22.3}
+    evidence |= {"minutes": 10.4}
     for rule in load().rules:
         if rule.calls:
             sentence = rule.sentence("staff", language, evidence)

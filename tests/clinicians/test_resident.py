@@ -17,7 +17,7 @@ from clinicians.words import Words
 from devices.readings import METRICS
 from store import alerts, feed, readings
 from store.alerts import Prompt
-from store.readings import Latest
+from store.readings import Latest, utc
 from tests.clinicians.lived import Lived, live_in, open_service, settle, visit
 from tests.clinicians.test_family import FRESH, measured
 from tests.clinicians.test_worklist import ALERT, EN, NOW, TAKEN, TASK, WANG, ZH
@@ -34,6 +34,12 @@ def scene(prompts: list[Prompt], cases: list[Case], latest: dict[str, Latest], w
 def test_is_she_well_comes_before_all_else() -> None:
     found = scene([REPEAT, ASKED], [ALERT], FRESH, ZH)
     assert (found.kind, found.title) == ("are_you_well", "您还好吗？")
+    assert found.lines == ("您摔倒了吗？如果没事，请按“我没事”。没有回答，我们会叫人过来。",)
+
+
+def test_who_has_only_not_been_seen_is_not_told_that_she_has_fallen() -> None:
+    (line,) = scene([replace(ASKED, rule="inactivity.morning")], [], FRESH, EN).lines
+    assert line.startswith("We have not seen you move this morning.")
 
 
 def test_help_that_is_being_called_is_told() -> None:
@@ -104,7 +110,7 @@ async def lived(app: FastAPI) -> Lived:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("said", "metric"), [("well", "fall_recovered"), ("help", "help_call")])
+@pytest.mark.parametrize(("said", "metric"), [("well", "said_well"), ("help", "help_call")])
 async def test_what_she_says_reaches_the_watch_like_a_press_on_her_wrist(
     app: FastAPI, lived: Lived, said: str, metric: str
 ) -> None:
@@ -125,6 +131,8 @@ async def test_what_she_says_reaches_the_watch_like_a_press_on_her_wrist(
     await settle(app.state.database)
     async with app.state.database.reader(lived.home.wang_person) as c:
         assert metric in (await readings.latest(c))[lived.home.wang]
+        detail = await readings.event_detail(c, lived.home.wang, METRICS[metric].code, utc(heard.measured_at[0]))
+        assert set(detail) == ({"after_fall_s"} if said == "well" else set())
 
 
 @pytest.mark.anyio
