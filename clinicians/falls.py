@@ -27,8 +27,8 @@ from store.postgres import Connection
 _RECENTLY: Final = timedelta(days=14)
 """For so long after it a fall is explained, open or closed: its course is read anew for every page."""
 _MOST_TOLD: Final = 60
-_BEFORE: Final = timedelta(minutes=15)
-"""An alert is raised half a minute after its fall, and later when the gateway could not reach us."""
+_BEFORE: Final = timedelta(minutes=75)
+"""An alert is raised half a minute after its fall; of a long lie, up to an hour after it (devices.falls.certainty)."""
 _ONE_FALL: Final = timedelta(seconds=10)
 """Two wearables that tell a fall within this tell the same one (devices.falls.certainty)."""
 _MOST_FALLS: Final = 3

@@ -123,7 +123,7 @@ _LABELLED: Final[LiteralString] = (
     JOIN resident p ON p.id = a.resident_id
     CROSS JOIN LATERAL (
         SELECT max(measured_at) AS at FROM reading WHERE resident_id = a.resident_id AND metric = %(fall)s
-          AND measured_at > a.happened_at - interval '15 minutes' AND measured_at <= a.happened_at + interval '1 second'
+          AND measured_at > a.happened_at - interval '75 minutes' AND measured_at <= a.happened_at + interval '1 second'
     ) newest
     JOIN reading r ON r.resident_id = a.resident_id AND r.metric = %(fall)s
      AND r.measured_at > newest.at - interval '10 seconds' AND r.measured_at <= newest.at
