@@ -218,6 +218,7 @@ class Certainty:
             fall.evidence["falls"] = fall.evidence.get("falls", 1.0) + 1
         if not is_same and not fall.is_pending:
             fall.is_pending, fall.known_at, fall.asked, fall.asked_anew = True, now, 0, False
+            fall.evidence.pop("help_call", None)  # it spoke of the fall before
         fall.suspects[device] = max(reading.value, fall.suspects.get(device, 0.0))
         fall.up = [address for address in fall.up if address != device]
         fall.impacts = sorted([*fall.impacts, at])[-_IMPACTS:]
