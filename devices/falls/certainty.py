@@ -45,8 +45,8 @@ class Patience:
     late_s: float = 5.0
     """Whoever judges so much later than an answer was due has not listened meanwhile, and asks anew, once."""
     lie_min: tuple[float, ...] = (10.0, 30.0, 60.0)
-    """A long lie is one of more than an hour (Lord 1990*, Fleming and Brayne 2008*), and half of those who lay so long
-    were dead within six months (Wild 1981*): staff must know long before. After ten minutes who is only shaken is up."""
+    """A long lie is one of more than an hour (Fleming and Brayne 2008*), and half of those who lay so long were dead
+    within six months (Wild 1981*): staff must know long before. After ten minutes who is only shaken is up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,24 +55,27 @@ class Weights:
     marks a source named from general knowledge."""
 
     unanswered: float = math.log(0.8 / 0.3)
-    """Of those who lay on the floor and had an alarm four in five did not use it (Fleming and Brayne 2008*); that one in
-    three who is well misses two questions is a guess."""
+    """Of those who lay long and had an alarm four in five did not use it (Fleming and Brayne 2008*); that three in ten
+    who are well miss two questions is a guess."""
     second_device: float = 0.5
     """Of a second device's own log-odds: half, for both feel the same movement and may err together."""
     again: float = 0.5
+    """A second blow, some time after the first: who tries to get up falls again."""
     pulse: float = 0.5
     """Of a pulse beyond the two below: pain and fright raise it, a faint may have slowed it. One between says nothing."""
     pulse_high: float = 110.0
     pulse_low: float = 45.0
     help_call: float = 4.0
+    """Somebody who was asked whether she is well pressed for help."""
     one_walks: float = -1.5
     """One of several wearables feels walking: perhaps the other one is not worn, perhaps two people wear them."""
     movement: float = -0.4
     door: float = -0.4
+    """Somebody moves: she, who may be crawling, or a visitor, or a pet; of a door no pet."""
     bed: float = -1.0
     """Somebody lies in the bed: she, or whoever shares it."""
     taken_off: float = -0.5
-    """Hands took it off, or the blow did."""
+    """Hands took it off, or put it on its charger; or the blow took it off."""
     dropped: float = -2.0
     """The device says that it fell by itself."""
 
@@ -262,7 +265,7 @@ class Certainty:
         if fall is None or at <= fall.fell_at:
             return
         mine = reading.device in fall.suspects
-        if metric in ("pulse", "bed") or (mine and metric in ("worn", "device_dropped")):
+        if metric in ("pulse", "bed") or (mine and metric in ("worn", "charging", "device_dropped")):
             fall.evidence[metric] = reading.value
         elif has_moved or (metric == "movement" and is_on):
             fall.evidence[metric] = 1.0
@@ -318,7 +321,7 @@ class Certainty:
                 weights.movement * ("movement" in seen),
                 weights.door * ("door" in seen),
                 weights.bed * (seen.get("bed", 0.0) >= 0.5),
-                weights.taken_off * (seen.get("worn", 1.0) < 0.5),
+                weights.taken_off * (seen.get("worn", 1.0) < 0.5 or seen.get("charging", 0.0) >= 0.5),
                 weights.dropped * ("device_dropped" in seen),
             )
         )

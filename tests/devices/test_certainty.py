@@ -303,6 +303,8 @@ def test_a_fall_whose_time_is_doubted_happened_when_it_was_heard_and_no_doubted_
         ("pulse", CUFF, [72], None),
         ("worn", BAND, [0], False),
         ("worn", PENDANT, [0], None),
+        ("charging", BAND, [1], False),
+        ("charging", BAND, [1, 0], None),
         ("device_dropped", BAND, [1], False),
         ("battery", BAND, [3], None),
     ],
