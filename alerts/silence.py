@@ -1,7 +1,8 @@
 """The ear for silence: how long each gateway and each device has said nothing, told to the watch as readings.
 
-Two conditions that no device can report of itself are measured here once a minute: ``gateway_silence`` in hours, and
-``device_silence`` in the device's own longest usual pauses (:mod:`alerts.rhythm`). They enter the feed, so the rules
+Conditions that no device can report of itself are measured here once a minute: ``gateway_silence`` in hours,
+``device_silence`` in the device's own longest usual pauses (:mod:`alerts.rhythm`), and for how long no wearable was
+worn (:mod:`alerts.wear`). They enter the feed, so the rules
 of a protocol decide what is a task, what is a call, and when it is over. A silence is told every quarter of an hour,
 its end once.
 
@@ -28,7 +29,7 @@ import structlog
 from numpy.typing import NDArray
 from prometheus_client import Gauge
 
-from alerts import rhythm
+from alerts import rhythm, wear
 from alerts.habits import Known, find, picked
 from alerts.worker import utc_now
 from devices.readings import METRICS_BY_CODE, Kind
@@ -73,6 +74,8 @@ CANNOT_BE_HEARD: Final = (
     "the configuration of this device cannot be read",
 )
 """How the troubles of a device begin that last until somebody sees to it, and with which nothing it says is heard."""
+_HEARD: Final = np.timedelta64(30, "m")
+"""A wearable calls all the time: one that was not heard for so long is not there, or has no power."""
 _DEAF: Final = 2.0
 """What such a device counts as, at least: as a day's habit missed for the second time, which is a task. House default."""
 _BEHIND: Final = 500
@@ -180,6 +183,8 @@ class Silence:
         again = self._told_at is None or now - self._told_at >= _TOLD_EVERY
         self._told_at = now if again else self._told_at
         await _tell_of_devices(c, known, devices, answers, now, self._listening_since, again=again)
+        heard = answers & (devices.deaf == 0) & (_numpy(now) - devices.seen < _HEARD)
+        await wear.tell(c, set(devices.device[heard].tolist()), now)
 
 
 def _hear(known: Known, batch: FeedBatch | None, devices: Devices) -> None:
@@ -211,7 +216,7 @@ async def _tell_of_gateways(c: Connection, devices: Devices, away_h: NDArray[np.
     order = np.lexsort((-away_h, devices.resident))
     residents, first = np.unique(devices.resident[order], return_index=True)
     away, gateway = away_h[order][first], devices.gateway[order][first]
-    told_of, told, told_at, told_by = await silence.told_of_gateways(c)
+    told_of, told, told_at, told_by = await silence.told(c, "gateway_silence")
     row, was = find(told_of, residents)
     told_h = picked(told, row, was, 0.0)
     is_due = _numpy(now) - picked(told_at, row, was, _LONG_AGO) >= np.timedelta64(_TOLD_EVERY)

@@ -145,16 +145,16 @@ async def save(c: Connection, changed: Habits) -> None:
     )
 
 
-async def told_of_gateways(
-    c: Connection,
+async def told(
+    c: Connection, metric: str
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.datetime64], NDArray[np.int32]]:
-    """The gateway silence last told of each resident, in hours, when, and as whose; by number of the resident."""
+    """What was last told of each resident, when, and as whose; by number of the resident."""
     async with c.cursor(binary=True) as cursor:
         use_columns(cursor)
         await cursor.execute(
             "SELECT coalesce(array_agg(resident_id ORDER BY resident_id), '{}'), coalesce(array_agg(value ORDER BY resident_id), '{}'), "
             "coalesce(array_agg(at ORDER BY resident_id), '{}'), coalesce(array_agg(device_id ORDER BY resident_id), '{}') FROM latest_reading WHERE metric = %s",
-            [METRICS["gateway_silence"].code],
+            [METRICS[metric].code],
         )
         row = await cursor.fetchone()
     assert row is not None, "an aggregate gives a row"
