@@ -21,7 +21,7 @@ from devices.falls.intervals import Interval
 from devices.falls.recordings import About, RecordingsError
 from devices.falls.resample import Resampler
 from devices.falls.times import SECOND, Nanoseconds
-from devices.falls.watch import Kept, Told, Watch
+from devices.falls.watch import Found, Told, Watch
 
 TOLERANCE_S: Final = 3.0
 """An event is that of the fall when it is no further from its interval."""
@@ -251,7 +251,7 @@ def _felt(
             sent += len(fewer)
 
 
-def _events(told: list[Told | Kept], now_ns: int) -> list[Event]:
+def _events(told: list[Found], now_ns: int) -> list[Event]:
     return [
         Event(
             kind=one.event.kind,

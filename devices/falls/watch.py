@@ -21,8 +21,8 @@ So 10 Hz still sees, but misses more, above all with ±2 g, and below it nothing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, Literal
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from devices.falls.features import Samples
 from devices.falls.resample import Resampler
 from devices.falls.tape import Clip, Tape
 from devices.falls.times import Nanoseconds
+from devices.falls.worn import Worn, WornEvent
 
 RATE_HZ: Final = 50
 """The rate at which every stream is watched."""
@@ -64,10 +65,31 @@ class Kept:
     samples: Samples
 
 
-class Watch:
-    """One wearer's. ``position`` is where the sensor is worn; ``threshold`` as of :class:`Detector`."""
+@dataclass(frozen=True, slots=True)
+class State:
+    """What became certain of the device itself: ``worn`` 0 or 1, or ``device_dropped`` 1 (``devices.falls.worn``)."""
 
-    def __init__(self, position: Position = "wrist", threshold: float | None = None) -> None:
+    at_ns: int
+    metric: Literal["worn", "device_dropped"]
+    value: float
+    detail: dict[str, float] = field(default_factory=dict)
+
+
+Found = Told | Kept | State
+
+
+class Watch:
+    """One wearer's. ``position`` is where the sensor is worn; ``threshold`` as of :class:`Detector`.
+
+    ``worn`` is what was known of that before (``devices.falls.worn``). What happens to a device in which nobody is, is
+    no fall; a fall so taken for the device's own is told after all when it stirs without being picked up.
+    """
+
+    def __init__(
+        self, position: Position = "wrist", threshold: float | None = None, *, worn: bool | None = None
+    ) -> None:
+        self.worn: Final = Worn(RATE_HZ, worn=worn)
+        self._withheld: Told | None = None
         self._resampler = Resampler(RATE_HZ)
         self._detector = Detector(RATE_HZ, position, threshold)
         self._tape = Tape(RATE_HZ)
@@ -82,29 +104,53 @@ class Watch:
     def threshold(self, probability: float) -> None:
         self._detector.threshold = probability
 
-    def feed(self, times: Nanoseconds, samples: Samples) -> list[Told | Kept]:
+    def feed(self, times: Nanoseconds, samples: Samples) -> list[Found]:
         """The next samples, (n, 3) in g, and when each was taken; what became certain with them, oldest first."""
         waiting = np.concatenate([self._waiting, self._resampler.feed(times, samples)])
         whole = len(waiting) - len(waiting) % _TICK
         self._waiting = waiting[whole:]
         return [one for start in range(0, whole, _TICK) for one in self._feed(waiting[start : start + _TICK])]
 
-    def interrupt(self) -> list[Told | Kept]:
+    def interrupt(self) -> list[Found]:
         """Samples are missing: begin anew with the next. What was to be kept is kept as far as it came."""
         self._tape.add(self._waiting)
         kept = self._kept(self._tape.stop())
         self._waiting = self._waiting[:0]
         self._resampler.reset()
         self._detector.reset()
+        self.worn.interrupt()
+        self._withheld = None
         return kept
 
-    def _feed(self, even: Samples) -> list[Told | Kept]:
+    def _feed(self, even: Samples) -> list[Found]:
         self._tape.add(even)
+        states = [found for event in self.worn.feed(even) for found in self._of_the_device(event)]
         told = [Told(self._resampler.time_ns(e.sample), e) for e in self._detector.feed(even)]
+        told = [one for one in told if not self._is_the_device_s(one)]
         for one in told:
             if one.event.kind == "fall":
+                self.worn.fell()
                 self._tape.want(one.event.sample)
-        return [*told, *self._kept(self._tape.ready())]
+        return [*states, *told, *self._kept(self._tape.ready())]
 
-    def _kept(self, clips: list[Clip]) -> list[Told | Kept]:
+    def _is_the_device_s(self, told: Told) -> bool:
+        """Whether nobody was in the device. It is taken up later, which is no recovery."""
+        if told.event.kind == "recovered":
+            taken_up, self._withheld = self._withheld is not None, None
+            return taken_up
+        alone = self.worn.was_alone(told.event.sample)
+        if told.event.kind == "fall":
+            self._withheld = told if alone else None
+        return alone
+
+    def _of_the_device(self, event: WornEvent) -> list[Found]:
+        at_ns = self._resampler.time_ns(event.sample)
+        if event.kind == "dropped":
+            return [State(at_ns, "device_dropped", 1.0, {"impact_g": event.impact_g, "free_fall_ms": event.flight_ms})]
+        if event.kind == "stirred":
+            fall, self._withheld = self._withheld, None
+            return [] if fall is None else [fall]
+        return [State(at_ns, "worn", float(event.kind == "worn"))]
+
+    def _kept(self, clips: list[Clip]) -> list[Found]:
         return [Kept(self._resampler.time_ns(clip.first), clip.samples) for clip in clips]
