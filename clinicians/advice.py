@@ -22,9 +22,13 @@ _STEPS: Final = MappingProxyType(
             N_("Ring at once. Nobody answers: go there now."),
             N_("Do not lift somebody in pain. Head hurt, strong pain or confusion: call 120."),
         ),
-        "long_lie": (
+        "fall.long_lie": (
             N_("Go there now, or send whoever is nearest. Ring on the way."),
             N_("Do not pull up who has lain for long: keep warm, call 120."),
+        ),
+        "fall.answered": (
+            N_("Ring today. Ask: was it a fall, how did it happen, any pain, did the head hit anything?"),
+            N_("Head hit, new pain or confusion: tell the doctor today. In danger: call 120."),
         ),
         "bp.severe": (
             N_("Ring. Ask: any chest pain, breathlessness, weakness on one side, trouble speaking?"),
@@ -79,6 +83,9 @@ _STEPS: Final = MappingProxyType(
         "inactivity": (
             N_("Ring at once. Nobody answers: go there now."),
             N_("Ask: slept long, unwell, fallen? In danger: call 120."),
+        ),
+        "device.unworn": (
+            N_("Ring when it suits: is it uncomfortable, forgotten, or broken? A fall would go unnoticed."),
         ),
         "device": (N_("Look at the device on the next visit."),),
         "": (N_("Ring and ask how things are."), N_("Tell the doctor what you found.")),

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Form, Request, Response
 from alerts import actions
 from alerts.lifecycle import TransitionError
 from alerts.protocol import Protocol
+from alerts.rule import JOINED
 from clinicians import cases, falls, vitals
 from clinicians.advice import next_steps
 from clinicians.doctor import conditions, words_of
@@ -114,6 +115,7 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
             everybody[row.resident_id],
             around.get(row.resident_id, []),
             latest.get(row.resident_id, {}),
+            next_steps(row.evidence.get(JOINED, row.rule), words),
             words,
         )
         for row in rows
@@ -131,13 +133,18 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
 
 
 def _card(
-    case: cases.Case, resident: Resident, around: Sequence[Related], latest: Mapping[str, readings.Latest], words: Words
+    case: cases.Case,
+    resident: Resident,
+    around: Sequence[Related],
+    latest: Mapping[str, readings.Latest],
+    steps: Sequence[str],
+    words: Words,
 ) -> Card:
     return Card(
         case,
         resident,
         resident.age(words.today),
-        tuple(next_steps(case.rule, words)),
+        tuple(steps),
         tuple(person for person in around if person.kind == "family" and person.phone),
         vitals.pressure(latest, resident, words),
     )

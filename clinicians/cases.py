@@ -40,6 +40,8 @@ _ENDS: Final = MappingProxyType({"left": N_("The resident is no longer watched o
 _TRAIL: Final = {
     "raised": N_("raised"),
     "raised_again": N_("happened again"),
+    "confirmed": N_("confirmed"),
+    "worse": N_("has become worse"),
     "notified": N_("staff are being called"),
     "called": N_("called"),
     "climbed": N_("called because nobody had taken it"),
@@ -144,7 +146,7 @@ def sentence(protocol: Protocol, alert: AlertRow, audience: Audience, words: Wor
 
 def is_fall(rule: str) -> bool:
     """Whether an alert of this rule is about a fall."""
-    return rule.partition(".")[0] in ("fall", "long_lie")
+    return rule == "fall" or rule.startswith("fall.")
 
 
 def outcome(text: str | None, words: Words, *, for_staff: bool) -> str:

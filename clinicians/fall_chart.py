@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from clinicians.words import Words
 
-_WIDTH, _HEIGHT, _LETTERS = 480, 270, 17
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 32, 56
+_WIDTH, _HEIGHT, _LETTERS = 370, 250, 16
+_LEFT, _RIGHT, _TOP, _BOTTOM = 34, 8, 32, 54
 _INK, _GRID, _REST, _LINE, _BLOW = "#3b352d", "#e3dccf", "#5d8a63", "#134a6b", "#8a3008"
 _REST_TEXT: Final = "#2f5d37"
 _MOST_COLUMNS: Final = 300
@@ -132,7 +132,7 @@ def _grid(scale: _Scale, words: Words) -> list[str]:
     ticks = "".join(f"M{scale.x(s):.0f} {floor}v6" for s in times)
     return [
         f'<path d="{rules}{ticks}" stroke="{_GRID}" fill="none"/>',
-        *(_text(_LEFT - 7, scale.y(g) + 6, str(g), "end") for g in levels),
+        *(_text(_LEFT - 6, scale.y(g) + 5, str(g), "end") for g in levels),
         *(_text(scale.x(s), floor + 22, str(s), "middle") for s in times),
         _text(_LEFT, _TOP - 12, words.gettext("g"), "end"),
         _text((_LEFT + right) / 2, _HEIGHT - 8, words.gettext("seconds from the blow"), "middle"),

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fastapi import FastAPI
 
+from alerts.rule import JOINED
 from clinicians.advice import next_steps
 from clinicians.care_worker import Card, _shelf_end, board
 from clinicians.cases import Case, outcome
@@ -206,6 +207,15 @@ async def test_a_fall_that_is_not_hers_to_see_is_not_shown(app: FastAPI, lived: 
     assert answer.status_code == 404
     async with app.state.database.reader(lived.home.daughter.id) as c:
         assert await falls.verdicts(c, [fallen]) == {}
+
+
+@pytest.mark.anyio
+async def test_who_lies_long_is_not_to_be_pulled_up(app: FastAPI, lived: Lived, fallen: int) -> None:
+    async with app.state.database.service() as c:
+        await alerts.set_evidence(c, fallen, {"probability": 0.93, "minutes": 10.0, JOINED: "fall.long_lie"})
+    html = (await (await visit(app, lived.home.li_na.id, "en")).get("/care")).text
+    assert "Do not pull up who has lain for long" in html
+    assert "Has lain on the floor for 10 minutes" in html
 
 
 @pytest.mark.anyio
