@@ -61,7 +61,7 @@ class Verdicts:
         said = list(firings)
         left = await residents.left(self.c, [firing.resident for firing in said], self.now) if said else set()
         for firing in said:
-            if firing.resident in left and firing.what in ("raise", "ask"):
+            if firing.resident in left and firing.what in ("raise", "ask", "answered"):
                 log.info("not_raised_for_who_has_left", resident=firing.resident, rule=firing.rule)
                 continue
             rule = self.protocol.rule(firing.rule)

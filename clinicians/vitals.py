@@ -211,11 +211,13 @@ def newest_sign(latest: Mapping[str, Latest], moved_at: datetime | None = None) 
 
     What devices say of themselves is no sign of her, nor is a sensor that sees nothing, nor that nothing has moved.
     """
-    signs = [last.at for metric, last in latest.items() if METRICS[metric].kind in _FROM_HER and metric != "inactivity"]
+    heard = ((metric, last.at) for metric, last in latest.items() if metric not in _OF_STILLNESS)
+    signs = [at for metric, at in heard if METRICS[metric].kind in _FROM_HER]
     return max([*signs, *([moved_at] if moved_at else [])], default=None)
 
 
 _FROM_HER: Final = (Kind.VITAL, Kind.EVENT)
+_OF_STILLNESS: Final = ("inactivity", "fall_confirmed", "long_lie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +300,9 @@ def _singles(series: Mapping[str, Series], words: Words, limit: int) -> list[Lin
 
 
 def _single(metric: str, columns: Series, i: int, words: Words) -> Line:
-    event = METRICS[metric].kind is Kind.EVENT
-    text = "" if event else value(metric, float(columns.value[i]), words)
-    if metric == "fall":
+    has_happened = METRICS[metric].kind is Kind.EVENT or metric == "device_dropped"
+    text = "" if has_happened else value(metric, float(columns.value[i]), words)
+    if metric in ("fall", "fall_confirmed"):
         text = words.gettext("likelihood %(percent)s%%", percent=words.number(100 * float(columns.value[i])))
     remark = words.gettext(", ").join(reservations(int(columns.quality[i]), words))
     return Line("measured", utc(columns.at[i]), metric_name(metric, words), text, remark)

@@ -113,6 +113,13 @@ def test_the_newest_come_first_whatever_they_are_worth() -> None:
     found = lines({"systolic": series((3, 120), (1, 125)), "fall": series((2.5, 0.93))}, [], [row], WANG, EN, 10)
     assert [line.kind for line in found] == ["measured", "unusable", "measured", "measured"]
     assert found[2].text == "likelihood 93%"
+    told = {metric: series((1, 1.0)) for metric in ("fall_confirmed", "said_well", "worn", "device_dropped")}
+    assert {line.what: line.text for line in lines(told, [], [], WANG, EN, 10)} == {
+        "Fall confirmed": "likelihood 100%",
+        "Said that all is well": "",
+        "Wearable worn": "worn",
+        "Device dropped": "",
+    }
     assert [line.text for line in lines({"systolic": series((3, 120), (1, 125))}, [], [], WANG, EN, 1)] == [
         "125/? mmHg"
     ]
@@ -120,9 +127,9 @@ def test_the_newest_come_first_whatever_they_are_worth() -> None:
 
 def test_what_sensors_in_the_flat_see_is_no_vital_sign_but_movement_is_a_sign_of_life() -> None:
     at = NOW - timedelta(hours=2)
-    latest = {
-        metric: Latest(1.0, at, at, 0, 1) for metric in ("movement", "door", "bed", "device_silence", "inactivity")
-    }
+    of_the_flat = ("movement", "door", "bed", "device_silence", "worn", "not_worn")
+    of_stillness = ("inactivity", "fall_confirmed", "long_lie")
+    latest = {metric: Latest(1.0, at, at, 0, 1) for metric in (*of_the_flat, *of_stillness)}
     assert latest_vitals(latest, WANG, EN) == []
     assert newest_sign(latest) is None
     assert newest_sign(latest, moved_at=at) == at
