@@ -52,6 +52,8 @@ _TURNS: Final = (
     (30.0, N_("It turned by %(deg)s°, as when one leans or sits")),
     (0.0, N_("It turned by %(deg)s°: hardly at all")),
 )
+_HARDLY_MS: Final = 100.0
+"""An arm that is swung is as light for a moment; who falls freely for a tenth of a second has fallen 5 cm."""
 _MOST: Final = MappingProxyType(
     {
         "impact_g": 60.0,
@@ -227,13 +229,13 @@ def _sure(fall: Told, confirmed: Told | None, words: Words) -> str:
     now = _likelihood(fall.value if confirmed is None else confirmed.value, words)
     if confirmed is None or _percent(confirmed.value) == _percent(fall.value):
         return now
-    return words.gettext("%(now)s; %(percent)s %% by the movement alone", now=now, percent=_percent(fall.value))
+    return words.gettext("%(now)s; %(percent)s%% by the movement alone", now=now, percent=_percent(fall.value))
 
 
 def _likelihood(probability: float, words: Words) -> str:
     """Words before the figure; no detector is ever entirely sure."""
     said = next(text for least, text in _SURE if probability >= least)
-    return words.gettext("%(said)s, %(percent)s %%", said=words.gettext(said), percent=_percent(probability))
+    return words.gettext("%(said)s, %(percent)s%%", said=words.gettext(said), percent=_percent(probability))
 
 
 def _percent(probability: float) -> int:
@@ -257,14 +259,16 @@ def _facts(fall: Told, words: Words) -> list[Fact]:
 def _blow(g: float, fall: Told, words: Words) -> str:
     figure = words.number(g, 1)
     if fall.recording is not None and fall_chart.is_cut_off(fall.recording.samples):
-        return words.gettext("%(g)s g or more: its sensor cannot feel how hard it was", g=figure)
+        return words.gettext("%(g)s g or more: harder than its sensor can feel", g=figure)
     return words.gettext(_word(_BLOWS, g), g=figure)
 
 
 def _weightless(ms: float, words: Words) -> str:
     if round(ms) == 0:
         return words.gettext("Not at all: who slides or sinks down does not fall freely")
-    return words.gettext("%(ms)s ms (thousandths of a second)", ms=words.number(ms))
+    if ms < _HARDLY_MS:
+        return words.gettext("%(ms)s ms: hardly", ms=words.number(ms))
+    return words.gettext("%(ms)s ms: fell freely for a moment", ms=words.number(ms))
 
 
 def _still(s: float, words: Words) -> str:

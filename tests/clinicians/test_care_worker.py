@@ -183,7 +183,7 @@ async def fallen(app: FastAPI, lived: Lived) -> int:
 @pytest.mark.parametrize(
     ("language", "said"),
     [
-        ("en", ("Very likely a fall, 97 %; 93 % by the movement alone", "4.8 g, as hard as most falls", "no answer in 30 s")),
+        ("en", ("Very likely a fall, 97%; 93% by the movement alone", "4.8 g, as hard as most falls", "no answer in 30 s")),
         ("zh_Hans", ("极可能是跌倒，97%；只看动作为93%", "4.8 g，和多数跌倒一样重", "30秒内没有回答")),
     ],
 )  # fmt: skip
