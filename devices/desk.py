@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
+from devices.falls.wearer import Point
 from devices.outbox import Outbox
 from devices.readings import METRICS, Kind, Quality, Reading
 from devices.recording import Recording
@@ -21,7 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Health:
-    """How a device is, as the heartbeat tells it. ``trouble`` is one sentence, or None when all is well."""
+    """How a device is, as the heartbeat tells it. ``trouble`` is one sentence, or None when all is well.
+
+    ``falls`` is how careful it is with its wearer, for one that watches for falls.
+    """
 
     rssi_dbm: int | None = None
     last_seen_at: datetime | None = None
@@ -33,6 +37,7 @@ class Health:
     serial: str | None = None
     firmware: str | None = None
     trouble: str | None = None
+    falls: Point | None = None
 
 
 class Witnessed(NamedTuple):

@@ -46,6 +46,8 @@ class Habits:
     """After so many seconds without a record its memory is empty."""
     visit_every_s: float = 0.0
     """It is visited at most this often, in seconds, however often it advertises."""
+    worn_at: Literal["usual", "wrist", "waist", "pocket", "chest"] = "usual"
+    """Where a wearable is worn: as its kind usually is, or at one of these."""
     standard: bool = True
     """It speaks a service of the Bluetooth SIG at all. Otherwise the table only serves to say so."""
 

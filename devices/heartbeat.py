@@ -11,7 +11,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -183,7 +183,7 @@ class Heartbeat:
 
 
 def _device(address: str, health: Health, knows_time: bool) -> dict[str, Any]:
-    return {
+    said: dict[str, Any] = {
         "address": address,
         "rssi_dbm": health.rssi_dbm,
         "last_seen_at": _moment(health.last_seen_at, knows_time),
@@ -196,6 +196,9 @@ def _device(address: str, health: Health, knows_time: bool) -> dict[str, Any]:
         "firmware": health.firmware,
         "trouble": health.trouble,
     }
+    if health.falls is not None:
+        said["falls"] = asdict(health.falls)
+    return said
 
 
 def _found(found: Found, knows_time: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from devices.drivers.driver import Title
 from devices.drivers.pace import Sensor
 from devices.drivers.stream import Stream
+from devices.falls.detector import Position
 from devices.gatt import microbit
 from devices.link import Link
 
@@ -20,6 +21,7 @@ class Microbit(Stream):
     title: ClassVar[Title] = Title("BBC micro:bit", "BBC micro:bit")
     service: ClassVar[str] = microbit.SERVICE
     names: ClassVar[tuple[str, ...]] = ("BBC micro:bit",)
+    worn_at: ClassVar[Position] = "waist"
 
     async def start(self, link: Link) -> bool:
         """Ask for fifty samples a second; it takes the nearest period it can, and tells which."""

@@ -9,6 +9,7 @@ from devices.drivers.dialogue import Dialogue
 from devices.drivers.driver import Title
 from devices.drivers.pace import Sensor
 from devices.drivers.stream import Stream
+from devices.falls.detector import Position
 from devices.falls.times import SECOND
 from devices.gatt import movesense
 from devices.gatt.movesense import Acceleration, Code, Command, Request, Response
@@ -27,6 +28,7 @@ class Movesense(Stream):
     title: ClassVar[Title] = Title("Movesense sensor", "Movesense 传感器")
     service: ClassVar[str] = movesense.SERVICE
     names: ClassVar[tuple[str, ...]] = ("Movesense",)
+    worn_at: ClassVar[Position] = "chest"
 
     async def start(self, link: Link) -> bool:
         """Say hello, ask for the range, and subscribe to 52 samples a second."""

@@ -12,6 +12,7 @@ from devices.drivers.dialogue import Dialogue
 from devices.drivers.driver import Configured, Title
 from devices.drivers.pace import Sensor
 from devices.drivers.stream import Stream
+from devices.falls.detector import Position
 from devices.gatt import polar
 from devices.gatt.polar import Answer, Frame, Op, Outcome, Request, Setting, Settings
 from devices.link import Link
@@ -28,6 +29,7 @@ class Polar(Stream):
     title: ClassVar[Title] = Title("Polar sensor", "Polar 传感器")
     service: ClassVar[str] = polar.SERVICE
     names: ClassVar[tuple[str, ...]] = ("Polar ",)
+    worn_at: ClassVar[Position] = "chest"
 
     def __init__(self, device: Configured, desk: Desk) -> None:
         super().__init__(device, desk)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final, NamedTuple, TypeVar
 
 import numpy as np
 from bleak.backends.scanner import AdvertisementData
@@ -18,11 +18,16 @@ from bleak.backends.scanner import AdvertisementData
 from devices.desk import Desk
 from devices.drivers.driver import Configured, Visited, keep_battery, read_battery, read_identity
 from devices.drivers.pace import Pace, SampleClock, Sensor, Verdict, nanoseconds
-from devices.falls import FallEvent
+from devices.drivers.wearing import Wearing
+from devices.falls import FallEvent, model
+from devices.falls.detector import Position
 from devices.falls.features import Samples
-from devices.falls.watch import RATE_HZ, Kept, Told, Watch
+from devices.falls.watch import RATE_HZ, Found, Kept, State, Told, Watch
+from devices.falls.wearer import bounds
+from devices.falls.worn import Charging
 from devices.gatt import battery, immediate_alert
 from devices.gatt.errors import DecodeError
+from devices.habits import Habits
 from devices.link import Link
 from devices.outbox import OutboxFull
 from devices.readings import Quality, Reading
@@ -38,6 +43,16 @@ _MG: Final = 1000.0
 _INT16: Final = np.iinfo(np.int16)
 
 
+class _Shown(NamedTuple):
+    """What was said of a stream: how it is heard, and that nobody wears the device."""
+
+    verdict: Verdict
+    is_off: bool
+
+
+_NOTHING_SHOWN: Final = _Shown(Verdict.GOOD, is_off=False)
+
+
 class Stream(Visited):
     """One wearable of the home. ``names`` are how the names begin that such devices advertise.
 
@@ -47,17 +62,23 @@ class Stream(Visited):
 
     names: ClassVar[tuple[str, ...]] = ()
     seen_by_stream: ClassVar[bool] = True
+    worn_at: ClassVar[Position] = "wrist"
+    """Where such a device is worn, unless its habits say otherwise."""
 
     def __init__(self, device: Configured, desk: Desk) -> None:
         super().__init__(device, desk)
-        self._watch = Watch()
+        self._name: str | None = None
+        self._position = self._where()
+        self._wearing = Wearing(self.address, desk, bounds(model.THRESHOLD))
+        self._charging = Charging(charging=self._wearing.charging)
+        self._watch = self._begin_watch()
         self._sensor = Sensor(RATE_HZ)
         self._times = self._sensor.times()
         self._clock = SampleClock()
         self._pace = Pace(RATE_HZ)
         self._refused_at: datetime | None = None
         self._heard_any = False
-        self._verdict = Verdict.GOOD
+        self._shown = _NOTHING_SHOWN
         self._told: str | None = None
         self._link: Link | None = None
         self.gaps = 0
@@ -69,7 +90,12 @@ class Stream(Visited):
 
     def calls(self, advertisement: AdvertisementData) -> bool:
         """A wearable is listened to whenever it is there: few of them advertise the service they stream with."""
+        self._name = advertisement.local_name or self._name
         return True
+
+    def forget(self) -> None:
+        """Forget its wearer."""
+        self._wearing.forget()
 
     @abstractmethod
     async def start(self, link: Link) -> bool:
@@ -78,11 +104,13 @@ class Stream(Visited):
     async def collect(self, link: Link) -> None:
         """Listen to the stream until the link ends."""
         self._interrupted()
+        self._know_where()
         self._link = link
         if not await self.start(link):
             return
-        await link.subscribe(battery.UUID, lambda raw: keep_battery(self.address, raw, self.desk))
+        await link.subscribe(battery.UUID, self.battery)
         await read_battery(link, self.desk)
+        self._note_battery()
         await read_identity(link, self.desk)
         await link.quiet_for(SILENT_S)
         self._keep_all(self._watch.interrupt())
@@ -115,7 +143,7 @@ class Stream(Visited):
         """This is how the device will measure, from the next packet on."""
         self._sensor = sensor
         self._pace = Pace(sensor.rate_hz)
-        self._verdict = Verdict.GOOD
+        self._shown = _NOTHING_SHOWN
         self._interrupted()
         self._judge()
 
@@ -144,11 +172,54 @@ class Stream(Visited):
         self._clock.arrived(int(times[-1]), now)
         self._pace.heard(int(times[-1]), len(samples))
         self._judge()
-        if self._verdict is Verdict.BLIND:
+        if self._shown.verdict is Verdict.BLIND:
             self._keep_all(self._watch.interrupt())
             return
         self.desk.of(self.address).last_seen_at = now
+        if self._watch.worn.worn is not False and self._wearing.moved(samples, self._pace.rate_hz):
+            self._aim()
         self._keep_all(self._watch.feed(times, samples))
+
+    def battery(self, raw: bytes) -> None:
+        """Take a battery level: one that rises is being charged."""
+        keep_battery(self.address, raw, self.desk)
+        self._note_battery()
+
+    def _note_battery(self) -> None:
+        percent, was = self.desk.of(self.address).battery_pct, self._charging.now
+        if percent is not None and self._charging.level(percent, self.desk.now()) != was:
+            self._tell_charging()
+
+    def _tell_charging(self) -> None:
+        now = self._watch.worn.charging = self._charging.now
+        facts = self._wearing.changed(charging=now)
+        self.keep_event("charging", float(now), self.desk.now(), {}, Quality.NO_DEVICE_TIME, facts)
+
+    def _where(self) -> Position:
+        """Where it is worn. Raises ``ValueError`` for a configured habit that there is not."""
+        health = self.desk.of(self.address)
+        habits = Habits.of(self._name, health.manufacturer, health.model, self.device.habits)
+        return self.worn_at if habits.worn_at == "usual" else habits.worn_at
+
+    def _know_where(self) -> None:
+        if (position := self._where()) != self._position:
+            self._position = position
+            self._watch = self._begin_watch()
+
+    def _begin_watch(self) -> Watch:
+        watch = Watch(self._position, worn=self._wearing.worn)
+        watch.worn.charging = self._charging.now
+        watch.threshold = self._aimed()
+        return watch
+
+    def _aim(self) -> None:
+        self._watch.threshold = self._aimed()
+
+    def _aimed(self) -> float:
+        """The operating point for this wearer, told with the heartbeat."""
+        found = self._wearing.point()
+        self.desk.of(self.address).falls = found
+        return found.threshold
 
     def _missed(self, now: datetime) -> None:
         if self._heard_any:
@@ -168,27 +239,34 @@ class Stream(Visited):
 
     def _judge(self) -> None:
         """Say what this stream cannot show, and take it back when it can: nobody must think himself watched."""
-        verdict = self._pace.verdict(self._sensor.range_g, self.desk.now())
-        if verdict is self._verdict:
+        now = _Shown(self._pace.verdict(self._sensor.range_g, self.desk.now()), self._watch.worn.worn is False)
+        if now == self._shown:
             return
-        if verdict is Verdict.BLIND:
+        if now.verdict is Verdict.BLIND:
             self.desk.trouble(self.address, "its movement data come too slowly: falls are not noticed")
-        elif verdict is Verdict.BROKEN:
+        elif now.is_off:
+            self.desk.trouble(self.address, "is not worn: falls are not noticed")
+        elif now.verdict is Verdict.BROKEN:
             self.desk.trouble(self.address, "parts of its movement data are missing: a fall may not be noticed")
-        elif verdict is Verdict.COARSE:
+        elif now.verdict is Verdict.COARSE:
             self.desk.trouble(self.address, "its movement sensor is coarse: some falls are not noticed")
         elif self.desk.of(self.address).trouble == self._told:
             self.desk.well(self.address)
-        self._verdict, self._told = verdict, self.desk.of(self.address).trouble
+        self._shown, self._told = now, self.desk.of(self.address).trouble
 
-    def _keep_all(self, found: list[Told | Kept]) -> None:
+    def _keep_all(self, found: list[Found]) -> None:
         for one in found:
             if isinstance(one, Told):
                 self._tell(one.event, self._clock.time(one.at_ns))
+            elif isinstance(one, State):
+                self._tell_state(one, self._clock.time(one.at_ns))
             else:
                 self._keep_recording(one)
 
     def _tell(self, event: FallEvent, at: datetime) -> None:
+        if event.kind == "dismissed":
+            self._wearing.dismissed(event.probability)
+            return
         if event.kind == "recovered":
             self.keep_event("fall_recovered", 1.0, at, {}, self._quality)
             return
@@ -198,7 +276,16 @@ class Stream(Visited):
             "stillness_s": event.stillness_s,
             "posture_change_deg": event.posture_change_deg,
         }
+        self._wearing.fell(event.probability, at)
         self.keep_event("fall", event.probability, at, detail, self._quality)
+
+    def _tell_state(self, state: State, at: datetime) -> None:
+        facts = self._wearing.changed(worn=state.value == 1) if state.metric == "worn" else {}
+        self.keep_event(state.metric, state.value, at, state.detail, self._quality, facts)
+        if state.metric == "worn" and state.value and self._charging.now:
+            self._charging.worn()
+            self._tell_charging()
+        self._judge()
 
     @property
     def _quality(self) -> Quality:
@@ -209,11 +296,21 @@ class Stream(Visited):
         started_at = self._clock.time(kept.started_ns)
         self.desk.keep_recording(Recording(self.address, started_at, RATE_HZ, milli_g, "fall"))
 
-    def keep_event(self, metric: str, value: float, at: datetime, detail: dict[str, float], quality: Quality) -> None:
-        """Keep what happened to the wearer. Raises ``OutboxFull`` after it was told, loudly."""
+    def keep_event(
+        self,
+        metric: str,
+        value: float,
+        at: datetime,
+        detail: dict[str, float],
+        quality: Quality,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep what happened to the wearer, and ``facts`` with it. Raises ``OutboxFull`` after it was told, loudly."""
         reading = Reading(self.address, metric, value, at, self.desk.now(), quality, detail=detail)
+        if metric == "said_well":
+            self._wearing.said_well(at)
         try:
-            self.desk.keep([reading])
+            self.desk.keep([reading], facts=facts)
         except OutboxFull as error:
             # A notification cannot be asked for again: say so, loudly.
             self.desk.trouble(self.address, f"{metric} could not be kept: {error}")

@@ -8,6 +8,7 @@ from typing import ClassVar, Final
 from devices.drivers.driver import Title
 from devices.drivers.pace import Sensor
 from devices.drivers.stream import Stream
+from devices.falls.detector import Position
 from devices.gatt import thingy
 from devices.link import Link
 
@@ -21,6 +22,7 @@ class Thingy(Stream):
     title: ClassVar[Title] = Title("Nordic Thingy:52", "Nordic Thingy:52")
     service: ClassVar[str] = thingy.ADVERTISED
     names: ClassVar[tuple[str, ...]] = ("Thingy",)
+    worn_at: ClassVar[Position] = "pocket"
 
     async def start(self, link: Link) -> bool:
         """Ask for fifty samples a second and leave the rest of its configuration as it is."""
