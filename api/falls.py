@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import typer
 
+from api.falls_export import export
+
 if TYPE_CHECKING:
     from devices.falls.evaluation import Judged, Summary
     from devices.falls.report import Set, Table
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 falls_app: Final = typer.Typer(
     help="Fall detection: judge it on recordings, and train it on your own.", no_args_is_help=True
 )
+falls_app.command()(export)
 
 Files = Annotated[
     list[Path],

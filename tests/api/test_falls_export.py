@@ -10,10 +10,10 @@ import anyio
 import numpy as np
 import psycopg
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from api.falls_export import export, trials
+from api.cli import app
+from api.falls_export import trials
 from devices.falls.recordings import read
 from store import falls
 from store.postgres import Connection, Database
@@ -52,9 +52,8 @@ def home(database_url: str) -> Household:
 
 
 def run(database: str, *words: Any, typed: str = "y\n") -> Result:
-    app = typer.Typer()
-    app.command()(export)
-    return CliRunner().invoke(app, [str(w) for w in words], input=typed, env={"HEARTHWATCH_DATABASE_URL": database})
+    given = ["falls", "export", *map(str, words)]
+    return CliRunner().invoke(app, given, input=typed, env={"HEARTHWATCH_DATABASE_URL": database})
 
 
 def audited(database: str) -> list[Any]:
