@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.falls import evaluation, intervals, report
+from devices.falls import evaluation, held_out, intervals, report
 from devices.falls.evaluation import Event, Judged, Sensor, judge
 from devices.falls.features import Samples
 from devices.falls.recordings import About, Recordings, RecordingsError, Trial, read, write
@@ -317,3 +317,40 @@ def test_every_file_of_the_reference_data_is_read(shared: Path) -> None:
                 samples = file.trial(index).samples
                 assert len(samples) == file.lengths[index]
                 assert 0.3 < np.median(np.linalg.norm(samples, axis=1)) < 2
+
+
+SETS = {
+    "here": [trial(seed, falls=falls, subject=f"S{seed}") for seed in range(3) for falls in (True, False)],
+    "there": [trial(seed, falls=False, subject=f"S{seed}") for seed in range(4)],
+}
+
+
+def test_nobody_is_judged_by_a_model_that_learned_from_her() -> None:
+    learned: list[set[int]] = []
+
+    def fit(trials: list[Trial]) -> Callable[[], Watch]:
+        learned.append({id(t) for t in trials})
+        return Watch
+
+    judged = held_out.leave_subjects_out(SETS, "wrist", fit, folds=3)
+    assert [(j.source, j.index) for j in judged] == [(s, i) for s, trials in SETS.items() for i in range(len(trials))]
+    people = held_out.deal(SETS, 3)
+    assert sorted(p for group in people for p in group) == sorted(
+        {(s, t.subject) for s, ts in SETS.items() for t in ts}
+    )
+    for group, known in zip(people, learned, strict=True):
+        assert {id(t) for s, ts in SETS.items() for t in ts if (s, t.subject) not in group} == known
+        assert {s for s, _ in group} == set(SETS)
+
+
+def test_a_set_is_judged_by_a_model_that_learned_from_the_others() -> None:
+    learned: list[set[str]] = []
+
+    def fit(trials: list[Trial]) -> Callable[[], Watch]:
+        learned.append({s for s, ts in SETS.items() for t in ts if t in trials})
+        return Watch
+
+    judged = held_out.leave_sets_out(SETS, "wrist", fit)
+    assert learned == [{"there"}, {"here"}]
+    assert len(judged) == 10
+    assert all(j.decision == j.about.is_fall for j in judged)
