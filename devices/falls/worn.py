@@ -49,6 +49,7 @@ _MOST_NOISE_OF_A_DROP_G: Final = 0.008  # a noisier sensor cannot tell a table f
 _SAME_G: Final = 0.006  # a third of a degree
 _FOLLOWS: Final = 1 / 60  # a sensor drifts by a milli-g for each degree while it cools
 _SHAKEN_S: Final = 5
+_SHAKES: Final = 0.05
 
 _MOVES_G: Final = 0.03
 _WEARING_S: Final = 10
@@ -101,6 +102,7 @@ class Worn:
         self._anchor: Samples | None = None
         self._rest_s = 0
         self._away_s = 0
+        self._shaken_s = 0
         self.interrupt()
 
     def interrupt(self) -> None:
@@ -162,16 +164,17 @@ class Worn:
             self._still = [mean]
 
     def _note_rest(self, spread: float, mean: Samples) -> None:
-        """How long it has lain. A short shake counts as rest when it lies afterwards exactly as before."""
+        """How long it has lain. A short shake now and then counts as rest when it lies afterwards exactly as before."""
         if self._anchor is not None and spread <= self._quiet_g and _apart(mean, self._anchor) <= _SAME_G:
             self._rest_s += 1 + self._away_s
+            self._shaken_s += self._away_s
             self._away_s = 0
             self._anchor = self._anchor + (mean - self._anchor) * _FOLLOWS
-            return
-        self._away_s += 1
-        if self._anchor is None or self._away_s > _SHAKEN_S:
+        else:
+            self._away_s += 1
+        if self._anchor is None or self._away_s > _SHAKEN_S or self._shaken_s > _SHAKEN_S + _SHAKES * self._rest_s:
             self._anchor = mean if self._still else None
-            self._rest_s = self._away_s = 0
+            self._rest_s = self._away_s = self._shaken_s = 0
 
     def _landed(self) -> WornEvent | None:
         """A drop, when the device has just rested for long enough after it."""

@@ -4,6 +4,9 @@ Made up, but from the mechanics: gravity in the device's own axes, turned as the
 movement adds. The shape of a fall (a short free fall, a sharp impact with a rebound, then stillness in another
 posture) and its sizes follow Casilari et al., "Analysis of public datasets for wearable fall detection
 systems" (Sensors 2017, 17(7):1513). Seeded: the same person moves the same way in every run.
+
+What happens to the device alone is made up from the mechanics too: no recordings of that were to be had. It flies for
+sqrt(2 h / g), weighs nothing or feels the pull of its spin, bounces to a part of its height, and then lies.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ Samples = npt.NDArray[np.float64]
 
 RATE_HZ: Final = 50
 _UPRIGHT: Final = np.array([0.05, -0.97, 0.20])  # an arm that hangs or lies on a rest
+_G_M_S2: Final = 9.81
 _LYING: Final = np.array([0.86, 0.12, -0.48])
 
 
@@ -27,6 +31,7 @@ class Doing(Enum):
     SITTING = "sitting"
     WALKING = "walking"
     LYING = "lying"
+    NOT_WEARING = "not wearing"
 
 
 class Body:
@@ -60,6 +65,52 @@ class Body:
         self._gravity = _unit(_UPRIGHT)
         self.doing = Doing.WALKING
 
+    def drop(self, height_m: float = 0.75) -> None:
+        """Let the device fall on a hard floor, where it stays."""
+        side = self._any_side()
+        self._add(self._flight(height_m, spin_g=self._random.uniform(0, 0.15)))
+        for share in (1.0, 0.25, 0.06):
+            self._add(self._hits(side, 8 * np.sqrt(height_m * share)))
+            self._add(self._flight(height_m * share * 0.25, spin_g=0.1))
+        self._leave(side)
+
+    def throw(self, flies_s: float = 0.5) -> None:
+        """Throw the device on a bed, spinning."""
+        side = self._any_side()
+        swing = 1 + np.sin(np.linspace(0, np.pi, 12))
+        self._add(self._gravity * swing[:, None])
+        self._add(self._flight(_G_M_S2 * flies_s**2 / 2, spin_g=self._random.uniform(0.2, 0.4)))
+        at = np.arange(30) / RATE_HZ
+        self._add(side * (1 + 1.6 * np.exp(-8 * at) * np.cos(2 * np.pi * 4 * at))[:, None])
+        self._leave(side)
+
+    def take_off(self) -> None:
+        """Take the device off and lay it down, on a table or its charger."""
+        side = self._any_side()
+        self._add(self._struggle(4.0, side))
+        self._add(self._hits(side, 0.3))
+        self._leave(side)
+
+    def put_on(self) -> None:
+        """Take the device up, put it on and walk."""
+        self._add(self._struggle(6.0, _unit(_UPRIGHT)))
+        self._gravity = _unit(_UPRIGHT)
+        self.doing = Doing.WALKING
+
+    def _leave(self, side: Samples) -> None:
+        self._gravity = side
+        self.doing = Doing.NOT_WEARING
+
+    def _any_side(self) -> Samples:
+        return _unit(self._random.normal(0, 1, 3))
+
+    def _flight(self, height_m: float, spin_g: float) -> Samples:
+        count = round(np.sqrt(2 * height_m / _G_M_S2) * RATE_HZ)
+        return np.tile(self._any_side() * spin_g, (count, 1))
+
+    def _hits(self, side: Samples, peak_g: float) -> Samples:
+        return np.asarray(side * (1 + peak_g * np.array([1.0, 0.3]))[:, None])
+
     def _add(self, piece: Samples) -> None:
         noise = self._random.normal(0, 0.004, piece.shape)
         self._coming = np.concatenate([self._coming, piece + noise])
@@ -71,6 +122,8 @@ class Body:
         if self.doing is Doing.LYING:
             breath = 0.004 * np.sin(2 * np.pi * 0.25 * self._times(RATE_HZ))
             return still + breath[:, None]
+        if self.doing is Doing.NOT_WEARING:
+            return still
         return self._gesture() if self._random.random() < 0.1 else still
 
     def _times(self, count: int) -> Samples:

@@ -22,6 +22,7 @@ from devices.virtual.twin import Answer, Plate, Refused, Twin
 
 _SECOND: Final = 1_000_000_000  # nanoseconds
 _FORGETS_S: Final = 10.0  # how much it can hold while it cannot send
+_HIGHEST_M: Final = 3.0
 _FASTEST_PPM: Final = 100_000.0
 
 
@@ -153,6 +154,28 @@ class Streamer(Twin):
     async def do_get_up(self) -> Answer:
         """Let its wearer get up and walk."""
         self.body.get_up()
+        return {}
+
+    async def do_drop(self, height_m: float = 0.75) -> Answer:
+        """Let it fall on the floor and stay there."""
+        if not 0 < height_m <= _HIGHEST_M:
+            raise Refused(f"nothing in a home falls {height_m:g} m deep")
+        self.body.drop(height_m)
+        return {}
+
+    async def do_throw(self) -> Answer:
+        """Throw it on a bed."""
+        self.body.throw()
+        return {}
+
+    async def do_take_off(self) -> Answer:
+        """Take it off and lay it down."""
+        self.body.take_off()
+        return {}
+
+    async def do_put_on(self) -> Answer:
+        """Put it on again and walk."""
+        self.body.put_on()
         return {}
 
     async def do_skip(self, packets: int = 1) -> Answer:
