@@ -1,4 +1,4 @@
-"""``hearthwatch falls``: how well falls are told, on recordings that anybody may bring, and models of one's own."""
+"""``hearthwatch falls``: how well falls are told, on recordings that anybody may bring."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from devices.falls.report import Set, Table
 
 falls_app: Final = typer.Typer(
-    help="Fall detection: judge it on recordings, and train it on your own.", no_args_is_help=True
+    help="Fall detection: judge it on recordings, and give out your own.", no_args_is_help=True
 )
 falls_app.command()(export)
 
