@@ -100,12 +100,14 @@ Step = Ask | Enough | Reading
 
 
 class _Fall(msgspec.Struct):
-    """``suspects`` are the probabilities by device; ``up`` those of them that have felt walking since."""
+    """``suspects`` are the probabilities by device, ``felt_at`` when each felt the last blow; ``up`` those that have felt
+    walking since."""
 
     fell_at: datetime
     known_at: datetime
-    suspects: dict[str, float]
-    impacts: list[datetime]
+    suspects: dict[str, float] = {}
+    felt_at: dict[str, datetime] = {}
+    impacts: list[datetime] = []
     up: list[str] = []
     evidence: dict[str, float] = {}
     asked: int = 0
@@ -164,6 +166,7 @@ class Certainty:
         if fall is not None:
             fall.fell_at, fall.known_at = fall.fell_at + error, fall.known_at + error
             fall.impacts = [at + error for at in fall.impacts]
+            fall.felt_at = {address: at + error for address, at in fall.felt_at.items()}
 
     def see(self, reading: Reading, now: datetime) -> Reading:
         """Take what a device of the home says; returned as it is to be kept, with ``after_fall_s`` if it ends a fall."""
@@ -201,7 +204,7 @@ class Certainty:
         if any(at < answer <= now for answer in (state.pressed_at, state.up_at.get(reading.device)) if answer):
             return  # answered before it was heard of: what answered it is kept
         if state.fall is None or self._is_over(state.fall, at):
-            state.fall = _Fall(at, now, {}, [])
+            state.fall = _Fall(at, now)
         self._join(state.fall, reading, at, now)
 
     def _is_over(self, fall: _Fall, at: datetime) -> bool:
@@ -223,6 +226,7 @@ class Certainty:
             fall.is_pending, fall.known_at, fall.asked, fall.asked_anew = True, now, 0, False
             fall.evidence.pop("help_call", None)  # it spoke of the fall before
         fall.suspects[device] = max(reading.value, fall.suspects.get(device, 0.0))
+        fall.felt_at[device] = max(at, fall.felt_at.get(device, at))
         fall.up = [address for address in fall.up if address != device]
         fall.impacts = sorted([*fall.impacts, at])[-_IMPACTS:]
         called_at = self._state.called_at
@@ -241,18 +245,20 @@ class Certainty:
             state.pressed_at = at if state.pressed_at is None else max(state.pressed_at, at)
         else:
             state.up_at[reading.device] = max(at, state.up_at.get(reading.device, at))
-        if fall is None or at <= max(fall.impacts):
-            return reading
-        if reading.metric == _WALKED and not self._all_walk(fall, reading.device):
+        if fall is None or not self._is_end(fall, reading, at):
             return reading
         state.fall, state.enough = None, sorted({*state.enough, *fall.suspects})
         after_fall_s = round((at - fall.fell_at).total_seconds(), 1)
         return replace(reading, detail={**reading.detail, "after_fall_s": after_fall_s})
 
-    def _all_walk(self, fall: _Fall, device: str) -> bool:
-        if device in fall.suspects and device not in fall.up:
-            fall.up = [*fall.up, device]
-        return len(fall.up) == len(fall.suspects)
+    def _is_end(self, fall: _Fall, reading: Reading, at: datetime) -> bool:
+        """Whether she is well by this: a press after the last blow, or the last of her wearables feels walking."""
+        if reading.metric == _PRESSED:
+            return at > max(fall.impacts)
+        felt_at = fall.felt_at.get(reading.device)
+        if felt_at is not None and at > felt_at:
+            fall.up = sorted({*fall.up, reading.device})
+        return set(fall.suspects) <= set(fall.up)
 
     def _weigh(self, reading: Reading, at: datetime) -> None:
         """Note what speaks for or against the open fall. A state that a sensor repeats is none."""

@@ -226,6 +226,17 @@ def test_of_two_wearables_that_suspect_a_fall_both_must_feel_walking(flat: Flat)
     assert len(flat.told) == 1
 
 
+def test_a_wearable_is_judged_by_its_own_blow(flat: Flat) -> None:
+    flat.fall(BAND)
+    flat.wait(12)
+    flat.fall(PENDANT, ago_s=2)
+    flat.hear("fall_recovered", BAND, ago_s=3)  # before the pendant's blow, after its own
+    flat.wait(6)
+    assert flat.hear("fall_recovered", PENDANT).detail == {"after_fall_s": 26.0}
+    flat.wait(7200)
+    assert flat.told == []
+
+
 def test_one_who_falls_again_before_the_answer_is_due_is_not_given_more_time(flat: Flat) -> None:
     flat.fall()
     flat.wait(20)
@@ -386,6 +397,17 @@ def test_a_wearable_that_is_taken_out_of_the_home_is_waited_for_no_more(flat: Fl
     flat.certainty.only([PENDANT])
     flat.wait(7200)
     assert [metric for _, metric in flat.outcomes] == ["fall_confirmed", "fall_confirmed"]
+
+
+def test_that_a_wearable_walks_which_is_no_longer_here_says_nothing_of_the_other(flat: Flat) -> None:
+    flat.fall(BAND)
+    flat.fall(PENDANT)
+    flat.hear("fall_recovered", PENDANT)
+    flat.wait(30)
+    flat.certainty.only([BAND])
+    flat.hear("fall_recovered", HALL)
+    flat.wait(600)
+    assert [metric for _, metric in flat.outcomes] == ["fall_confirmed", "long_lie"]
 
 
 def test_what_cannot_be_read_is_begun_anew() -> None:
