@@ -68,7 +68,6 @@ class Stream(Visited):
     def __init__(self, device: Configured, desk: Desk) -> None:
         super().__init__(device, desk)
         self._name: str | None = None
-        self._position = self._where()
         self._wearing = Wearing(self.address, desk, bounds(model.THRESHOLD))
         self._charging = Charging(charging=self._wearing.charging)
         self._watch = self._begin_watch()
@@ -195,19 +194,19 @@ class Stream(Visited):
         facts = self._wearing.changed(charging=now)
         self.keep_event("charging", float(now), self.desk.now(), {}, Quality.NO_DEVICE_TIME, facts)
 
-    def _where(self) -> Position:
+    @property
+    def position(self) -> Position:
         """Where it is worn. Raises ``ValueError`` for a configured habit that there is not."""
         health = self.desk.of(self.address)
         habits = Habits.of(self._name, health.manufacturer, health.model, self.device.habits)
         return self.worn_at if habits.worn_at == "usual" else habits.worn_at
 
     def _know_where(self) -> None:
-        if (position := self._where()) != self._position:
-            self._position = position
+        if self.position != self._watch.position:
             self._watch = self._begin_watch()
 
     def _begin_watch(self) -> Watch:
-        watch = Watch(self._position, worn=self._wearing.worn)
+        watch = Watch(self.position, worn=self._wearing.worn)
         watch.worn.charging = self._charging.now
         watch.threshold = self._aimed()
         return watch

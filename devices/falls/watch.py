@@ -88,6 +88,7 @@ class Watch:
     def __init__(
         self, position: Position = "wrist", threshold: float | None = None, *, worn: bool | None = None
     ) -> None:
+        self.position: Final = position
         self.worn: Final = Worn(RATE_HZ, worn=worn)
         self._withheld: Told | None = None
         self._resampler = Resampler(RATE_HZ)

@@ -64,6 +64,11 @@ class Gateway:
         return [reading for _, reading in self.outbox.batch(100)]
 
     @property
+    def happened(self) -> list[Reading]:
+        """What was kept but whether it is worn."""
+        return [reading for reading in self.kept if reading.metric != "worn"]
+
+    @property
     def recording(self) -> Recording | None:
         found = self.outbox.recording()
         return found and found[1]
@@ -122,7 +127,7 @@ def hear(
 def test_a_fall_is_told_once_with_what_surrounds_it_and_getting_up_after_it(gateway: Gateway) -> None:
     samples = life(50)
     wearable = hear(gateway, packets(samples, every(25)))
-    fall, recovered = gateway.kept
+    fall, recovered = gateway.happened
     assert (fall.metric, recovered.metric) == ("fall", "fall_recovered")
     assert fall.detail.keys() == {"impact_g", "free_fall_ms", "stillness_s", "posture_change_deg"}
     assert fall.quality is Quality.NONE
@@ -173,7 +178,7 @@ def test_neither_drift_nor_a_late_radio_is_a_gap_or_moves_a_fall(gateway: Gatewa
 @pytest.mark.parametrize("at_ms", [0, 2**32 - 15_000])
 def test_a_clock_that_wraps_hides_no_fall(gateway: Gateway, at_ms: int) -> None:
     wearable = hear(gateway, packets(life(50), every(25), at_ms=at_ms))
-    assert [r.metric for r in gateway.kept] == ["fall", "fall_recovered"]
+    assert [r.metric for r in gateway.happened] == ["fall", "fall_recovered"]
     assert wearable.gaps == 0
 
 
@@ -200,7 +205,7 @@ def test_a_fall_is_not_pieced_together_over_a_gap(gateway: Gateway, lost: int) -
 def test_a_doubled_packet_is_heard_once(gateway: Gateway) -> None:
     sent = packets(life(50), every(25))
     wearable = hear(gateway, [packet for packet in sent for _ in range(2)])
-    assert [r.metric for r in gateway.kept] == ["fall", "fall_recovered"]
+    assert [r.metric for r in gateway.happened] == ["fall", "fall_recovered"]
     assert wearable.gaps == 0
 
 
@@ -479,3 +484,64 @@ async def test_gaps_jumps_and_a_stream_left_running_are_overcome(tmp_path: Path)
         before = polar.sent
         await until(lambda: polar.sent > before + 1, PATIENT)
         assert gaps(H10) == 1
+
+
+def through(gateway: Gateway, driver: Wearable, samples: Samples, *, begin: int = 0) -> None:
+    """Our wearable's packets of these samples, the first of them so many samples after the beginning."""
+    for n, start in enumerate(range(0, len(samples), 100)):
+        gateway.at = NOW + (begin + start) * 20 * MS
+        at_ms = 20 * (begin + start)
+        driver.moved(motion.encode(motion.Motion(begin // 100 + n, at_ms, samples[start : start + 100])))
+
+
+def test_what_lies_on_a_table_is_told_not_to_be_worn_and_forgets_it_over_no_restart(gateway: Gateway) -> None:
+    table = np.tile([0.0, 0.0, 1.0], (50 * 2800, 1))
+    through(gateway, Wearable(Configured(ADDRESS, "wearable"), gateway.desk), table)
+    [told] = gateway.kept
+    assert (told.metric, told.value) == ("worn", 0)
+    assert gateway.trouble == "is not worn: falls are not noticed"
+    again = Wearable(Configured(ADDRESS, "wearable"), gateway.desk)
+    through(gateway, again, table[: 50 * 60])
+    assert gateway.kept == [told]
+    body = Body(3)
+    body.put_on()
+    through(gateway, again, body.take(50 * 60), begin=50 * 60)
+    assert [(r.metric, r.value) for r in gateway.kept] == [("worn", 0), ("worn", 1)]
+    assert gateway.trouble is None
+
+
+def test_a_battery_that_rises_is_told_as_charging_until_the_device_is_worn(gateway: Gateway) -> None:
+    wearable = Wearable(Configured(ADDRESS, "wearable"), gateway.desk)
+    for minute, percent in enumerate((50, 51, 53, 56)):
+        gateway.at = NOW + timedelta(minutes=minute)
+        wearable.battery(bytes([percent]))
+    assert [(r.metric, r.value) for r in gateway.kept if r.metric == "charging"] == [("charging", 1)]
+    body = Body(3)
+    body.put_on()
+    through(gateway, wearable, body.take(50 * 60), begin=50 * 600)
+    told = [(r.metric, r.value) for r in gateway.kept if r.metric != "battery"]
+    assert told == [("charging", 1), ("worn", 1), ("charging", 0)]
+
+
+def test_how_careful_it_is_with_its_wearer_is_told_with_its_health(gateway: Gateway) -> None:
+    Wearable(Configured(ADDRESS, "wearable"), gateway.desk)
+    point = gateway.desk.of(ADDRESS).falls
+    assert point is not None
+    assert point.threshold == pytest.approx(point.usual)
+
+
+@pytest.mark.parametrize(
+    ("driver", "name", "habits", "position"),
+    [
+        (PolarDriver, "Polar H10 12345678", {}, "chest"),
+        (PolarDriver, "Polar Sense 12345678", {}, "wrist"),
+        (InfiniTime, "InfiniTime", {}, "wrist"),
+        (InfiniTime, "InfiniTime", {"worn_at": "waist"}, "waist"),
+    ],
+)
+def test_where_it_is_worn_is_known_by_its_kind_its_type_or_its_administrator(
+    gateway: Gateway, driver: type[Stream], name: str, habits: dict[str, object], position: str
+) -> None:
+    found = driver(Configured(ADDRESS, driver.kind, habits=habits), gateway.desk)
+    found.calls(AdvertisementData(name, {}, {}, [], None, -60, ()))
+    assert found.position == position
