@@ -330,6 +330,8 @@ class Engine:
         """Whether an event has come that takes this one back."""
         p, at = self._p, self._state.value_at
         since: Bools = at[c.row[:, None], p.unless[c.rule]].max(1) >= c.at
+        if not p.has_episode[c.rule].any():
+            return since
         since_it_began: Bools = at[c.row[:, None], p.unless_since_it_began[c.rule]].max(1) >= self._began(c)
         return since | since_it_began
 

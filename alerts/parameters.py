@@ -74,6 +74,7 @@ class Parameters:
         )
         began = [_began_with(rule) for rule in rules]
         self.began = np.array([none if b is None else column[b[0].code] for b in began], np.intp)
+        self.has_episode = self.began != none
         self.began_us = _durations(None if b is None else b[1] for b in began)
         self.taken_back_by = _hears(self.unless, none)
         self.confirmed_by = _hears(self.confirm[:, None], none)

@@ -70,6 +70,15 @@ async def test_saying_that_all_is_well_without_a_fall_is_nothing(home: Fallen) -
     assert await home.open_alerts() == []
 
 
+async def test_who_has_left_is_not_asked_after(home: Fallen) -> None:
+    await home.tell("fall")
+    async with home.database.service() as c:
+        await c.execute("UPDATE resident SET left_at = %s WHERE id = %s", [home.clock.now, home.people.wang])
+    home.clock.go_on(seconds=5)
+    await home.tell("said_well", 1.0)
+    assert await home.open_alerts() == []
+
+
 async def test_a_second_fall_answered_beside_an_open_alert_is_no_second_card(home: Fallen) -> None:
     await home.tell("fall")
     await home.wait(seconds=31)
