@@ -154,6 +154,20 @@ Share = Annotated[float, Meta(ge=0, le=100)]
 Count = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 
 
+class FallPoint(msgspec.Struct):
+    """How careful a gateway is with a wearable's wearer: its operating point and the usual one (probabilities).
+
+    Why: movements a day that look nearly like a fall, false alarms to expect in an hour, and the hours worn that it is
+    learned from.
+    """
+
+    threshold: Annotated[float, Meta(ge=0, le=1)]
+    usual: Annotated[float, Meta(ge=0, le=1)]
+    near_per_day: Annotated[float, Meta(ge=0, le=1e6)]
+    false_per_h: Annotated[float, Meta(ge=0, le=1e6)]
+    worn_h: Annotated[float, Meta(ge=0, le=1e6)]
+
+
 class DeviceHealth(msgspec.Struct):
     """How a device is, as its gateway sees it."""
 
@@ -168,6 +182,7 @@ class DeviceHealth(msgspec.Struct):
     serial: str | None = None
     firmware: str | None = None
     trouble: str | None = None
+    falls: FallPoint | None = None
 
 
 class AnnouncedKind(msgspec.Struct):
@@ -340,6 +355,7 @@ def _health(device: DeviceHealth, now: datetime) -> dict[str, object]:
         "last_reading_at": None if read is None else min(read, now),
         "battery_pct": None if device.battery_pct is None else round(device.battery_pct),
         "clock_error_s": device.clock_error_s,
+        "falls": None if device.falls is None else msgspec.structs.asdict(device.falls),
         **{n: _text(getattr(device, n)) for n in ("manufacturer", "model", "serial", "firmware", "trouble")},
     }
 

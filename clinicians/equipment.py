@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -19,6 +19,9 @@ FULL_DISK_MB: Final = 200
 HOT_C: Final = 80.0
 """A Raspberry Pi slows itself down from here on."""
 RIGHT_CLOCK_S: Final = 2.0
+LEARNED_H: Final = 24.0
+"""Time worn from which on something can be said of a wearer's days."""
+_AS_USUAL: Final = 0.03
 _LONGEST_S: Final = 100 * 365 * 86_400
 _LARGEST: Final = 1e9
 """A gateway or device that is broken, or lies, may claim any figure: no page must fall for it."""
@@ -59,13 +62,17 @@ def kind_name(kind: str, title_zh: str | None, title_en: str | None, words: Word
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How one device does, in words; ``is_well`` is false when somebody should look after it."""
+    """How one device does, in words; ``is_well`` is false when somebody should look after it.
+
+    ``falls`` is how careful it is with its wearer, empty for what watches for no falls.
+    """
 
     name: str
     model: str
     battery: str
     seen: str
     troubles: tuple[str, ...]
+    falls: str = ""
 
     @property
     def is_well(self) -> bool:
@@ -97,7 +104,32 @@ def health(device: Device, words: Words) -> Health:
     """What is known of a device, and what is wrong with it."""
     battery = "" if device.battery_pct is None else f"{device.battery_pct}%"
     return Health(
-        device_name(device, words), device.model or "", battery, seen(device.last_seen_at, words), wrongs(device, words)
+        device_name(device, words),
+        device.model or "",
+        battery,
+        seen(device.last_seen_at, words),
+        wrongs(device, words),
+        careful(device.falls, words) if device.falls else "",
+    )
+
+
+def careful(point: Mapping[str, float], words: Words) -> str:
+    """How careful a wearable is with its wearer, and why."""
+    near = round(min(point["near_per_day"], _LARGEST))
+    if point["worn_h"] < LEARNED_H:
+        return words.gettext("Falls: told as usual; her ordinary day is still being learned")
+    if point["threshold"] > point["usual"] + _AS_USUAL:
+        return words.ngettext(
+            "Falls: more careful than usual, because %(n)s movement a day looks nearly like a fall",
+            "Falls: more careful than usual, because %(n)s movements a day look nearly like a fall",
+            near,
+        )
+    if point["threshold"] < point["usual"] - _AS_USUAL:
+        return words.gettext("Falls: more sensitive than usual, because hardly any movement looks like a fall")
+    return words.ngettext(
+        "Falls: told as usual; %(n)s movement a day looks nearly like a fall",
+        "Falls: told as usual; %(n)s movements a day look nearly like a fall",
+        near,
     )
 
 

@@ -56,6 +56,19 @@ HABITS: Final = (
     Habit("delete", N_("Its memory is deleted once everything is safe on the gateway")),
     Habit("quiet_s", N_("Its memory is empty when it says nothing for"), unit=N_("seconds"), standard=10),
     Habit("visit_every_s", N_("It is visited at most every"), unit=N_("seconds")),
+    Habit(
+        "worn_at",
+        N_("Where is it worn, if it watches for falls?"),
+        MappingProxyType(
+            {
+                "usual": N_("where its kind usually is"),
+                "wrist": N_("on the wrist"),
+                "waist": N_("at the waist"),
+                "pocket": N_("in a pocket"),
+                "chest": N_("on the chest"),
+            }
+        ),
+    ),
 )
 
 

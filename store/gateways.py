@@ -20,7 +20,7 @@ _GATEWAY: Final[LiteralString] = (
 )
 _DEVICE: Final[LiteralString] = (
     "id, address, resident_id, kind, manufacturer, model, serial, firmware, battery_pct, battery_at, rssi_dbm, "
-    "clock_error_s, last_seen_at, trouble, name, kind_zh, kind_en, last_reading_at"
+    "clock_error_s, last_seen_at, trouble, name, kind_zh, kind_en, last_reading_at, falls"
 )
 
 
@@ -46,6 +46,7 @@ class Device:
     """An instrument in a resident's home, with what its gateway last said about it.
 
     ``name`` is the administrator's own word for it; ``kind_zh`` and ``kind_en`` are its gateway's for the kind.
+    ``falls`` is how careful its gateway is with its wearer, and why (``api.gateways.FallPoint``).
     """
 
     id: int
@@ -66,6 +67,7 @@ class Device:
     kind_zh: str | None = None
     kind_en: str | None = None
     last_reading_at: datetime | None = None
+    falls: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,8 +294,8 @@ async def note_device_health(
             "THEN %(now)s ELSE battery_at END, battery_pct = coalesce(%(battery_pct)s, battery_pct), "
             "clock_error_s = coalesce(%(clock_error_s)s, clock_error_s), manufacturer = coalesce(%(manufacturer)s, manufacturer), "
             "model = coalesce(%(model)s, model), serial = coalesce(%(serial)s, serial), firmware = coalesce(%(firmware)s, firmware), "
-            "trouble = %(trouble)s WHERE address = %(address)s AND gateway_id = %(gateway_id)s",
-            [{**h, "gateway_id": gateway_id, "now": now} for h in health],
+            "trouble = %(trouble)s, falls = coalesce(%(falls)s, falls) WHERE address = %(address)s AND gateway_id = %(gateway_id)s",
+            [{**h, "falls": _json(h["falls"]), "gateway_id": gateway_id, "now": now} for h in health],
         )
 
 

@@ -137,6 +137,23 @@ async def test_a_known_gateway_keeps_its_key_until_the_new_code_is_used(
     assert (await send(client)).status_code == 401
 
 
+async def test_how_careful_a_wearable_is_stands_until_the_gateway_says_otherwise(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    now = datetime.now(UTC)
+    wearable = "C0:00:00:00:00:02"
+    point = {"threshold": 0.6, "usual": 0.5, "near_per_day": 12.0, "false_per_h": 0.03, "worn_h": 80.0}
+    beat: dict[str, object] = {"version": "0.1.0", "clock": iso(now), "outbox_waiting": 0, "quarantined": 0}
+    for said in ({"falls": point}, dict[str, object]()):
+        beat["devices"] = [{"address": wearable, **said}]
+        assert (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).status_code == 200
+        async with database.service() as c:
+            found = {d.address: d for d in await gateways.devices(c, home.wang)}
+        assert found[wearable].falls == point
+    beat["devices"] = [{"address": wearable, "falls": {**point, "threshold": 7}}]
+    assert (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).status_code == 400
+
+
 async def test_the_heartbeat_is_noted_and_answered_with_what_to_collect(
     client: httpx.AsyncClient, database: Database, home: Household
 ) -> None:

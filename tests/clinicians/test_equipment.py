@@ -96,3 +96,30 @@ def test_the_most_particular_type_is_proposed() -> None:
     found = Found("D0:00:00:00:00:01", "ye670a", -50, [], [], True, NOW)
     assert equipment.guess(found, types) == types[1]
     assert equipment.guess(Found("D0:00:00:00:00:01", None, -50, [], [], True, NOW), types) is None
+
+
+def careful(threshold: float, near_per_day: float, worn_h: float = 100) -> tuple[str, str]:
+    point = {
+        "threshold": threshold,
+        "usual": 0.5,
+        "near_per_day": near_per_day,
+        "false_per_h": 0.02,
+        "worn_h": worn_h,
+    }
+    return equipment.careful(point, EN), equipment.careful(point, ZH)
+
+
+def test_how_careful_a_wearable_is_with_its_wearer_is_said_with_the_reason() -> None:
+    assert careful(0.6, 12) == (
+        "Falls: more careful than usual, because 12 movements a day look nearly like a fall",
+        "跌倒提醒：比通常更谨慎，因为每天约有12个动作很像跌倒",
+    )
+    assert careful(0.4, 0.1)[0] == "Falls: more sensitive than usual, because hardly any movement looks like a fall"
+    assert careful(0.5, 1)[0] == "Falls: told as usual; 1 movement a day looks nearly like a fall"
+    assert "still being learned" in careful(0.6, 50, worn_h=5)[0]
+    assert len({careful(*case)[1] for case in ((0.6, 12), (0.4, 0), (0.5, 1), (0.5, 1, 5))}) == 4
+
+
+@given(st.floats(0, 1), st.floats(0, 1e6), st.floats(0, 1e6))
+def test_whatever_a_gateway_says_of_it_can_be_read(threshold: float, near_per_day: float, worn_h: float) -> None:
+    assert all(careful(threshold, near_per_day, worn_h))
