@@ -32,6 +32,8 @@ _BEFORE: Final = timedelta(minutes=75)
 _ONE_FALL: Final = timedelta(seconds=10)
 """Two wearables that tell a fall within this tell the same one (devices.falls.certainty)."""
 _MOST_FALLS: Final = 3
+_ANSWERED: Final = "fall.answered"
+"""The rule of a fall that needed no help: she is known to be up, or to be well."""
 
 _SURE: Final = (
     (0.9, N_("Very likely a fall")),
@@ -193,8 +195,15 @@ def _of_alert(row: AlertRow, course: Sequence[Told], words: Words) -> tuple[Fall
     earlier = [t for t in fallen if t.at <= row.happened_at + timedelta(seconds=1)]
     fallen = [*earlier[-1:], *fallen[len(earlier) :]][-_MOST_FALLS:]
     ends = [*(t.at for t in fallen[1:]), end + timedelta(microseconds=1)]
+    is_waited_for = row.resolved_at is None and row.rule != _ANSWERED
     return tuple(
-        _fall(f"fall-{row.id}-{n}", fall, [t for t in told if fall.at < t.at < until], row, words)
+        _fall(
+            f"fall-{row.id}-{n}",
+            fall,
+            [t for t in told if fall.at < t.at < until and t.metric != "fall"],
+            words,
+            is_waited_for=is_waited_for and fall is fallen[-1],
+        )
         for n, (fall, until) in enumerate(zip(fallen, ends, strict=False))
     )
 
@@ -210,15 +219,14 @@ def _apart(told: Sequence[Told]) -> list[Told]:
     return kept
 
 
-def _fall(name: str, fall: Told, later: Sequence[Told], row: AlertRow, words: Words) -> Fall:
-    later = [t for t in later if t.metric != "fall"]
+def _fall(name: str, fall: Told, later: Sequence[Told], words: Words, *, is_waited_for: bool) -> Fall:
     confirmed = next((t for t in later if t.metric == "fall_confirmed"), None)
     return Fall(
         name=name,
         at=fall.at,
         sure=_sure(fall, confirmed, words),
         facts=tuple(_facts(fall, words)),
-        after=tuple(_after(later, row, words)),
+        after=tuple(_after(later, words, is_waited_for=is_waited_for)),
         chart=_chart(name, fall, words),
     )
 
@@ -288,14 +296,17 @@ def _known(detail: Mapping[str, object], name: str) -> float | None:
     return float(value) if 0 <= value <= _MOST[name] else None
 
 
-def _after(later: Sequence[Told], row: AlertRow, words: Words) -> list[str]:
-    """What followed, one sentence each; of how long she lay only the last that was told."""
+def _after(later: Sequence[Told], words: Words, *, is_waited_for: bool) -> list[str]:
+    """What followed, one sentence each; of how long she lay only the last that was told.
+
+    ``is_waited_for``: she may still lie there, and that nothing says otherwise is said.
+    """
     last_lie = max((t.at for t in later if t.metric == "long_lie"), default=None)
     said = [_said(t, words) for t in later if t.metric != "long_lie" or t.at == last_lie]
     ended = any(t.metric in ("fall_recovered", "said_well") for t in later)
-    if not ended and row.resolved_at is None:
+    if is_waited_for and not ended:
         said.append(words.gettext("So far nothing says that she or he is up again."))
-    return [sentence for sentence in said if sentence]
+    return said
 
 
 def _said(told: Told, words: Words) -> str:

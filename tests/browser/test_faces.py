@@ -16,6 +16,7 @@ from store import alerts, equipment, gateways
 from store.gateways import Beat
 from store.postgres import Connection
 from tests.browser.conftest import PASSWORD, Service, speak
+from tests.clinicians.fallen import fall
 from tests.clinicians.lived import Lived, raise_alert
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -176,6 +177,29 @@ def test_what_somebody_is_writing_is_not_swept_away(service: Service, open_windo
         service.run(fall())
     page.wait_for_timeout(300)
     expect(page.locator(f"#note-{service.lived.severe} textarea")).to_have_value("She says she is fi")
+
+
+def test_a_fall_is_explained_on_a_phone_and_closed_by_two_taps(service: Service, open_window: Any) -> None:
+    async def fallen() -> int:
+        async with service.database.service() as c:
+            return await fall(c, service.lived.home, datetime.now(UTC) - timedelta(minutes=3))
+
+    number = service.run(fallen())
+    speak(service, service.lived.home.li_na.id, "en")
+    page = open_window(width=390, height=844).sign_in("na")
+    page.goto(f"{service.url}/care/residents/{service.lived.home.wang}")
+    expect(page.get_by_text("Very likely a fall, 93%")).to_be_visible()
+    expect(page.get_by_role("img", name="Movement around the blow")).to_be_visible()
+    page.get_by_text("The same in figures").click()
+    assert_accessible(page)
+    assert_nothing_hangs_over(page)
+    assert_large_enough(page, 18)
+    page.goto(f"{service.url}/care")
+    card = page.locator(f"#alert-{number}")
+    card.get_by_text("Close the alert").click()
+    assert_accessible(page)
+    card.get_by_role("button", name="Sat or lay down hard").click()
+    expect(page.get_by_role("status")).to_contain_text("Closed. Thank you.")
 
 
 def test_a_board_can_be_worked_by_keyboard_alone(service: Service, open_window: Any) -> None:

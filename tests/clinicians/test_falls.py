@@ -34,10 +34,10 @@ def told(metric: str, after_s: float, value: float = 1.0, **detail: float) -> To
 FALL = told("fall", 0, 0.93, **DETAIL)
 
 
-def alert(closed: datetime | None = None, happened_at: datetime = AT) -> AlertRow:
+def alert(closed: datetime | None = None, rule: str = "fall") -> AlertRow:
     state = "resolved" if closed else "notified"
     nothing: tuple[Any, ...] = (None, 1, None, 0, None, None, None, None, closed, None, None)
-    return AlertRow(7, 1, "fall", "p", "high", "event", state, happened_at, happened_at, {}, *nothing)
+    return AlertRow(7, 1, rule, "p", "high", "event", state, AT, AT, {}, *nothing)
 
 
 def one(course: Sequence[Told], words: Words = EN, row: AlertRow | None = None) -> Fall:
@@ -106,8 +106,11 @@ def test_who_is_up_again_is_not_said_to_lie(metric: str, said: str) -> None:
     assert said in sentence
 
 
-def test_of_a_closed_alert_nothing_is_said_to_be_missing() -> None:
+def test_who_is_known_to_be_well_is_not_said_to_lie_still() -> None:
     assert one([FALL], row=alert(closed=NOW)).after == ()
+    assert one([FALL], row=alert(rule="fall.answered")).after == ()
+    first, second = explain([alert()], [FALL, told("fall", 300, 0.8)], EN)[7]
+    assert (len(first.after), len(second.after)) == (0, 1)
 
 
 def test_an_alert_is_explained_by_the_newest_fall_told_up_to_it_and_by_those_since() -> None:
