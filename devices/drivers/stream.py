@@ -6,6 +6,7 @@ Packets become samples with times (``devices.falls.times``), are read at one rat
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -192,7 +193,7 @@ class Stream(Visited):
     def _tell_charging(self) -> None:
         now = self._watch.worn.charging = self._charging.now
         facts = self._wearing.changed(charging=now)
-        self.keep_event("charging", float(now), self.desk.now(), {}, Quality.NO_DEVICE_TIME, facts)
+        self._keep_state("charging", float(now), self.desk.now(), {}, facts)
 
     @property
     def position(self) -> Position:
@@ -280,11 +281,18 @@ class Stream(Visited):
 
     def _tell_state(self, state: State, at: datetime) -> None:
         facts = self._wearing.changed(worn=state.value == 1) if state.metric == "worn" else {}
-        self.keep_event(state.metric, state.value, at, state.detail, self._quality, facts)
+        self._keep_state(state.metric, state.value, at, state.detail, facts)
         if state.metric == "worn" and state.value and self._charging.now:
             self._charging.worn()
             self._tell_charging()
         self._judge()
+
+    def _keep_state(
+        self, metric: str, value: float, at: datetime, detail: dict[str, float], facts: Mapping[str, str]
+    ) -> None:
+        """Keep how the device is. That a full disk does not take it was said, and what comes next may be a fall."""
+        with contextlib.suppress(OutboxFull):
+            self.keep_event(metric, value, at, detail, self._quality, facts)
 
     @property
     def _quality(self) -> Quality:

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import count, islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +28,7 @@ from devices.falls.times import SECOND
 from devices.gatt import infinitime, motion
 from devices.gatt.acceleration import Samples
 from devices.gatt.polar import Setting
-from devices.outbox import Outbox
+from devices.outbox import Outbox, OutboxFull
 from devices.readings import Quality, Reading
 from devices.recording import Recording
 from devices.virtual.body import Accelerometer, Body
@@ -508,6 +508,26 @@ def test_what_lies_on_a_table_is_told_not_to_be_worn_and_forgets_it_over_no_rest
     through(gateway, again, body.take(50 * 60), begin=50 * 60)
     assert [(r.metric, r.value) for r in gateway.kept] == [("worn", 0), ("worn", 1)]
     assert gateway.trouble is None
+
+
+def keep_for_ever(desk: Desk, readings: Iterator[Reading], at_once: int) -> None:
+    while True:
+        desk.keep(list(islice(readings, at_once)))
+
+
+def test_a_disk_with_room_for_falls_only_loses_none_to_what_is_told_of_the_device(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "full", max_bytes=1_000_000) as outbox:
+        gateway = Gateway(tmp_path)
+        gateway.desk = Desk(outbox, now=lambda: gateway.at)
+        pulses = (Reading(ADDRESS, "pulse", 70, NOW + n * MS, NOW) for n in count())
+        for at_once in (500, 1):
+            with pytest.raises(OutboxFull):
+                keep_for_ever(gateway.desk, pulses, at_once)
+        hear(gateway, packets(np.concatenate([Body(3).take(50), life(50)]), every(25)))
+        kept = [reading.metric for _, reading in outbox.batch(100_000)]
+        assert "fall" in kept
+        assert "worn" not in kept
+    gateway.outbox.close()
 
 
 def test_a_battery_that_rises_is_told_as_charging_until_the_device_is_worn(gateway: Gateway) -> None:
