@@ -112,8 +112,10 @@ class Stream(Visited):
         await read_battery(link, self.desk)
         self._note_battery()
         await read_identity(link, self.desk)
-        await link.quiet_for(SILENT_S)
-        self._keep_all(self._watch.interrupt())
+        try:
+            await link.quiet_for(SILENT_S)
+        finally:  # also when the gateway stops: somebody may just have fallen
+            self._keep_all(self._watch.interrupt())
         if not link.ended.is_set():
             self.desk.trouble(self.address, "its movement data have stopped: falls are not noticed")
 

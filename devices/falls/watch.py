@@ -48,6 +48,9 @@ GOOD_RANGE_G: Final = 4.0
 # The detector thinks every half second: it need not be asked fifty times a second by those who send one sample at once.
 _TICK: Final = RATE_HZ // 2
 
+# Whether nobody was in a device that fell is known so long after its hardest blow (``devices.falls.worn``).
+_ALONE_KNOWN: Final = 15 * RATE_HZ // 2
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -91,6 +94,8 @@ class Watch:
         self.position: Final = position
         self.worn: Final = Worn(RATE_HZ, worn=worn)
         self._withheld: Told | None = None
+        self._held: list[Told] = []
+        self._seen = 0
         self._resampler = Resampler(RATE_HZ)
         self._detector = Detector(RATE_HZ, position, threshold)
         self._tape = Tape(RATE_HZ)
@@ -115,24 +120,34 @@ class Watch:
     def interrupt(self) -> list[Found]:
         """Samples are missing: begin anew with the next. What was to be kept is kept as far as it came."""
         self._tape.add(self._waiting)
+        told = self._let_go(self._seen)
         kept = self._kept(self._tape.stop())
-        self._waiting = self._waiting[:0]
+        self._waiting, self._seen = self._waiting[:0], 0
         self._resampler.reset()
         self._detector.reset()
         self.worn.interrupt()
         self._withheld = None
-        return kept
+        return [*told, *kept]
 
     def _feed(self, even: Samples) -> list[Found]:
         self._tape.add(even)
         states = [found for event in self.worn.feed(even) for found in self._of_the_device(event)]
-        told = [Told(self._resampler.time_ns(e.sample), e) for e in self._detector.feed(even)]
-        told = [one for one in told if not self._is_the_device_s(one)]
+        self._seen += len(even)
+        self._held += [Told(self._resampler.time_ns(e.sample), e) for e in self._detector.feed(even)]
+        return [*states, *self._let_go(self._seen - _ALONE_KNOWN), *self._kept(self._tape.ready())]
+
+    def _let_go(self, before: int) -> list[Found]:
+        """What was seen of the wearer, up to the first fall of which it is not known yet who fell."""
+        told = []
+        while self._held and (self._held[0].event.kind != "fall" or self._held[0].event.sample <= before):
+            one = self._held.pop(0)
+            if not self._is_the_device_s(one):
+                told.append(one)
         for one in told:
             if one.event.kind == "fall":
                 self.worn.fell()
                 self._tape.want(one.event.sample)
-        return [*states, *told, *self._kept(self._tape.ready())]
+        return [*told]
 
     def _is_the_device_s(self, told: Told) -> bool:
         """Whether nobody was in the device. It is taken up later, which is no recovery."""
