@@ -123,6 +123,21 @@ class Engine:
             self._settle(row * s.rules + number[rule], CALM)
             s.dirty[row] = True
 
+    def ask_again(self, questions: Iterable[tuple[int, str, np.datetime64, np.datetime64]]) -> None:
+        """Take up what is being asked, as (resident, rule, ``at``, ``until``), where the rows do not know of it.
+
+        A rule that has come to judge otherwise begins anew, and whoever does not answer it is called about all the same.
+        """
+        s = self._state
+        number = {rule.id: i for i, rule in enumerate(self.protocol.rules)}
+        for resident, rule, at, until in questions:
+            row = s.row_of(np.array([resident], np.int32))
+            cell = row * s.rules + number.get(rule, 0)
+            if row[0] >= 0 and rule in number and s.phase[cell] == CALM:
+                s.first_at[cell] = s.last_at[cell] = _us(at)
+                self._settle(cell, ASKING, np.array([_us(until)]))
+                s.dirty[row] = True
+
     def dirty_rows(self) -> dict[int, bytes]:
         """The rows that changed since the last call, by resident."""
         return self._state.save()

@@ -23,7 +23,7 @@ from alerts.bell import Bell
 from alerts.engine import Batch, Engine
 from alerts.protocol import Protocol
 from alerts.verdicts import Verdicts, let_go_of_closed
-from store import feed
+from store import alerts, feed
 from store.feed import FeedBatch, Position, WatchState
 from store.postgres import Connection, Database, Unavailable
 
@@ -172,6 +172,8 @@ class Watch:
         if self._engine is None or place != self._place or state.clock != self._judged_at:
             self._engine = Engine(self._protocol)
             self._engine.load_rows(await feed.load_rows(c, NAME))
+            asked = await alerts.asking(c, state.clock or now)
+            self._engine.ask_again((p.resident_id, p.rule, _numpy(p.asked_at), _numpy(p.until)) for p in asked)
             self._enrolled_at = None
             log.info("watch_takes_up", tx=place.tx, seq=place.seq, protocol=self._protocol.version)
         self._place, self._judged_at = place, state.clock

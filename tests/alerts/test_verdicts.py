@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from alerts import actions
+from alerts.worker import Watch
 from store import alerts, readings
 from store.alerts import AlertRow
 from store.postgres import Database, value
-from tests.alerts.test_worker import Home
+from tests.alerts.test_worker import RULES, Home
 from tests.household import NOW, batch, furnish
 
 pytestmark = pytest.mark.anyio
@@ -87,6 +89,28 @@ async def test_a_second_fall_answered_beside_an_open_alert_is_no_second_card(hom
     home.clock.go_on(seconds=10)
     await home.tell("fall_recovered", 1.0)
     assert (await home.the_alert()).rule == "fall"
+
+
+async def test_a_question_outlives_a_protocol_that_judges_falls_otherwise(home: Fallen) -> None:
+    before = tuple(replace(rule, confirmed_by=None) if rule.id == "fall" else rule for rule in RULES.rules)
+    home.watch = Watch(home.database, replace(RULES, rules=before), clock=home.clock)
+    await home.tell("fall", 0.6, impact_g=3.4)
+    home.watch = Watch(home.database, RULES, clock=home.clock)
+    await home.wait(seconds=10)
+    assert await home.is_asked()
+    await home.wait(seconds=21)
+    row = await home.the_alert()
+    assert (row.rule, row.state, row.happened_at, row.evidence["impact_g"]) == ("fall", "notified", NOW, 3.4)
+
+
+async def test_a_question_can_be_answered_under_a_protocol_that_judges_falls_otherwise(home: Fallen) -> None:
+    before = tuple(replace(rule, confirmed_by=None) if rule.id == "fall" else rule for rule in RULES.rules)
+    home.watch = Watch(home.database, replace(RULES, rules=before), clock=home.clock)
+    await home.tell("fall")
+    home.watch = Watch(home.database, RULES, clock=home.clock)
+    home.clock.go_on(seconds=20)
+    await home.tell("said_well", 1.0)
+    assert (await home.the_alert()).rule == "fall.answered"
 
 
 async def test_a_confirmed_fall_calls_without_waiting_for_the_rest_of_the_half_minute(home: Fallen) -> None:
