@@ -164,9 +164,12 @@ async def answer(
     if resident is None or device is None:
         raise Refused(404)
     async with database.service() as c:
+        prompts = await alerts.open_prompts(c, resident.id, now)
+        # She answers what has happened, though her gateway's clock was ahead when it told of it.
+        at = max([now, *(prompt.asked_at for prompt in prompts)])
+        detail = {} if said == "help" else _after_fall(prompts, at)
         metric = "help_call" if said == "help" else "said_well"
-        detail = {} if said == "help" else _after_fall(await alerts.open_prompts(c, resident.id, now), now)
-        await portal.say(c, resident.id, device.id, metric, now, detail)
+        await portal.say(c, resident.id, device.id, metric, at, detail, now)
         await alerts.answer_prompts(c, resident.id, "are_you_well", said, now)
     return back_to("/me")
 

@@ -178,16 +178,22 @@ async def last_movement(c: Connection, since: datetime) -> dict[int, datetime]:
 
 
 async def say(
-    c: Connection, resident_id: int, device_id: int, metric: str, now: datetime, detail: Mapping[str, float]
+    c: Connection,
+    resident_id: int,
+    device_id: int,
+    metric: str,
+    at: datetime,
+    detail: Mapping[str, float],
+    now: datetime,
 ) -> None:
     """Keep what a resident said on her own page as an event of her device, so that the watch hears it like any other.
 
-    ``detail`` explains it; it may be empty.
+    ``at`` is the moment of which she spoke, ``now`` when it came; ``detail`` explains it and may be empty.
     """
     gateway_id = await value(
         c, "SELECT gateway_id FROM device WHERE id = %s AND resident_id = %s", [device_id, resident_id]
     )
-    moment = np.array([now.astimezone(UTC).replace(tzinfo=None)], dtype="datetime64[us]")
+    said_at, heard_at = (np.array([t.astimezone(UTC).replace(tzinfo=None)], dtype="datetime64[us]") for t in (at, now))
     await insert(
         c,
         Incoming(
@@ -196,8 +202,8 @@ async def say(
             resident_id=np.array([resident_id], np.int32),
             metric=np.array([METRICS[metric].code], np.int16),
             device_id=np.array([device_id], np.int32),
-            measured_at=moment,
-            collected_at=moment,
+            measured_at=said_at,
+            collected_at=heard_at,
             value=np.ones(1, np.float64),
             quality=np.array([Quality.NO_DEVICE_TIME], np.int32),
             user_slot=np.array([UNKNOWN_USER], np.int16),

@@ -136,6 +136,21 @@ async def test_what_she_says_reaches_the_watch_like_a_press_on_her_wrist(
 
 
 @pytest.mark.anyio
+async def test_she_answers_a_fall_that_a_clock_ahead_of_ours_has_told(app: FastAPI, lived: Lived) -> None:
+    fell_at = datetime.now(UTC) + timedelta(minutes=3)
+    async with app.state.database.service() as c:
+        at = await feed.end(c)
+        await alerts.ask(c, lived.home.wang, "fall", "are_you_well", fell_at, fell_at + timedelta(minutes=5))
+    browser = await visit(app, lived.home.wang_person, "en")
+    await browser.post("/me/answer", data={"csrf": "csrf", "said": "well"})
+    async with app.state.database.service() as c:
+        heard = await feed.next_batch(c, at, 10)
+        assert heard is not None
+        assert utc(heard.at[0]) >= fell_at
+        assert heard.received_at[0] < heard.at[0]
+
+
+@pytest.mark.anyio
 async def test_her_page_reads_itself_aloud_and_shows_whom_to_ring(app: FastAPI, lived: Lived) -> None:
     browser = await visit(app, lived.home.wang_person, "zh_Hans")
     html = (await browser.get("/me")).text
