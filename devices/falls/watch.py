@@ -157,6 +157,8 @@ class Watch:
         alone = self.worn.was_alone(told.event.sample)
         if told.event.kind == "fall":
             self._withheld = told if alone else None
+            if alone:
+                self.worn.withheld()
         return alone
 
     def _of_the_device(self, event: WornEvent) -> list[Found]:

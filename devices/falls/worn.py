@@ -11,8 +11,9 @@ sound sleeper is never told apart from a table is not known, so who makes work o
 spins, and feels the same small pull in the same direction all the while. A body that falls is held by its joints and
 swings its arms: in the 1536 acted falls of SisFall, WEDA-FALL and SmartFallMM no sensor felt less than 0.2 g for longer
 than 140 ms, nor the same pull of less than 0.5 g for longer than 350 ms. Only a flight *and* rest as on a table from
-three seconds after the landing on make a dropped device. Who falls from a roof looks like that at first, which is why
-it is a fall again when the device stirs without being picked up.
+three seconds after the landing on make a dropped device. Who falls from a roof looks like that at first, and who falls out
+of a bed in which she lay as still as a table like a device that is knocked off one. So either is a fall again when the
+device stirs without being picked up.
 
 What the readings mean, for whoever makes rules of them. ``worn`` 1 or 0 is told at changes only; nothing was told yet:
 not known, taken as worn. ``device_dropped`` 1 is told once, up to eight seconds after the landing and dated by it, and
@@ -77,8 +78,8 @@ class WornEvent:
     """What became certain of the device itself; ``sample`` is when, as an index since the last interruption.
 
     ``worn`` and ``not_worn`` are told at changes. ``dropped``: the device fell or was thrown, and nobody in it;
-    ``sample`` is its hardest blow, ``impact_g`` and ``flight_ms`` are its sizes. ``stirred``: what was called dropped
-    moves where it lies, as only a body does.
+    ``sample`` is its hardest blow, ``impact_g`` and ``flight_ms`` are its sizes. ``stirred``: what was called dropped,
+    or was knocked while nobody wore it, moves where it lies, as only a body does.
     """
 
     kind: Literal["worn", "not_worn", "dropped", "stirred"]
@@ -114,6 +115,7 @@ class Worn:
         self._still: list[Samples] = []
         self._off_until: int | None = None
         self._alone: range = range(0)
+        self._lay: Samples | None = None
         self._lies: Samples | None = None
         self._stirred_s = 0
 
@@ -130,6 +132,11 @@ class Worn:
     def fell(self) -> None:
         """Its wearer is thought to have fallen: she may lie as still as a table, and is not looked away from."""
         self._fallen = True
+
+    def withheld(self) -> None:
+        """A fall is taken for the device's own: whether it stirs where it lies is looked at from now on."""
+        if self._lies is None:
+            self._lies, self._stirred_s = self._lay, 0
 
     def was_alone(self, sample: int) -> bool:
         """Whether nobody was in the device when it took this blow: it was dropped, or had been lying about before."""
@@ -195,7 +202,7 @@ class Worn:
         if flight and len(before) - flight.stop <= _LANDED_S * self._rate_hz:
             return self._dropped(start, flight, magnitude(before))
         if off_until is not None and begin - off_until <= (_LANDED_S + _SHAKEN_S) * self._rate_hz:
-            self._alone = range(off_until, begin)
+            self._alone, self._lay = range(off_until, begin), self._still[0]
         return None
 
     def _dropped(self, start: int, flight: range, g: Samples) -> WornEvent | None:

@@ -178,6 +178,25 @@ def test_what_is_knocked_off_a_table_where_it_lay_is_no_fall() -> None:
     assert seen(watch, np.concatenate(pieces)) == []
 
 
+def fallen_out_of_a_sleep_as_sound_as_a_table(then: Samples) -> list[str]:
+    """Nobody was thought to wear it; a fall, then as still as a table, and what comes then."""
+    fall = happens("fall", 6)
+    blow = int(np.linalg.norm(fall, axis=1).argmax())
+    fell = fall[blow - 2 * SECOND : blow + SECOND]
+    lying = fell[-10:].mean(axis=0) + table(20, 0.002) - table(20, 0.0)
+    watch = Watch(threshold=0.01, worn=False)
+    return seen(watch, np.concatenate([table(120), fell, lying, lying[-SECOND:].mean(axis=0) + then]))
+
+
+def test_who_was_thought_not_to_wear_it_and_stirs_after_a_blow_has_fallen() -> None:
+    stirs = np.random.default_rng(2).normal([0.05, 0, 0], 0.004, (15 * SECOND, 3))
+    assert "fall" in fallen_out_of_a_sleep_as_sound_as_a_table(stirs)
+
+
+def test_what_nobody_wore_and_does_not_stir_has_not_fallen() -> None:
+    assert "fall" not in fallen_out_of_a_sleep_as_sound_as_a_table(table(15) - table(15, 0.0))
+
+
 def test_who_puts_it_on_and_falls_at_once_has_fallen() -> None:
     body = Body(6)
     body.take_off()
