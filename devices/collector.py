@@ -250,7 +250,8 @@ class Collector:
         device.rests_until = now + max(idle, driver.visit_every_s)
 
     async def _collect(self, device: _Device, driver: Visited) -> None:
-        self._desk.check_room()
+        if not driver.seen_by_stream:  # a stream that is not heard keeps nothing for later
+            self._desk.check_room()
         health = self._desk.of(driver.address)
         before = health.last_reading_at
         station = device.through = await self._choose(device)

@@ -109,7 +109,8 @@ class Stream(Visited):
         if not await self.start(link):
             return
         await link.subscribe(battery.UUID, self.battery)
-        await read_battery(link, self.desk)
+        with contextlib.suppress(OutboxFull):  # a disk that takes no battery's level takes no watch over falls away
+            await read_battery(link, self.desk)
         self._note_battery()
         await read_identity(link, self.desk)
         try:
@@ -259,7 +260,8 @@ class Stream(Visited):
     def _keep_all(self, found: list[Found]) -> None:
         for one in found:
             if isinstance(one, Told):
-                self._tell(one.event, self._clock.time(one.at_ns))
+                with contextlib.suppress(OutboxFull):  # that was said, and it is sent all the same
+                    self._tell(one.event, self._clock.time(one.at_ns))
             elif isinstance(one, State):
                 self._tell_state(one, self._clock.time(one.at_ns))
             else:

@@ -41,7 +41,7 @@ from devices.virtual.twins.microbit import Microbit
 from devices.virtual.twins.movesense import Movesense
 from devices.virtual.twins.polar import Polar
 from devices.virtual.twins.thingy import Thingy
-from tests.devices.home import Home, home, until
+from tests.devices.home import CUFF, WEARABLE, Home, home, until
 
 pytestmark = pytest.mark.anyio
 
@@ -527,6 +527,30 @@ def test_a_disk_with_room_for_falls_only_loses_none_to_what_is_told_of_the_devic
         kept = [reading.metric for _, reading in outbox.batch(100_000)]
         assert "fall" in kept
         assert "worn" not in kept
+    gateway.outbox.close()
+
+
+async def test_who_wears_a_stream_is_watched_though_the_disk_is_full(tmp_path: Path) -> None:
+    async with home(tmp_path) as h:
+        full = Outbox(tmp_path / "full.sqlite", max_bytes=100 * 1024)
+        pulses = (Reading(CUFF, "pulse", 70, NOW + n * MS, NOW) for n in count())
+        with pytest.raises(OutboxFull):
+            keep_for_ever(Desk(full), pulses, 1)
+        h.start_gateway(Configured(WEARABLE, "wearable"), outbox=full)
+        await until(lambda: h.wearable.sent > 4)
+        assert h.desk.of(WEARABLE).trouble is None
+
+
+def test_a_fall_that_no_disk_takes_is_sent_and_ends_nothing(tmp_path: Path) -> None:
+    with Outbox(tmp_path / "full", max_bytes=300_000) as outbox:
+        gateway = Gateway(tmp_path)
+        gateway.desk = Desk(outbox, now=lambda: gateway.at)
+        calls = (Reading(ADDRESS, "help_call", 1, NOW + n * MS, NOW) for n in count())
+        with pytest.raises(OutboxFull):
+            keep_for_ever(gateway.desk, calls, 1)
+        hear(gateway, packets(np.concatenate([Body(3).take(50), life(50)]), every(25)))
+        assert "fall" in [reading.metric for _, reading in outbox.batch(100_000)]
+        assert "could not be kept: the gateway's disk is full" in str(gateway.trouble)
     gateway.outbox.close()
 
 
