@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -20,7 +20,7 @@ from msgspec import Meta
 from api.batches import Devices, Time, malformed
 from api.metrics import PAIRINGS
 from api.problems import Problem
-from store import audit, gateways, people
+from store import audit, falls, gateways, people
 from store.gateways import Beat, DeviceRef, Gateway, Place
 from store.pairing import code_hash
 from store.postgres import Connection, Database
@@ -255,10 +255,18 @@ class Emergency(msgspec.Struct):
     language: str
 
 
+class Answered(msgspec.Struct):
+    """Who lives in this ``home`` has said that she is well, of the fall told as of ``fell_at``."""
+
+    home: int
+    fell_at: datetime
+
+
 class Configuration(msgspec.Struct):
     """What a gateway is to do. ``time_zone`` is the homes' IANA zone, ``now`` the service's time.
 
-    Until ``look_until`` it looks for new devices; it beats every ``beat_s`` seconds.
+    Until ``look_until`` it looks for new devices; it beats every ``beat_s`` seconds. ``answered`` are the falls that were
+    answered lately, so that it asks no more.
     """
 
     gateway: str
@@ -268,11 +276,14 @@ class Configuration(msgspec.Struct):
     look_until: datetime | None
     beat_s: int
     emergency: Emergency
+    answered: list[Answered]
 
 
 BEAT_S: Final = 30
 LOOKING_BEAT_S: Final = 3
 """While somebody stands in the flat and waits for a device to be found."""
+_ANSWERED_WITHIN: Final = timedelta(hours=2)
+"""For so long a gateway is told of an answer: the last long lie is told an hour after a fall."""
 _MOST_FOUND: Final = 100
 _ADDRESS: Final = re.compile("([0-9A-F]{2}:){5}[0-9A-F]{2}")
 
@@ -291,10 +302,13 @@ async def heartbeat(request: Request) -> Response:
         await gateways.note_heartbeat(c, known.gateway.id, now, _beat(beat, now, looking=looking))
         await gateways.note_device_health(c, known.gateway.id, now, [_health(d, now) for d in health])
         place = await gateways.place(c, known.gateway.id)
-    return _json(_configuration(known, place, now, looking=looking))
+        answered = await falls.answered(c, [d.resident_id for d in known.here.values()], now - _ANSWERED_WITHIN)
+    return _json(_configuration(known, place, answered, now, looking=looking))
 
 
-def _configuration(known: Known, place: Place, now: datetime, *, looking: bool) -> Configuration:
+def _configuration(
+    known: Known, place: Place, answered: Mapping[int, datetime], now: datetime, *, looking: bool
+) -> Configuration:
     return Configuration(
         gateway=known.gateway.name,
         time_zone=place.time_zone,
@@ -303,6 +317,7 @@ def _configuration(known: Known, place: Place, now: datetime, *, looking: bool) 
         look_until=known.gateway.look_until if looking else None,
         beat_s=LOOKING_BEAT_S if looking else BEAT_S,
         emergency=Emergency(place.phone or None, place.language),
+        answered=[Answered(home, fell_at) for home, fell_at in answered.items()],
     )
 
 

@@ -32,7 +32,7 @@ from devices.homes import Homes
 from devices.limits import for_ever, together
 from devices.outbox import Outbox, OutboxFull, default_bound
 from devices.radio import TROUBLES, AdapterHung, Radio, adapter
-from devices.service import Configuration, NotAdmitted, Paired, Service, ServiceError
+from devices.service import Answered, Configuration, NotAdmitted, Paired, Service, ServiceError
 from devices.timekeeper import DIFFERS, Timekeeper
 from devices.uplink import Uplink
 from devices.watchdog import Watchdog
@@ -44,6 +44,7 @@ _OUTBOX: Final = "outbox.db"
 _UNDATED: Final = "undated.db"
 _LOCK: Final = "gateway.lock"
 _CLOCK_EVERY_S: Final = 5.0
+_ASKED_S: Final = 30.0  # so long the answer on her own page is asked for often
 _RECENTLY: Final = timedelta(minutes=10)
 _TOLD: Final = ("disk_free_mb", "temperature_c", "memory_mb", "uptime_s")
 _NEAR: Final = ("localhost", "127.0.0.1", "::1")
@@ -161,6 +162,7 @@ class _Gateway:
             told=self._timekeeper.told,
             look_for=self._collector.look_for,
             admitted=self._uplink.hurry,
+            answered=self._answered,
             life=self._watchdog.part("asking the service"),
         )
 
@@ -186,10 +188,15 @@ class _Gateway:
     def _ask(self, _ask: Ask, devices: Collection[str]) -> None:
         self._aloud.ask()
         self._collector.buzz(devices, on=True)
+        self._heartbeat.hurry(_ASKED_S)
 
     def _enough(self, enough: Enough, devices: Collection[str]) -> None:
         self._aloud.enough(enough.devices if enough.well else ())
         self._collector.buzz(devices, on=False)
+
+    def _answered(self, answered: Sequence[Answered]) -> None:
+        for one in answered:
+            self._homes.answered(str(one.home), one.fell_at)
 
     def _nudge(self) -> None:
         self._uplink.nudge()

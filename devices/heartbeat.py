@@ -22,14 +22,15 @@ from devices.desk import Desk, Health
 from devices.drivers import kinds
 from devices.finder import Found
 from devices.outbox import Outbox, OutboxFull
-from devices.service import Configuration, Service, ServiceError, iso
+from devices.service import Answered, Configuration, Service, ServiceError, iso
+from devices.waiting import wait_at_most
 from devices.watchdog import Life
 
 log = logging.getLogger(__name__)
 
 EAGER_S: Final = 3.0
-"""While it does not know what to collect or what time it is, and while somebody looks for a new device, a gateway asks
-this often."""
+"""While it does not know what to collect or what time it is, while somebody looks for a new device, and while a resident is
+asked whether she is well, a gateway asks this often."""
 _LIFE_S: Final = 120.0  # longer than any request may take
 _MEMORY: Final = "config"
 _MOST_LOOKING: Final = timedelta(hours=1)
@@ -50,7 +51,7 @@ class Heartbeat:
 
     ``report`` says how the gateway is. ``told`` is given the service's clock and how long the answer took (seconds),
     ``look_for`` for how many seconds to look for new devices. ``admitted`` is called when the service answers again after
-    it did not.
+    it did not, ``answered`` with the falls that were answered on a resident's page.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class Heartbeat:
         told: Callable[[datetime, float], None] = lambda _now, _took_s: None,
         look_for: Callable[[float], None] = lambda _seconds: None,
         admitted: Callable[[], None] = lambda: None,
+        answered: Callable[[Sequence[Answered]], None] = lambda _answered: None,
         life: Life | None = None,
     ) -> None:
         self.trouble: str | None = None
@@ -77,6 +79,9 @@ class Heartbeat:
         self._told = told
         self._look_for = look_for
         self._admitted = admitted
+        self._answered = answered
+        self._hurried = asyncio.Event()
+        self._hurry_until = 0.0
         self._life = life or Life("heartbeat")
         self._look_until = 0.0
 
@@ -97,12 +102,19 @@ class Heartbeat:
             await self.beat()
             pause_s = self.pause_s
             self._life.promise(pause_s + _LIFE_S)
-            await asyncio.sleep(pause_s)
+            await wait_at_most(pause_s, self._hurried)
+            self._hurried.clear()
+
+    def hurry(self, seconds: float) -> None:
+        """For so long beat often, for an answer is waited for."""
+        self._hurry_until = time.monotonic() + seconds
+        self._hurried.set()
 
     @property
     def pause_s(self) -> float:
         """How long to wait before the next beat."""
-        if self.configuration is None or not self._desk.knows_time or time.monotonic() < self._look_until:
+        is_hurried = time.monotonic() < max(self._look_until, self._hurry_until)
+        if self.configuration is None or not self._desk.knows_time or is_hurried:
             return EAGER_S
         return max(self.configuration.beat_s, EAGER_S)
 
@@ -123,6 +135,7 @@ class Heartbeat:
         if configuration.now is not None:
             self._told(configuration.now, self.answered_at - began)
         self._learn(configuration)
+        self._answered(configuration.answered)
         self._look(configuration)
 
     def _say(self) -> dict[str, Any]:
@@ -157,7 +170,7 @@ class Heartbeat:
 
     def _learn(self, configuration: Configuration) -> None:
         known = self.configuration
-        configuration = msgspec.structs.replace(configuration, now=None, look_until=None)
+        configuration = msgspec.structs.replace(configuration, now=None, look_until=None, answered=[])
         if configuration == known:
             return
         self._apply(configuration)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from devices.desk import Desk, Witnessed
@@ -75,6 +75,13 @@ class Homes:
         for home in self._homes.values():
             home.certainty.shift(error)
         self._woken.set()
+
+    def answered(self, name: str, fell_at: datetime) -> None:
+        """Whoever lives in this home has said elsewhere that she is well, of the fall told as of then."""
+        if (home := self._homes.get(name)) is not None:
+            home.certainty.answered(fell_at)
+            self._remember(name, home)
+            self._woken.set()
 
     def see(self, readings: Sequence[Reading]) -> Witnessed:
         """Take what is about to be kept; say how it is to be kept, and what is to be remembered with it."""

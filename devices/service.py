@@ -104,11 +104,18 @@ class Emergency(msgspec.Struct, frozen=True):
     language: str = "zh_Hans"
 
 
+class Answered(msgspec.Struct, frozen=True):
+    """Who lives in this ``home`` has said on her own page that she is well, of the fall told as of ``fell_at``."""
+
+    home: int
+    fell_at: Annotated[datetime, Meta(tz=True)]
+
+
 class Configuration(msgspec.Struct, frozen=True):
     """What the service answers to a heartbeat: the home's time zone (IANA name) and the devices to collect from.
 
     ``beat_s`` is how often it wants a heartbeat. Until ``look_until`` somebody wants to give the home a new device.
-    ``now`` is the service's clock.
+    ``now`` is the service's clock. ``answered`` are the falls that were answered lately.
     """
 
     gateway: str
@@ -118,6 +125,7 @@ class Configuration(msgspec.Struct, frozen=True):
     look_until: Annotated[datetime, Meta(tz=True)] | None = None
     beat_s: Annotated[float, Meta(ge=0, le=3600)] = 30.0
     emergency: Emergency | None = None
+    answered: list[Answered] = []
 
 
 class Recorded(msgspec.Struct, frozen=True):

@@ -103,6 +103,17 @@ async def verdicts(c: Connection, alert_ids: Sequence[int]) -> dict[int, Verdict
     return {row.alert_id: row for row in found}
 
 
+async def answered(c: Connection, resident_ids: Sequence[int], since: datetime) -> dict[int, datetime]:
+    """Of each of these residents the newest fall since then of which she has said herself that she is well."""
+    cursor = await c.execute(
+        "SELECT p.resident_id, max(p.asked_at) FROM prompt p JOIN latest_reading l USING (resident_id) "
+        "WHERE p.resident_id = ANY(%s) AND p.rule = 'fall' AND p.answer = 'well' AND p.asked_at >= %s "
+        "AND l.metric = %s AND l.at >= p.asked_at GROUP BY p.resident_id",
+        [list(resident_ids), since, METRICS["said_well"].code],
+    )
+    return dict(await cursor.fetchall())
+
+
 @dataclass(frozen=True, slots=True)
 class Labelled:
     """A recording of which staff have said whether it was a fall, and when its wearer was born."""

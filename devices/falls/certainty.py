@@ -9,8 +9,8 @@ for help. A confirmed fall stays open until one of the two comes, and is told as
 Who is uncertain errs towards the fall. The gateway does not know who wears what, so of several wearables that suspect
 one fall each must feel its wearer walk; a sensor of the flat may have seen a visitor or a pet, and ends nothing.
 
-What is answered on the kiosk goes to the service alone and is not known here: the service weighs it. Spoken answers
-are not understood: there is no speech recognition.
+What is answered on the kiosk is known here as soon as the service has said so; until then the service weighs it alone.
+Spoken answers are not understood: there is no speech recognition.
 """
 
 from __future__ import annotations
@@ -184,6 +184,12 @@ class Certainty:
             self._weigh(reading, at)
         return reading
 
+    def answered(self, fell_at: datetime) -> None:
+        """She has said elsewhere that she is well, of the fall told as of then: not of a blow that came later."""
+        fall = self._state.fall
+        if fall is not None and fell_at + timedelta(seconds=self._patience.same_s) >= max(fall.impacts):
+            self._end(fall)
+
     def judge(self, now: datetime) -> list[Step]:
         """What is to be done now. Whoever asks does it: it counts as done."""
         state, steps = self._state, list[Step]()
@@ -247,9 +253,12 @@ class Certainty:
             state.up_at[reading.device] = max(at, state.up_at.get(reading.device, at))
         if fall is None or not self._is_end(fall, reading, at):
             return reading
-        state.fall, state.enough = None, sorted({*state.enough, *fall.suspects})
+        self._end(fall)
         after_fall_s = round((at - fall.fell_at).total_seconds(), 1)
         return replace(reading, detail={**reading.detail, "after_fall_s": after_fall_s})
+
+    def _end(self, fall: _Fall) -> None:
+        self._state.fall, self._state.enough = None, sorted({*self._state.enough, *fall.suspects})
 
     def _is_end(self, fall: _Fall, reading: Reading, at: datetime) -> bool:
         """Whether she is well by this: a press after the last blow, or the last of her wearables feels walking."""

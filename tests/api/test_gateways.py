@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import gateways as door
-from store import equipment, gateways, pairing, people
+from devices.readings import METRICS
+from store import alerts, equipment, gateways, pairing, people
 from store.equipment import Machine
 from store.postgres import Database, value
 from tests.api.callers import CUFF, GATEWAY, KEY, iso, reading, send
@@ -266,6 +267,32 @@ async def test_the_answer_says_whom_to_name_in_an_emergency_in_the_residents_lan
     silent = (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).json()
     assert silent["emergency"] == {"phone": None, "language": "en"}
     assert (told["look_until"], told["beat_s"]) == (None, door.BEAT_S)
+
+
+async def test_the_answer_says_which_fall_she_has_answered_herself(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    fell_at = datetime.now(UTC) - timedelta(minutes=2)
+    beat = {"version": "1", "clock": iso(fell_at)}
+
+    async def answered() -> list[dict[str, object]]:
+        told = (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).json()
+        return [{**one, "fell_at": datetime.fromisoformat(one["fell_at"])} for one in told["answered"]]
+
+    async def heard(metric: str, at: datetime) -> None:
+        async with database.service() as c:
+            await c.execute(
+                "INSERT INTO latest_reading VALUES (%s, %s, %s, %s, 1, 0, %s)",
+                [home.wang, METRICS[metric].code, at, at, home.wearable],
+            )
+
+    async with database.service() as c:
+        await alerts.ask(c, home.wang, "fall", "are_you_well", fell_at, fell_at + timedelta(minutes=5))
+        await alerts.answer_prompts(c, home.wang, "are_you_well", "well", datetime.now(UTC))
+    await heard("fall_recovered", fell_at + timedelta(seconds=9))
+    assert await answered() == [], "that one of her wearables walks is no word of hers"
+    await heard("said_well", fell_at + timedelta(seconds=20))
+    assert await answered() == [{"home": home.wang, "fell_at": fell_at}]
 
 
 async def test_the_same_name_at_two_centres_is_two_gateways(

@@ -43,6 +43,7 @@ class Door:
         self.recordings: list[dict[str, Any]] = []
         self.quarantines: set[str] = set()  # metrics that are set aside
         self.emergency: dict[str, Any] | None = None
+        self.answered: list[dict[str, Any]] = []
         self.beats: list[dict[str, Any]] = []
         self.tempers: list[Temper] = []
         self.beat_answer: Response | None = None
@@ -115,6 +116,7 @@ class Door:
                 "look_until": self.look_until and self.look_until.isoformat(),
                 "beat_s": self.beat_s,
                 "emergency": self.emergency,
+                "answered": self.answered,
             }
         )
 

@@ -132,6 +132,26 @@ def test_an_answer_ends_it_and_is_kept_with_the_time_since_the_fall(flat: Flat, 
     assert flat.told == []
 
 
+@pytest.mark.parametrize("waited_s", [5, 300])
+def test_an_answer_on_her_page_ends_the_fall_of_which_she_was_asked(flat: Flat, waited_s: int) -> None:
+    fell_at = flat.fall().measured_at
+    flat.wait(waited_s)
+    flat.certainty.answered(fell_at)
+    flat.wait(3600)
+    assert flat.enough[-1] == (waited_s, True)
+    assert "long_lie" not in [metric for _, metric in flat.outcomes]
+
+
+def test_an_answer_on_her_page_is_none_for_a_later_fall(flat: Flat) -> None:
+    fell_at = flat.fall().measured_at
+    flat.wait(60)
+    flat.certainty.answered(fell_at)
+    flat.fall()
+    flat.certainty.answered(fell_at)
+    flat.wait(40)
+    assert flat.outcomes == [(30, "fall_confirmed"), (90, "fall_confirmed")]
+
+
 def test_a_press_counts_from_any_device_and_walking_only_from_the_one_that_felt_the_fall(flat: Flat) -> None:
     flat.fall()
     assert flat.hear("fall_recovered", PENDANT).detail == {}

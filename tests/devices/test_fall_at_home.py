@@ -85,7 +85,7 @@ async def home(scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     (folder / "say.py").write_text(SAY)
     say = f"{sys.executable} {folder / 'say.py'} {folder / 'said'} {{what}} {{text}}"
     async with open_door() as door:
-        door.devices = [{"address": p.address, "kind": p.kind, "bindkey": None} for p in PLATES]
+        door.devices = [{"address": p.address, "kind": p.kind, "bindkey": None, "home": 7} for p in PLATES]
         door.emergency = {"phone": "120", "language": "en"}
         it = Home(folder, door)
         await it.street.start(folder / "radio", folder / "control")
@@ -122,3 +122,11 @@ async def test_who_may_have_fallen_is_asked_aloud_and_by_what_she_wears_until_sh
     assert home.stored("fall_confirmed")[0]["device"] == WATCH
     await until(lambda: home.band.alert is Level.NONE)
     assert (home.band.buzzed, len(home.watch.shown)) == (2, 2)
+
+
+async def test_who_answers_on_her_own_page_is_asked_no_more(home: Home) -> None:
+    home.happens("fall")
+    await until(lambda: home.band.alert is Level.HIGH and home.stored("fall"))
+    home.door.answered = [{"home": 7, "fell_at": home.stored("fall")[0]["measured_at"]}]
+    await until(lambda: home.band.alert is Level.NONE)
+    assert home.stored("fall_confirmed") == []
