@@ -220,6 +220,7 @@ def _apart(told: Sequence[Told]) -> list[Told]:
 
 
 def _fall(name: str, fall: Told, later: Sequence[Told], words: Words, *, is_waited_for: bool) -> Fall:
+    later = _known_to_her_gateway(later)
     confirmed = next((t for t in later if t.metric == "fall_confirmed"), None)
     return Fall(
         name=name,
@@ -229,6 +230,14 @@ def _fall(name: str, fall: Told, later: Sequence[Told], words: Words, *, is_wait
         after=tuple(_after(later, words, is_waited_for=is_waited_for)),
         chart=_chart(name, fall, words),
     )
+
+
+def _known_to_her_gateway(later: Sequence[Told]) -> list[Told]:
+    """Without what was told by a gateway that did not know yet of her answer on her own page."""
+    answered_at = min((t.at for t in later if t.metric == "said_well"), default=None)
+    return [
+        t for t in later if answered_at is None or t.at < answered_at or t.metric not in ("fall_confirmed", "long_lie")
+    ]
 
 
 def _sure(fall: Told, confirmed: Told | None, words: Words) -> str:

@@ -99,6 +99,13 @@ def test_of_how_long_she_lay_only_the_last_is_said() -> None:
     assert one([FALL, *lies]).after[0] == "14:17: lying for 15 minutes, not up yet."
 
 
+def test_what_the_gateway_told_before_it_knew_of_her_answer_is_not_said_of_her() -> None:
+    answered = told("said_well", 20)
+    found = one([FALL, answered, told("fall_confirmed", 38, 0.97, waited_s=30.0), told("long_lie", 600, minutes=10.0)])
+    assert found.sure == one([FALL, answered]).sure
+    assert found.after == one([FALL, answered]).after
+
+
 @pytest.mark.parametrize(("metric", "said"), [("fall_recovered", "up again"), ("said_well", "said that all is well")])
 def test_who_is_up_again_is_not_said_to_lie(metric: str, said: str) -> None:
     (sentence,) = one([FALL, told(metric, 65, after_fall_s=65.0)]).after
