@@ -24,11 +24,11 @@ _STEPS: Final = MappingProxyType(
         ),
         "fall.long_lie": (
             N_("Go there now, or send whoever is nearest. Ring on the way."),
-            N_("Do not pull up who has lain for long: keep warm, call 120."),
+            N_("After a long time on the floor: do not pull her or him up, keep warm, call 120."),
         ),
         "fall.answered": (
             N_("Ring today. Ask: was it a fall, how did it happen, any pain, did the head hit anything?"),
-            N_("Head hit, new pain or confusion: tell the doctor today. In danger: call 120."),
+            N_("Head hit or new pain: tell the doctor today. Confused, drowsy or in danger: call 120."),
         ),
         "bp.severe": (
             N_("Ring. Ask: any chest pain, breathlessness, weakness on one side, trouble speaking?"),

@@ -117,15 +117,15 @@ def careful(point: Mapping[str, float], words: Words) -> str:
     """How careful a wearable is with its wearer, and why."""
     near = round(min(point["near_per_day"], _LARGEST))
     if point["worn_h"] < LEARNED_H:
-        return words.gettext("Falls: told as usual; her ordinary day is still being learned")
+        return words.gettext("Falls: told as usual; ordinary days are still being learned")
     if point["threshold"] > point["usual"] + _AS_USUAL:
         return words.ngettext(
-            "Falls: more careful than usual, because %(n)s movement a day looks nearly like a fall",
-            "Falls: more careful than usual, because %(n)s movements a day look nearly like a fall",
+            "Falls: told only when surer than usual, because %(n)s movement a day looks nearly like a fall",
+            "Falls: told only when surer than usual, because %(n)s movements a day look nearly like a fall",
             near,
         )
     if point["threshold"] < point["usual"] - _AS_USUAL:
-        return words.gettext("Falls: more sensitive than usual, because hardly any movement looks like a fall")
+        return words.gettext("Falls: told sooner than usual, because hardly any movement looks like a fall")
     return words.ngettext(
         "Falls: told as usual; %(n)s movement a day looks nearly like a fall",
         "Falls: told as usual; %(n)s movements a day look nearly like a fall",

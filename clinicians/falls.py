@@ -39,7 +39,7 @@ _SURE: Final = (
     (0.9, N_("Very likely a fall")),
     (0.7, N_("Probably a fall")),
     (0.5, N_("Perhaps a fall")),
-    (0.0, N_("Rather no fall")),
+    (0.0, N_("Probably not a fall")),
 )
 # Medians of the highest acceleration in staged trials on the wrist (WEDA-FALL) and at the waist (SisFall): sitting
 # down 1.5 to 2.5 g, a hand on the table or clapping 3.8 g, falls 3.5 to 7.6 g.
@@ -282,7 +282,7 @@ def _blow(g: float, fall: Told, words: Words) -> str:
 
 def _weightless(ms: float, words: Words) -> str:
     if round(ms) == 0:
-        return words.gettext("Not at all: who slides or sinks down does not fall freely")
+        return words.gettext("Not at all: whoever slides or sinks down does not fall freely")
     if ms < _HARDLY_MS:
         return words.gettext("%(ms)s ms: hardly", ms=words.number(ms))
     return words.gettext("%(ms)s ms: fell freely for a moment", ms=words.number(ms))
@@ -331,8 +331,10 @@ def _said(told: Told, words: Words) -> str:
 
 def _lie(time: str, minutes: float | None, words: Words) -> str:
     if minutes is None:
-        return words.gettext("%(time)s: lying for a long time, not up yet.", time=time)
-    return words.gettext("%(time)s: lying for %(minutes)s minutes, not up yet.", time=time, minutes=round(minutes))
+        return words.gettext("%(time)s: long after the fall, no sign of getting up.", time=time)
+    return words.gettext(
+        "%(time)s: %(minutes)s minutes after the fall, no sign of getting up.", time=time, minutes=round(minutes)
+    )
 
 
 def _confirmed(time: str, detail: Mapping[str, object], words: Words) -> str:

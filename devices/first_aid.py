@@ -214,7 +214,7 @@ _RING: Final = {
 
 
 _ANSWER: Final = {
-    "en": "press the button on your wearable or on the screen, or, if nothing hurts, get up slowly and walk a few steps",
+    "en": "press the button on your wristband or on the screen, or, if nothing hurts, get up slowly and walk a few steps",
     "zh_Hans": "请按一下手环或屏幕上的按钮；如果哪儿都不疼，也可以慢慢站起来走几步",
 }
 

@@ -353,8 +353,8 @@ def _placeholders(text: str) -> list[str]:
 
 def test_a_long_lie_names_its_minutes_and_speaks_for_the_alert_it_joins() -> None:
     lain = {"probability": 0.97, "minutes": 10.4, "count": 1.0}
-    assert RULES["fall.long_lie"].sentence("staff", "en", lain) == ("Has lain on the floor for 10 minutes since a fall")
-    assert RULES["fall"].sentence("staff", ZH, lain | {"joined": "fall.long_lie"}) == "跌倒后已躺地10分钟，未起身"
+    assert RULES["fall.long_lie"].sentence("staff", "en", lain) == "10 minutes after a fall, no sign of getting up"
+    assert RULES["fall"].sentence("staff", ZH, lain | {"joined": "fall.long_lie"}) == "跌倒后10分钟，仍无起身迹象"
     assert RULES["fall"].sentence("staff", ZH, lain) == "疑似跌倒，30秒内无回应"
 
 

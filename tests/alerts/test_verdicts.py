@@ -156,7 +156,7 @@ async def test_a_long_lie_calls_anew_though_somebody_has_taken_the_fall(home: Fa
     row = await home.the_alert()
     assert (row.id, row.state, row.acknowledged_by, row.step) == (taken.id, "notified", None, 1)
     assert [m.person_id for m in await home.called(row.id)] == [home.people.li_na.id] * 2
-    assert "躺地10分钟" in await home.last_message(row.id)
+    assert "跌倒后10分钟" in await home.last_message(row.id)
     assert row.evidence["impact_g"] == 3.4
 
 
@@ -169,7 +169,7 @@ async def test_a_long_lie_of_a_fall_nobody_has_taken_calls_the_next_at_once(home
     assert (row.state, row.step) == ("notified", 2)
     assert row.climb_at == home.clock.now + timedelta(minutes=2)
     assert [m.person_id for m in await home.called(row.id)] == [home.people.li_na.id, home.people.chen.id]
-    assert "on the floor for 10 minutes" in await home.last_message(row.id)
+    assert "10 minutes after a fall" in await home.last_message(row.id)
 
 
 async def test_a_long_lie_told_again_calls_again(home: Fallen) -> None:
@@ -180,14 +180,14 @@ async def test_a_long_lie_told_again_calls_again(home: Fallen) -> None:
         async with home.database.service() as c:
             await actions.acknowledge(c, taken.id, home.people.li_na.id, home.clock.now, "sms")
         home.clock.go_on(minutes=20)
-    assert "躺地30分钟" in (await home.called(taken.id))[-1].body
+    assert "跌倒后30分钟" in (await home.called(taken.id))[-1].body
 
 
 async def test_a_long_lie_without_an_open_fall_is_an_alert_of_its_own(home: Fallen) -> None:
     await home.tell("long_lie", 0.9, minutes=10.0)
     row = await home.the_alert()
     assert (row.rule, row.state, row.step) == ("fall.long_lie", "notified", 1)
-    assert "躺地10分钟" in await home.last_message(row.id)
+    assert "跌倒后10分钟" in await home.last_message(row.id)
 
 
 async def test_a_new_fall_speaks_for_itself_again(home: Fallen) -> None:

@@ -214,8 +214,8 @@ async def test_who_lies_long_is_not_to_be_pulled_up(app: FastAPI, lived: Lived, 
     async with app.state.database.service() as c:
         await alerts.set_evidence(c, fallen, {"probability": 0.93, "minutes": 10.0, JOINED: "fall.long_lie"})
     html = (await (await visit(app, lived.home.li_na.id, "en")).get("/care")).text
-    assert "Do not pull up who has lain for long" in html
-    assert "Has lain on the floor for 10 minutes" in html
+    assert "After a long time on the floor" in html
+    assert "10 minutes after a fall, no sign of getting up" in html
 
 
 @pytest.mark.anyio

@@ -111,10 +111,10 @@ def careful(threshold: float, near_per_day: float, worn_h: float = 100) -> tuple
 
 def test_how_careful_a_wearable_is_with_its_wearer_is_said_with_the_reason() -> None:
     assert careful(0.6, 12) == (
-        "Falls: more careful than usual, because 12 movements a day look nearly like a fall",
-        "跌倒提醒：比通常更谨慎，因为每天约有12个动作很像跌倒",
+        "Falls: told only when surer than usual, because 12 movements a day look nearly like a fall",
+        "跌倒提醒：把握比通常更大时才提醒，因为每天约有12个动作很像跌倒",
     )
-    assert careful(0.4, 0.1)[0] == "Falls: more sensitive than usual, because hardly any movement looks like a fall"
+    assert careful(0.4, 0.1)[0] == "Falls: told sooner than usual, because hardly any movement looks like a fall"
     assert careful(0.5, 1)[0] == "Falls: told as usual; 1 movement a day looks nearly like a fall"
     assert "still being learned" in careful(0.6, 50, worn_h=5)[0]
     assert len({careful(*case)[1] for case in ((0.6, 12), (0.4, 0), (0.5, 1), (0.5, 1, 5))}) == 4
