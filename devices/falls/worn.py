@@ -210,7 +210,7 @@ class Worn:
         if g[blow] < _BLOW_G:
             return None
         self._alone = range(start + flight.start, start + len(g))
-        self._lies, self._stirred_s = self._still[0], 0
+        self._lies, self._lay, self._stirred_s = self._still[0], None, 0
         self._spreads.clear()
         return WornEvent("dropped", start + blow, float(g[blow]), 1000.0 * len(flight) / self._rate_hz)
 
@@ -231,7 +231,7 @@ class Worn:
         """What this second changes of whether it is worn."""
         moves = sum(spread > _MOVES_G for spread in self._spreads) >= _WEARING_S
         if moves:
-            self._fallen, self._lies = False, None
+            self._fallen, self._lies, self._lay = False, None, None
         if moves or stirred:
             return self._change(True)
         rests = self._rest_s >= (CHARGED_S if self.charging else NOT_WORN_S)
