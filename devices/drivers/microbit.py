@@ -7,7 +7,7 @@ from typing import ClassVar, Final
 from devices.drivers.driver import Title
 from devices.drivers.pace import Sensor
 from devices.drivers.stream import Stream
-from devices.falls.detector import Position
+from devices.falls.model import Position
 from devices.gatt import microbit
 from devices.link import Link
 

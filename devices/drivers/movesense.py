@@ -9,7 +9,7 @@ from devices.drivers.dialogue import Dialogue
 from devices.drivers.driver import Title
 from devices.drivers.pace import Sensor
 from devices.drivers.stream import Stream
-from devices.falls.detector import Position
+from devices.falls.model import Position
 from devices.falls.times import SECOND
 from devices.gatt import movesense
 from devices.gatt.movesense import Acceleration, Code, Command, Request, Response

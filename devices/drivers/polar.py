@@ -12,7 +12,7 @@ from devices.drivers.dialogue import Dialogue
 from devices.drivers.driver import Configured, Title
 from devices.drivers.pace import Sensor
 from devices.drivers.stream import Stream
-from devices.falls.detector import Position
+from devices.falls.model import Position
 from devices.gatt import polar
 from devices.gatt.polar import Answer, Frame, Op, Outcome, Request, Setting, Settings
 from devices.link import Link

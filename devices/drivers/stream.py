@@ -21,9 +21,9 @@ from devices.drivers.driver import Configured, Visited, keep_battery, read_batte
 from devices.drivers.pace import Pace, SampleClock, Sensor, Verdict, nanoseconds
 from devices.drivers.wearing import Wearing
 from devices.falls import FallEvent, model
-from devices.falls.detector import Position
-from devices.falls.features import Samples
-from devices.falls.watch import RATE_HZ, Found, Kept, State, Told, Watch
+from devices.falls.features import RATE_HZ, Samples
+from devices.falls.model import Position
+from devices.falls.watch import Found, Kept, State, Told, Watch
 from devices.falls.wearer import bounds
 from devices.falls.worn import Charging
 from devices.gatt import battery, immediate_alert
@@ -69,7 +69,7 @@ class Stream(Visited):
     def __init__(self, device: Configured, desk: Desk) -> None:
         super().__init__(device, desk)
         self._name: str | None = None
-        self._wearing = Wearing(self.address, desk, bounds(model.THRESHOLD))
+        self._wearing = Wearing(self.address, desk)
         self._charging = Charging(charging=self._wearing.charging)
         self._watch = self._begin_watch()
         self._sensor = Sensor(RATE_HZ)
@@ -220,7 +220,7 @@ class Stream(Visited):
 
     def _aimed(self) -> float:
         """The operating point for this wearer, told with the heartbeat."""
-        found = self._wearing.point()
+        found = self._wearing.point(bounds(model.shipped().thresholds[self.position]))
         self.desk.of(self.address).falls = found
         return found.threshold
 

@@ -37,10 +37,9 @@ class _Lately:
 class Wearing:
     """Of one wearable. What is learned is kept across restarts, at least every ten minutes of wearing."""
 
-    def __init__(self, address: str, desk: Desk, within: Bounds) -> None:
+    def __init__(self, address: str, desk: Desk) -> None:
         self._desk = desk
         self._key = f"wearing of {address}"
-        self._within = within
         self._lately = _Lately()
         self._fall: tuple[float, datetime] | None = None
         self._memory = self._recall()
@@ -55,9 +54,9 @@ class Wearing:
         """Whether it was being charged when that was last told."""
         return self._memory.charging
 
-    def point(self) -> Point:
+    def point(self, within: Bounds) -> Point:
         """How careful to be with its wearer, and why."""
-        return point(self._memory.days, self._within)
+        return point(self._memory.days, within)
 
     def changed(self, *, worn: bool | None = None, charging: bool | None = None) -> dict[str, str]:
         """It is worn, charged, or not any more: what is to be remembered in one transaction with that reading."""

@@ -1,32 +1,59 @@
-"""The streaming detector: packets of acceleration in, falls and recoveries out.
+"""The streaming detector: packets of acceleration in; falls, blows that were none and recoveries out.
 
-It thinks in ticks of half a second counted from the first sample, and what it thinks at a tick depends only on
-the samples up to it. So the events are the same, bit for bit, however the stream is cut into packets.
+Each blow is judged once, when the eight seconds after it have been seen, by the samples around it alone. So what is told is
+the same, bit for bit, however the stream is cut into packets.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, get_args
+from typing import Final, Literal, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from devices.falls import model
-from devices.falls.features import AFTER_S, BEFORE_S, SETTLED_S, Features, Samples, angle_deg, describe, magnitude
+from devices.falls.features import (
+    AFTER_S,
+    BEFORE_S,
+    RATE_HZ,
+    Explanation,
+    Samples,
+    angle_deg,
+    explain,
+    magnitude,
+    mean_of,
+    measure,
+)
+from devices.falls.model import Position
 
-_TICK_S: Final = 0.5
-_ALONE_S: Final = 1.0
-_JUDGED_FROM_S: Final = 3.0
-_AGAIN_S: Final = 20.0
+IMPACT_G: Final = 1.5
+"""Softer blows are not looked at."""
+
+_TICK: Final = RATE_HZ // 2
+_ALONE: Final = RATE_HZ
+_BEFORE: Final = round(BEFORE_S * RATE_HZ)
+_AFTER: Final = round(AFTER_S * RATE_HZ)
+_AGAIN: Final = 20 * RATE_HZ
+_SETTLED: Final = RATE_HZ
 _UP_S: Final = 4
+_UP: Final = _UP_S * RATE_HZ
 _UP_DEG: Final = 35.0
 _MOVING_G: Final = 0.06
-_KEPT_S: Final = BEFORE_S + AFTER_S + 2 * _TICK_S
+_LYING: Final = RATE_HZ * 3 // 2
+_KEPT: Final = _BEFORE + _AFTER + _ALONE + 2 * _TICK
 
 
-Position = Literal["wrist", "waist", "pocket", "chest"]
-"""Where the sensor is worn."""
-POSITIONS: Final[tuple[Position, ...]] = get_args(Position)
+class Judge(Protocol):
+    """Says how surely a blow was a fall: the model, or whoever gathers what it is to learn from."""
+
+    @property
+    def thresholds(self) -> Mapping[Position, float]:
+        """From which probability on a fall is told, by where the sensor is worn."""
+
+    def probability(self, measured: npt.NDArray[np.float32]) -> float:
+        """The probability of a fall, 0 to 1, of what ``devices.falls.features.measure`` measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +61,8 @@ class FallEvent:
     """A suspected fall, a blow that was none, or the wearer up and moving again after a fall.
 
     ``sample`` is the index of the impact, or of the recovery, since the last reset. ``probability`` (0 to 1) is how
-    surely it was a fall. The rest says what spoke for it: acceleration in g, times as named, and the angle in
-    degrees between the postures before and after; a recovery repeats those of its fall.
+    surely it was a fall. The rest says what spoke for it (``devices.falls.features.Explanation``); a recovery repeats
+    those of its fall.
     """
 
     kind: Literal["fall", "dismissed", "recovered"]
@@ -49,42 +76,45 @@ class FallEvent:
 
 @dataclass(frozen=True, slots=True)
 class _Down:
-    """A wearer who fell: the event, and the device's direction of gravity before the fall and on the floor."""
+    """A wearer who fell: the event, and the device's direction of gravity before the fall and on the floor.
+
+    ``since`` is the first sample since the last reset at which she may be seen to be up.
+    """
 
     event: FallEvent
     upright: Samples
     lying: Samples
+    since: int
 
 
 class Detector:
-    """One wearer's detector. ``rate_hz`` is the sampling rate; 25 to 200 are sensible.
+    """One wearer's detector of a stream at ``RATE_HZ``.
 
     ``threshold`` is the operating point, by default the model's for this position; it may be changed at any time.
     """
 
-    def __init__(self, rate_hz: float = 50, position: Position = "wrist", threshold: float | None = None) -> None:
-        if not 10 <= rate_hz <= 1000:
-            raise ValueError(f"a sampling rate of {rate_hz} Hz is not one a fall can be seen at")
-        self.position: Final = position
-        self.threshold = model.THRESHOLD if threshold is None else threshold
-        self._rate_hz = rate_hz
-        self._tick = self._samples(_TICK_S)
-        self._alone = self._samples(_ALONE_S)
+    def __init__(
+        self, position: Position = "wrist", threshold: float | None = None, judge: Judge | None = None
+    ) -> None:
+        self._judge = judge or model.shipped()
+        self.threshold = self._judge.thresholds[position] if threshold is None else threshold
+        self._down: _Down | None = None
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, as after a gap in the stream: samples are counted from 0 again."""
+        """Begin anew, as after a gap in the stream: samples are counted from 0 again. Who is down stays down."""
         self._kept: Samples = np.empty((0, 3))
         self._first = 0
-        self._now = 0
+        self._now = self._heard = 0
         self._impacts: list[int] = []
-        self._down: _Down | None = None
         self._last_fall: int | None = None
+        if self._down is not None:
+            self._down = _Down(self._down.event, self._down.upright, self._down.lying, since=0)
 
     def feed(self, samples: Samples) -> list[FallEvent]:
         """Take the next samples, (n, 3) in g, and return what became certain with them, oldest first.
 
-        A fall is told 3 to 8 seconds after its impact. ``ValueError`` when the samples are not finite (n, 3).
+        A fall is told 8 to 8.5 seconds after its impact. ``ValueError`` when the samples are not finite (n, 3).
         """
         samples = np.asarray(samples, dtype=np.float64)
         if samples.ndim != 2 or samples.shape[1] != 3 or not np.isfinite(samples).all():
@@ -92,101 +122,98 @@ class Detector:
         self._kept = np.concatenate([self._kept, samples])
         g = magnitude(self._kept)
         events: list[FallEvent] = []
-        while self._now + self._tick <= self._first + len(self._kept):
-            self._now += self._tick
+        while self._now + _TICK <= self._end:
+            self._now += _TICK
+            self._impacts += self._new_impacts(g, self._now - _ALONE)
             events += self._think(g)
         self._forget()
         return events
 
+    def finish(self) -> list[FallEvent]:
+        """The stream ends here: blows that still wait are judged by what was seen. Then begin anew."""
+        self._now = self._end
+        self._impacts += self._new_impacts(magnitude(self._kept), self._now)
+        events = [event for impact in self._impacts for event in self._judged(impact)]
+        self.reset()
+        return events
+
+    @property
+    def _end(self) -> int:
+        return self._first + len(self._kept)
+
     def _think(self, g: Samples) -> list[FallEvent]:
         """What is to be said at this tick."""
-        self._impacts += self._new_impacts(g)
-        recovery = self._recovery(g)
-        fall = self._fall()
-        return [event for event in (recovery, fall) if event is not None]
+        events = self._recovery(g)
+        while self._impacts and self._now - self._impacts[0] >= _AFTER:
+            events += self._judged(self._impacts.pop(0))
+        return events
 
-    def _new_impacts(self, g: Samples) -> list[int]:
-        """Blows that stand alone: nothing harder within a second, which has just become certain of one tick's samples."""
-        end = self._now - self._alone - self._first
-        start = max(end - self._tick, 0)
-        hard = start + np.flatnonzero(g[start : max(end, 0)] >= model.IMPACT_G)
-        return [self._first + int(i) for i in hard if self._stands_alone(g, int(i))]
+    def _new_impacts(self, g: Samples, until: int) -> list[int]:
+        """Blows before ``until`` that stand alone, with nothing harder within a second, and are not known yet."""
+        begin = max(self._heard, self._first)
+        hard = begin + np.flatnonzero(g[begin - self._first : max(until - self._first, 0)] >= IMPACT_G)
+        self._heard = max(until, self._heard)
+        return [int(i) for i in hard if self._stands_alone(g, int(i) - self._first)]
 
     def _stands_alone(self, g: Samples, i: int) -> bool:
-        start = max(i - self._alone, 0)
-        return start + int(g[start : i + self._alone].argmax()) == i
+        start = max(i - _ALONE, 0)
+        return start + int(g[start : min(i + _ALONE, self._now - self._first)].argmax()) == i
 
-    def _fall(self) -> FallEvent | None:
-        """The first pending impact that is now seen to be a fall."""
-        self._impacts = [i for i in self._impacts if self._now - i <= self._samples(AFTER_S)]
-        for impact in self._impacts:
-            if self._now - impact >= self._samples(_JUDGED_FROM_S) and not self._too_soon(impact):
-                seen = self._seen(impact)
-                probability = model.probability(seen)
-                if probability >= self.threshold and seen.stillness_s >= model.STILL_AT_LEAST_S:
-                    return self._fallen(impact, probability, seen)
-        return None
-
-    def _seen(self, impact: int) -> Features:
-        start = max(impact - self._samples(BEFORE_S), self._first)
-        return describe(self._kept[start - self._first : self._now - self._first].copy(), impact - start, self._rate_hz)
-
-    def _fallen(self, impact: int, probability: float, seen: Features) -> FallEvent:
-        event = FallEvent(
-            "fall",
-            impact,
-            probability,
-            seen.impact_g,
-            seen.free_fall_ms,
-            seen.stillness_s,
-            seen.posture_change_deg,
-        )
-        before = self._mean(impact - self._samples(BEFORE_S), impact - self._samples(1.0))
-        self._down = _Down(event, before, self._mean(self._now - self._samples(1.5), self._now))
+    def _judged(self, impact: int) -> list[FallEvent]:
+        """What is to be said of a blow; nothing of one that belongs to a fall told before."""
+        if self._last_fall is not None and impact - self._last_fall < _AGAIN:
+            # A body that has just fallen rolls and is moved: that is the same fall, until the wearer was up again.
+            return []
+        start = max(impact - _BEFORE, self._first)
+        seen = self._piece(start, min(impact + _AFTER, self._now))
+        probability = self._judge.probability(measure(seen, impact - start))
+        told = explain(seen, impact - start)
+        if probability < self.threshold:
+            return [_event("dismissed", impact, probability, told)]
+        event = _event("fall", impact, probability, told)
+        end = start + len(seen)
+        before = mean_of(self._piece(impact - 4 * RATE_HZ, impact - RATE_HZ))
+        self._down = _Down(event, before, mean_of(self._piece(end - _LYING, end)), impact + _SETTLED)
         self._last_fall = impact
-        self._impacts = []
-        return event
+        return [event]
 
-    def _too_soon(self, impact: int) -> bool:
-        """A body that has just fallen rolls and is moved: that is the same fall, until the wearer was up again."""
-        return self._last_fall is not None and impact - self._last_fall < self._samples(_AGAIN_S)
-
-    def _recovery(self, g: Samples) -> FallEvent | None:
+    def _recovery(self, g: Samples) -> list[FallEvent]:
         """Up again: for some seconds the arm hung as before the fall and not as on the floor, and never came to rest."""
-        if self._down is None:
-            return None
-        fall = self._down.event
-        begin = self._now - self._samples(_UP_S)
-        if begin < fall.sample + self._samples(SETTLED_S):
-            return None
-        held = self._mean(begin, self._now)
-        turned = angle_deg(held, self._down.lying) > _UP_DEG or fall.posture_change_deg < _UP_DEG
-        if not (turned and angle_deg(held, self._down.upright) < _UP_DEG and self._moving(g, begin)):
-            return None
+        down, begin = self._down, self._now - _UP
+        if down is None or begin < down.since:
+            return []
+        fall, held = down.event, mean_of(self._piece(begin, self._now))
+        turned = angle_deg(held, down.lying) > _UP_DEG or fall.posture_change_deg < _UP_DEG
+        if not (turned and angle_deg(held, down.upright) < _UP_DEG and self._moving(g, begin)):
+            return []
         self._down = self._last_fall = None
-        return FallEvent(
-            "recovered",
-            begin,
-            fall.probability,
-            fall.impact_g,
-            fall.free_fall_ms,
-            fall.stillness_s,
-            fall.posture_change_deg,
-        )
+        what = Explanation(fall.impact_g, fall.free_fall_ms, fall.stillness_s, fall.posture_change_deg)
+        return [_event("recovered", begin, fall.probability, what)]
 
     def _moving(self, g: Samples, begin: int) -> bool:
         seconds = g[begin - self._first : self._now - self._first].copy().reshape(_UP_S, -1)
         return bool((seconds.std(axis=1) > _MOVING_G).all())
 
-    def _mean(self, start: int, end: int) -> Samples:
-        piece = self._kept[max(start - self._first, 0) : max(end - self._first, 0)]
-        return np.asarray(piece.copy().mean(axis=0)) if len(piece) else np.zeros(3)
+    def _piece(self, start: int, end: int) -> Samples:
+        """A copy, so that sums do not depend on where in memory the samples lie."""
+        return self._kept[max(start - self._first, 0) : max(end - self._first, 0)].copy()
 
     def _forget(self) -> None:
-        drop = self._now - self._samples(_KEPT_S) - self._first
+        drop = self._now - _KEPT - self._first
         if drop > 0:
             self._kept = self._kept[drop:]
             self._first += drop
 
-    def _samples(self, seconds: float) -> int:
-        return round(seconds * self._rate_hz)
+
+def _event(
+    kind: Literal["fall", "dismissed", "recovered"], sample: int, probability: float, told: Explanation
+) -> FallEvent:
+    return FallEvent(
+        kind,
+        sample,
+        probability,
+        told.impact_g,
+        told.free_fall_ms,
+        told.stillness_s,
+        told.posture_change_deg,
+    )

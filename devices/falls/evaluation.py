@@ -15,9 +15,9 @@ from typing import Final, Literal, NamedTuple
 import numpy as np
 
 from devices.falls import intervals
-from devices.falls.detector import POSITIONS, Position
 from devices.falls.features import Samples
 from devices.falls.intervals import Interval
+from devices.falls.model import POSITIONS, Position
 from devices.falls.recordings import About, RecordingsError
 from devices.falls.resample import Resampler
 from devices.falls.times import SECOND, Nanoseconds

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from devices.falls.detector import Position
 from devices.falls.evaluation import AS_RECORDED, Judged, Sensor, judge
+from devices.falls.model import Position
 from devices.falls.recordings import Trial
 from devices.falls.watch import Watch
 

@@ -6,7 +6,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from devices.falls.features import AFTER_S, BEFORE_S, Samples
+from devices.falls.features import AFTER_S, Samples
+
+BEFORE_S: Final = 4.0
+"""How much before an impact is kept."""
 
 _TOLD_AFTER_S: Final = AFTER_S + 2.0  # by then a fall was told, or is none
 

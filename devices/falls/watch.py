@@ -26,15 +26,13 @@ from typing import Final, Literal
 
 import numpy as np
 
-from devices.falls.detector import Detector, FallEvent, Position
-from devices.falls.features import Samples
+from devices.falls.detector import Detector, FallEvent, Judge
+from devices.falls.features import RATE_HZ, Samples
+from devices.falls.model import Position
 from devices.falls.resample import Resampler
 from devices.falls.tape import Clip, Tape
 from devices.falls.times import Nanoseconds
 from devices.falls.worn import Worn, WornEvent
-
-RATE_HZ: Final = 50
-"""The rate at which every stream is watched."""
 
 LOWEST_HZ: Final = 9.0
 """A slower stream is not watched: at 10 Hz, which a sensor may miss by a little, falls are seen; below nobody knows."""
@@ -89,7 +87,12 @@ class Watch:
     """
 
     def __init__(
-        self, position: Position = "wrist", threshold: float | None = None, *, worn: bool | None = None
+        self,
+        position: Position = "wrist",
+        threshold: float | None = None,
+        *,
+        judge: Judge | None = None,
+        worn: bool | None = None,
     ) -> None:
         self.position: Final = position
         self.worn: Final = Worn(RATE_HZ, worn=worn)
@@ -97,7 +100,7 @@ class Watch:
         self._held: list[Told] = []
         self._seen = 0
         self._resampler = Resampler(RATE_HZ)
-        self._detector = Detector(RATE_HZ, position, threshold)
+        self._detector = Detector(position, threshold, judge)
         self._tape = Tape(RATE_HZ)
         self._waiting: Samples = np.empty((0, 3))
 
@@ -119,12 +122,12 @@ class Watch:
 
     def interrupt(self) -> list[Found]:
         """Samples are missing: begin anew with the next. What was to be kept is kept as far as it came."""
-        self._tape.add(self._waiting)
-        told = self._let_go(self._seen)
+        last = self._feed(self._waiting)
+        self._held += [Told(self._resampler.time_ns(e.sample), e) for e in self._detector.finish()]
+        told = [*last, *self._let_go(self._seen)]
         kept = self._kept(self._tape.stop())
         self._waiting, self._seen = self._waiting[:0], 0
         self._resampler.reset()
-        self._detector.reset()
         self.worn.interrupt()
         self._withheld = None
         return [*told, *kept]

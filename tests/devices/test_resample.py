@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.falls.features import Samples
+from devices.falls.features import RATE_HZ, Samples
 from devices.falls.resample import Resampler
 from devices.falls.tape import Clip, Tape
 from devices.falls.times import SECOND, ArrivalTimes, DeviceTimes, Nanoseconds, Stamped
-from devices.falls.watch import RATE_HZ, Kept, Told, Watch
+from devices.falls.watch import Kept, Told, Watch
 from devices.virtual.body import Accelerometer, Body
 from tests.devices.test_falls import recordings
 

@@ -117,24 +117,24 @@ def test_one_more_near_fall_never_makes_it_more_sensitive_by_more_than_its_nearn
 def test_what_is_learned_outlives_a_restart_and_goes_with_the_device(tmp_path: Path) -> None:
     with Outbox(tmp_path / "outbox") as outbox:
         desk = Desk(outbox, now=lambda: AT)
-        wearing = Wearing(ADDRESS, desk, WITHIN)
+        wearing = Wearing(ADDRESS, desk)
         for _ in range(20):
             wearing.dismissed(0.4)
         outbox.put([], facts=wearing.changed(worn=False))
-        again = Wearing(ADDRESS, desk, WITHIN)
-        assert again.point() == wearing.point()
+        again = Wearing(ADDRESS, desk)
+        assert again.point(WITHIN) == wearing.point(WITHIN)
         assert again.worn is False
         again.forget()
-        assert Wearing(ADDRESS, desk, WITHIN).point().threshold == pytest.approx(WITHIN.usual)
+        assert Wearing(ADDRESS, desk).point(WITHIN).threshold == pytest.approx(WITHIN.usual)
 
 
 def test_she_says_soon_after_a_fall_that_she_is_well_so_it_was_none(tmp_path: Path) -> None:
     with Outbox(tmp_path / "outbox") as outbox:
         desk = Desk(outbox, now=lambda: AT)
         for minutes, counts in ((2, True), (30, False)):
-            wearing = Wearing(ADDRESS, desk, WITHIN)
-            before = wearing.point()
+            wearing = Wearing(ADDRESS, desk)
+            before = wearing.point(WITHIN)
             wearing.fell(0.9, AT)
             wearing.said_well(AT + timedelta(minutes=minutes))
-            assert (wearing.point().threshold > before.threshold) is counts
+            assert (wearing.point(WITHIN).threshold > before.threshold) is counts
             wearing.forget()
