@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.falls import Detector, FallEvent
+from devices.falls import Detector, FallEvent, Position
+from devices.falls.evaluation import judge
 from devices.falls.features import Samples
+from devices.falls.recordings import Recordings, Trial
+from devices.falls.watch import Watch
 from devices.virtual.body import RATE_HZ, Body, Doing
 
 SECOND = RATE_HZ
@@ -28,8 +31,15 @@ def life_with_a_fall(seed: int) -> tuple[Samples, int]:
     return np.concatenate([sitting, walking, body.take(15 * SECOND)]), 30 * SECOND
 
 
-def told(samples: Samples, position: Position = "wrist") -> list[FallEvent]:
-    return [e for e in Detector(position).feed(samples) if e.kind != "dismissed"]
+def told(samples: Samples) -> list[FallEvent]:
+    """Falls and recoveries."""
+    return [e for e in Detector().feed(samples) if e.kind != "dismissed"]
+
+
+def at_once(samples: Samples, threshold: float | None = None) -> list[FallEvent]:
+    """All that is told of a stream that comes in one piece and ends."""
+    detector = Detector(threshold=threshold)
+    return [*detector.feed(samples), *detector.finish()]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -47,14 +57,45 @@ def test_a_fall_is_told_once_and_says_what_spoke_for_it(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_fall_is_told_within_eight_seconds_of_the_impact(seed: int) -> None:
+def test_a_fall_is_told_half_a_second_after_the_eight_that_are_looked_at(seed: int) -> None:
     samples, _ = life_with_a_fall(seed)
     detector = Detector()
     for start in range(0, len(samples), 25):
-        if fall := detector.feed(samples[start : start + 25]):
-            assert 3 * SECOND <= start + 25 - fall[0].sample <= 8 * SECOND
+        if fall := [e for e in detector.feed(samples[start : start + 25]) if e.kind == "fall"]:
+            assert 8 * SECOND <= start + 25 - fall[0].sample <= 8.5 * SECOND
             return
     pytest.fail("no fall was told")
+
+
+def test_a_fall_is_told_by_what_was_seen_when_the_stream_ends_before() -> None:
+    samples, _ = life_with_a_fall(2)
+    detector = Detector()
+    [whole] = told(samples)
+    begun = detector.feed(samples[: whole.sample + 4 * SECOND])
+    ended = detector.finish()
+    assert [e.kind for e in begun if e.kind == "fall"] == []
+    [fall] = [e for e in ended if e.kind == "fall"]
+    assert (fall.sample, fall.impact_g) == (whole.sample, whole.impact_g)
+    assert detector.finish() == []
+
+
+def test_a_blow_that_is_no_fall_is_told_as_dismissed_with_how_nearly_it_was_one() -> None:
+    body = Body(4)
+    quiet = body.take(10 * SECOND)
+    knock = np.tile(quiet[-1], (2, 1)) * 2.5
+    [event] = Detector().feed(np.concatenate([quiet, knock, body.take(10 * SECOND)]))
+    assert (event.kind, event.sample) == ("dismissed", 10 * SECOND)
+    assert 0 < event.probability < Detector().threshold
+
+
+def test_the_operating_point_decides_what_is_told() -> None:
+    samples, _ = life_with_a_fall(1)
+    [fall] = told(samples)
+    careful = Detector(threshold=fall.probability + 1e-6)
+    assert [e.kind for e in careful.feed(samples) if e.probability == fall.probability] == ["dismissed"]
+    careful.threshold = fall.probability
+    careful.reset()
+    assert fall in careful.feed(samples)
 
 
 @pytest.mark.parametrize("doing", [Doing.SITTING, Doing.WALKING, Doing.LYING])
@@ -97,7 +138,18 @@ def test_a_second_fall_after_getting_up_is_told_too() -> None:
     assert [e.kind for e in told(np.concatenate(pieces))] == ["fall", "recovered", "fall", "recovered"]
 
 
-@settings(max_examples=60, deadline=None)
+def test_whoever_gets_up_while_the_link_was_away_has_recovered() -> None:
+    body = Body(5)
+    detector = Detector()
+    before = body.take(10 * SECOND)
+    body.fall()
+    told_before = [*detector.feed(np.concatenate([before, body.take(15 * SECOND)])), *detector.finish()]
+    body.get_up()
+    after = detector.feed(body.take(15 * SECOND))
+    assert [e.kind for e in [*told_before, *after] if e.kind != "dismissed"] == ["fall", "recovered"]
+
+
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 3), st.lists(st.integers(0, 3500), max_size=60))
 def test_the_events_are_the_same_to_the_last_bit_however_the_stream_is_cut(seed: int, cuts: list[int]) -> None:
     body = Body(seed)
@@ -108,29 +160,29 @@ def test_the_events_are_the_same_to_the_last_bit_however_the_stream_is_cut(seed:
     samples = np.concatenate([before, lying, body.take(45 * SECOND)])
     detector = Detector()
     events = [e for a, b in pairwise([0, *sorted(cuts), len(samples)]) for e in detector.feed(samples[a:b])]
-    assert events == told(samples)
-    assert len(events) == 2
+    assert [*events, *detector.finish()] == at_once(samples)
+    assert {e.kind for e in events} >= {"fall", "recovered"}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.integers(1, 200), st.integers(0, 2**32 - 1))
 def test_even_for_violent_noise_the_cut_does_not_matter(packet: int, seed: int) -> None:
     random = np.random.default_rng(seed)
     rough = random.normal(0, 1, (40, 3)).repeat(50, axis=0) + random.normal(0, 0.02, (2000, 3))
     rough[random.integers(0, 2000, 12)] *= 4
-    detector = Detector()
+    detector = Detector(threshold=0.5)
     events = [e for start in range(0, 2000, packet) for e in detector.feed(rough[start : start + packet])]
-    assert events == told(rough)
+    assert [*events, *detector.finish()] == at_once(rough, threshold=0.5)
 
 
-def test_a_reset_forgets_what_was_and_counts_from_nought() -> None:
+def test_a_reset_counts_from_nought_and_says_nothing_of_what_was_pending() -> None:
     samples, _ = life_with_a_fall(1)
     detector = Detector()
-    assert detector.feed(samples[: 31 * SECOND]) == []
+    assert not [e for e in detector.feed(samples[: 33 * SECOND]) if e.kind == "fall"]
     detector.reset()
     assert detector.feed(samples[35 * SECOND :]) == []
     detector.reset()
-    assert detector.feed(samples) == told(samples)
+    assert [e for e in detector.feed(samples) if e.kind == "fall"] == told(samples)
 
 
 @pytest.mark.parametrize("wrong", [np.zeros(3), np.zeros((5, 2)), np.full((5, 3), np.nan)])
@@ -139,38 +191,32 @@ def test_what_is_no_acceleration_is_refused(wrong: Samples) -> None:
         Detector().feed(wrong)
 
 
-def test_a_rate_at_which_no_fall_can_be_seen_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 Hz"):
-        Detector(2)
+def recordings(shared: Path, name: str, every: int) -> list[Trial]:
+    with Recordings(shared / "data" / "fall" / f"{name}_dev.npz") as file:
+        return [file.trial(index) for index in range(0, len(file.abouts), every)]
 
 
-def recordings(shared: Path, name: str) -> Any:
-    """Acceleration in g, rate in Hz, and whether it is a fall, of every recording of a set."""
-    z = np.load(shared / "data" / "fall" / f"{name}_dev.npz")
-    acceleration, scale, rate_hz = z["acc"], float(z["scale"]), float(z["fs"])
-    for start, length, is_fall in zip(z["start"], z["length"], z["is_fall"], strict=True):
-        yield acceleration[start : start + length] * scale, rate_hz, bool(is_fall)
+def is_told(trial: Trial) -> bool:
+    position = cast("Position", trial.position)
+    return any(e.kind == "fall" for e in judge([trial.samples], trial.rate_hz, Watch(position)))
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize(
-    ("name", "sensitivity", "specificity"),
+    ("name", "every", "sensitivity", "specificity"),
     [
-        ("sisfall_waist50", 0.97, 0.96),
-        ("weda_wrist50", 0.80, 0.93),
-        ("smartfallmm_watch32", 0.25, 0.96),  # cut off soon after the fall, often before any rest
+        ("sisfall_waist50", 12, 0.98, 0.99),
+        ("weda_wrist50", 3, 0.90, 0.99),
+        ("geotec_wrist50", 3, 0, 1),
     ],
 )
-def test_people_who_fell_and_people_who_lived_are_told_apart(
-    shared: Path, name: str, sensitivity: float, specificity: float
+def test_recorded_falls_and_recorded_daily_life_are_told_apart(
+    shared: Path, name: str, every: int, sensitivity: float, specificity: float
 ) -> None:
+    """A guard of the way from samples to words. How good the model is with people whom it has not seen is not for a test
+    on what it learned from: bench/RESULTS.md."""
     seen: dict[bool, list[bool]] = {True: [], False: []}
-    for samples, rate_hz, is_fall in recordings(shared, name):
-        seen[is_fall].append(bool(told(samples, rate_hz)))
-    assert np.mean(seen[True]) >= sensitivity
+    for trial in recordings(shared, name, every):
+        seen[trial.is_fall].append(is_told(trial))
+    assert sum(seen[True]) >= sensitivity * len(seen[True])
     assert 1 - np.mean(seen[False]) >= specificity
-
-
-@pytest.mark.shared
-def test_nobody_who_sits_down_stands_up_and_turns_is_called_fallen(shared: Path) -> None:
-    assert not any(told(samples, rate_hz) for samples, rate_hz, _ in recordings(shared, "geotec_wrist50"))
