@@ -204,11 +204,11 @@ class _Gateway:
 
     def _configure(self, configuration: Configuration) -> None:
         self._aloud.emergency = configuration.emergency
+        # The homes first: a wearable may have to tell of a fall as soon as it is known.
+        self._homes.set_devices({d.address.upper(): str(d.home or "") for d in configuration.devices})
         self._collector.set_devices(
             Configured(d.address.upper(), d.kind, d.bindkey, d.habits) for d in configuration.devices
         )
-
-        self._homes.set_devices({d.address.upper(): str(d.home or "") for d in configuration.devices})
 
     def _shifted(self, error: timedelta) -> None:
         self._desk.shift(error)

@@ -19,7 +19,7 @@ from bleak.backends.scanner import AdvertisementData
 from devices.desk import Desk
 from devices.drivers.driver import Configured, Visited, keep_battery, read_battery, read_identity
 from devices.drivers.pace import Pace, SampleClock, Sensor, Verdict, nanoseconds
-from devices.drivers.wearing import Wearing
+from devices.drivers.wearing import Blow, Wearing
 from devices.falls import FallEvent, model
 from devices.falls.features import RATE_HZ, Samples
 from devices.falls.model import Position
@@ -82,6 +82,7 @@ class Stream(Visited):
         self._told: str | None = None
         self._link: Link | None = None
         self.gaps = 0
+        self._tell_unjudged()
 
     @classmethod
     def recognises(cls, advertisement: AdvertisementData) -> bool:
@@ -269,7 +270,7 @@ class Stream(Visited):
 
     def _tell(self, event: FallEvent, at: datetime) -> None:
         if event.kind == "dismissed":
-            self._wearing.dismissed(event.probability)
+            self._wearing.dismissed(event.probability, at)
             return
         if event.kind == "recovered":
             self.keep_event("fall_recovered", 1.0, at, {}, self._quality)
@@ -280,8 +281,21 @@ class Stream(Visited):
             "stillness_s": event.stillness_s,
             "posture_change_deg": event.posture_change_deg,
         }
-        self._wearing.fell(event.probability, at)
-        self.keep_event("fall", event.probability, at, detail, self._quality)
+        if event.kind == "pending":
+            self._wearing.pending(Blow(at, event.probability, detail))
+        else:
+            self._tell_fall(Blow(at, event.probability, detail), self._quality)
+
+    def _tell_fall(self, blow: Blow, quality: Quality) -> None:
+        self._wearing.fell(blow.probability, blow.at)
+        self.keep_event("fall", blow.probability, blow.at, blow.detail, quality, self._wearing.judged())
+
+    def _tell_unjudged(self) -> None:
+        """A blow that nobody judged, for the gateway stopped, is told for what it seemed: who fell may have cut the power."""
+        blow = self._wearing.left_unjudged()
+        if blow is not None:
+            with contextlib.suppress(OutboxFull):
+                self._tell_fall(blow, Quality.NO_DEVICE_TIME)
 
     def _tell_state(self, state: State, at: datetime) -> None:
         facts = self._wearing.changed(worn=state.value == 1) if state.metric == "worn" else {}

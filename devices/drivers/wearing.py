@@ -17,13 +17,23 @@ from devices.outbox import OutboxFull
 log = logging.getLogger(__name__)
 
 _LEARNS_EVERY_S: Final = 600.0
+_SAME: Final = timedelta(seconds=1)  # no two blows are nearer to one another
 _SOON: Final = timedelta(minutes=10)
+
+
+class Blow(msgspec.Struct, frozen=True):
+    """A blow that may become a fall: when it was, and its probability and explanation at a glance."""
+
+    at: datetime
+    probability: float
+    detail: dict[str, float]
 
 
 class _Memory(msgspec.Struct, frozen=True):
     worn: bool | None = None
     charging: bool = False
     days: Days = Days()
+    blow: Blow | None = None
 
 
 @dataclass(slots=True)
@@ -77,9 +87,27 @@ class Wearing:
         self._lately = _Lately()
         return True
 
-    def dismissed(self, probability: float) -> None:
+    def pending(self, blow: Blow) -> None:
+        """A blow may become a fall: it is to be told of though the gateway stops before it is judged."""
+        self._memory = msgspec.structs.replace(self._memory, blow=blow)
+        self._remember(self._text())
+
+    def left_unjudged(self) -> Blow | None:
+        """The blow that was pending when the gateway stopped, if any."""
+        return self._memory.blow
+
+    def judged(self) -> dict[str, str]:
+        """Nothing is pending any more: what is to be remembered in one transaction with the fall's reading."""
+        self._memory = msgspec.structs.replace(self._memory, blow=None)
+        return {self._key: self._text()}
+
+    def dismissed(self, probability: float, at: datetime) -> None:
         """A blow that was no fall."""
-        self._learn(self._memory.days.dismissed(probability))
+        days, blow = self._memory.days.dismissed(probability), self._memory.blow
+        if blow is not None and abs(blow.at - at) < _SAME:
+            self._memory = msgspec.structs.replace(self._memory, days=days, blow=None)
+            self._remember(self._text())
+        self._learn(days)
 
     def fell(self, probability: float, at: datetime) -> None:
         """A fall was told. What she says of it soon after is learned from."""

@@ -1,7 +1,8 @@
 """The streaming detector: packets of acceleration in; falls, blows that were none and recoveries out.
 
 Each blow is judged once, when the eight seconds after it have been seen, by the samples around it alone. So what is told is
-the same, bit for bit, however the stream is cut into packets.
+the same, bit for bit, however the stream is cut into packets. A glance after three seconds says which blows may become
+falls, for who must be able to tell of one though the power fails before it is judged.
 """
 
 from __future__ import annotations
@@ -31,10 +32,14 @@ from devices.falls.model import Position
 IMPACT_G: Final = 1.5
 """Softer blows are not looked at."""
 
+PENDING_FROM: Final = 0.7
+"""From this probability on, at a glance, a blow may become a fall."""
+
 _TICK: Final = RATE_HZ // 2
 _ALONE: Final = RATE_HZ
 _BEFORE: Final = round(BEFORE_S * RATE_HZ)
 _AFTER: Final = round(AFTER_S * RATE_HZ)
+_GLANCE: Final = 3 * RATE_HZ
 _AGAIN: Final = 20 * RATE_HZ
 _SETTLED: Final = RATE_HZ
 _UP_S: Final = 4
@@ -43,6 +48,9 @@ _UP_DEG: Final = 35.0
 _MOVING_G: Final = 0.06
 _LYING: Final = RATE_HZ * 3 // 2
 _KEPT: Final = _BEFORE + _AFTER + _ALONE + 2 * _TICK
+
+
+Kind = Literal["fall", "dismissed", "pending", "recovered"]
 
 
 class Judge(Protocol):
@@ -58,14 +66,16 @@ class Judge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FallEvent:
-    """A suspected fall, a blow that was none, or the wearer up and moving again after a fall.
+    """A suspected fall, a blow that was none or may become one, or the wearer up and moving again after a fall.
+
+    A ``pending`` blow is followed by ``fall`` or ``dismissed`` of the same sample, unless the stream ends first.
 
     ``sample`` is the index of the impact, or of the recovery, since the last reset. ``probability`` (0 to 1) is how
     surely it was a fall. The rest says what spoke for it (``devices.falls.features.Explanation``); a recovery repeats
     those of its fall.
     """
 
-    kind: Literal["fall", "dismissed", "recovered"]
+    kind: Kind
     sample: int
     probability: float
     impact_g: float
@@ -90,12 +100,19 @@ class _Down:
 class Detector:
     """One wearer's detector of a stream at ``RATE_HZ``.
 
-    ``threshold`` is the operating point, by default the model's for this position; it may be changed at any time.
+    ``threshold`` is the operating point, by default the model's for this position; it may be changed at any time. Without
+    ``glances`` nothing is said of what may become a fall.
     """
 
     def __init__(
-        self, position: Position = "wrist", threshold: float | None = None, judge: Judge | None = None
+        self,
+        position: Position = "wrist",
+        threshold: float | None = None,
+        judge: Judge | None = None,
+        *,
+        glances: bool = True,
     ) -> None:
+        self._glances = glances
         self._judge = judge or model.shipped()
         self.threshold = self._judge.thresholds[position] if threshold is None else threshold
         self._down: _Down | None = None
@@ -107,6 +124,7 @@ class Detector:
         self._first = 0
         self._now = self._heard = 0
         self._impacts: list[int] = []
+        self._unseen: list[int] = []  # impacts that were not glanced at yet
         self._last_fall: int | None = None
         if self._down is not None:
             self._down = _Down(self._down.event, self._down.upright, self._down.lying, since=0)
@@ -124,7 +142,9 @@ class Detector:
         events: list[FallEvent] = []
         while self._now + _TICK <= self._end:
             self._now += _TICK
-            self._impacts += self._new_impacts(g, self._now - _ALONE)
+            new = self._new_impacts(g, self._now - _ALONE)
+            self._impacts += new
+            self._unseen += new if self._glances else []
             events += self._think(g)
         self._forget()
         return events
@@ -144,6 +164,8 @@ class Detector:
     def _think(self, g: Samples) -> list[FallEvent]:
         """What is to be said at this tick."""
         events = self._recovery(g)
+        while self._unseen and self._now - self._unseen[0] >= _GLANCE:
+            events += self._glanced_at(self._unseen.pop(0))
         while self._impacts and self._now - self._impacts[0] >= _AFTER:
             events += self._judged(self._impacts.pop(0))
         return events
@@ -161,21 +183,33 @@ class Detector:
 
     def _judged(self, impact: int) -> list[FallEvent]:
         """What is to be said of a blow; nothing of one that belongs to a fall told before."""
-        if self._last_fall is not None and impact - self._last_fall < _AGAIN:
-            # A body that has just fallen rolls and is moved: that is the same fall, until the wearer was up again.
+        if self._is_of_last_fall(impact):
             return []
-        start = max(impact - _BEFORE, self._first)
-        seen = self._piece(start, min(impact + _AFTER, self._now))
-        probability = self._judge.probability(measure(seen, impact - start))
-        told = explain(seen, impact - start)
+        end = min(impact + _AFTER, self._now)
+        probability, told = self._look(impact, end)
         if probability < self.threshold:
             return [_event("dismissed", impact, probability, told)]
         event = _event("fall", impact, probability, told)
-        end = start + len(seen)
         before = mean_of(self._piece(impact - 4 * RATE_HZ, impact - RATE_HZ))
         self._down = _Down(event, before, mean_of(self._piece(end - _LYING, end)), impact + _SETTLED)
         self._last_fall = impact
         return [event]
+
+    def _glanced_at(self, impact: int) -> list[FallEvent]:
+        """Whether a blow may become a fall."""
+        if self._is_of_last_fall(impact):
+            return []
+        probability, told = self._look(impact, impact + _GLANCE)
+        return [_event("pending", impact, probability, told)] if probability >= PENDING_FROM else []
+
+    def _is_of_last_fall(self, impact: int) -> bool:
+        """A body that has just fallen rolls and is moved: that is the same fall, until the wearer was up again."""
+        return self._last_fall is not None and impact - self._last_fall < _AGAIN
+
+    def _look(self, impact: int, end: int) -> tuple[float, Explanation]:
+        start = max(impact - _BEFORE, self._first)
+        seen = self._piece(start, end)
+        return self._judge.probability(measure(seen, impact - start)), explain(seen, impact - start)
 
     def _recovery(self, g: Samples) -> list[FallEvent]:
         """Up again: for some seconds the arm hung as before the fall and not as on the floor, and never came to rest."""
@@ -205,9 +239,7 @@ class Detector:
             self._first += drop
 
 
-def _event(
-    kind: Literal["fall", "dismissed", "recovered"], sample: int, probability: float, told: Explanation
-) -> FallEvent:
+def _event(kind: Kind, sample: int, probability: float, told: Explanation) -> FallEvent:
     return FallEvent(
         kind,
         sample,

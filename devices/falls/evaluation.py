@@ -264,7 +264,7 @@ def _events(told: list[Found], now_ns: int) -> list[Event]:
             posture_change_deg=one.event.posture_change_deg,
         )
         for one in told
-        if isinstance(one, Told)
+        if isinstance(one, Told) and one.event.kind != "pending"
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, cast
 import numpy as np
 import numpy.typing as npt
 
-from devices.falls.detector import Detector, FallEvent
+from devices.falls.detector import IMPACT_G, Detector, FallEvent
 from devices.falls.features import RATE_HZ
 from devices.falls.model import POSITIONS, Forest, Model, Position, log_odds
 from devices.falls.recordings import Trial
@@ -81,13 +81,12 @@ def fit(sets: Sets, blows: Blows | None = None, card: Mapping[str, Any] | None =
     """A model of these recordings. ``blows`` are theirs, one set after the other, when they were gathered before; ``card``
     is what else its card shall say.
 
-    Raises :class:`TooLittle` without falls and daily life of at least five people.
+    Raises :class:`TooLittle` without recordings of five people, of whom two show falls and two show blows of daily life.
     """
     trials = [t for of_set in sets.values() for t in of_set]
     who = [f"{source} {t.subject}" for source, of_set in sets.items() for t in of_set]
     blows = gather(trials) if blows is None else blows
-    if len(set(who)) < _FOLDS or not {_FALL, _OTHER} <= set(blows.label.tolist()):
-        raise TooLittle(f"to learn takes recordings of falls and of daily life, of at least {_FOLDS} people")
+    _check_enough(blows, who)
     votes = _votes_of_unseen(trials, blows, who)
     calibration = _calibration(votes, blows.label)
     surest = _surest(len(trials), blows, np.array([_calibrated(v, calibration) for v in votes]))
@@ -97,10 +96,21 @@ def fit(sets: Sets, blows: Blows | None = None, card: Mapping[str, Any] | None =
     return Model(_grow(blows, blows.label != _UNKNOWN), calibration, thresholds, known)
 
 
+def _check_enough(blows: Blows, who: Sequence[str]) -> None:
+    everybody = len(set(who))
+    fell, knocked = (len({who[t] for t in blows.trial[blows.label == label]}) for label in (_FALL, _OTHER))
+    if everybody < _FOLDS or min(fell, knocked) < 2:
+        raise TooLittle(
+            f"to learn takes recordings of {_FOLDS} people, with falls of 2 of them and blows of daily life, such as sitting "
+            f"down hard, of 2: here are recordings of {everybody}, with falls of {fell} and blows of daily life of {knocked}"
+            f" (a blow is one of {IMPACT_G:g} g or more; a fall counts when {_TRIMMED_S:g} s after it are recorded)"
+        )
+
+
 def _blows(trial: Trial, gatherer: _Gatherer) -> list[FallEvent]:
     taken = np.flatnonzero(np.isfinite(trial.samples).all(axis=1))
     times = np.rint(taken * (SECOND / trial.rate_hz)).astype(np.int64)
-    detector = Detector(judge=gatherer)
+    detector = Detector(judge=gatherer, glances=False)
     return detector.feed(Resampler(RATE_HZ).feed(times, trial.samples[taken])) + detector.finish()
 
 
@@ -143,6 +153,8 @@ def _deal(trials: Sequence[Trial], who: Sequence[str]) -> list[list[str]]:
 def _grow(blows: Blows, known: npt.NDArray[np.bool_]) -> Forest:
     from sklearn.ensemble import ExtraTreesClassifier
 
+    if len(set(blows.label[known].tolist())) < 2:
+        raise TooLittle("the falls, or the blows of daily life, are of too few people to judge the rest by the others")
     grower = ExtraTreesClassifier(_TREES, max_features=_TRIED, class_weight="balanced", random_state=0, n_jobs=-1)
     grower.fit(blows.measured[known], blows.label[known])
     return _planted([one.tree_ for one in grower.estimators_])

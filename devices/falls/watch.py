@@ -52,7 +52,7 @@ _ALONE_KNOWN: Final = 15 * RATE_HZ // 2
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A fall or a recovery, and the time of its impact or of itself by the clock of the samples."""
+    """A fall, another blow or a recovery, and the time of its impact or of itself by the clock of the samples."""
 
     at_ns: int
     event: FallEvent
@@ -157,6 +157,8 @@ class Watch:
         if told.event.kind == "recovered":
             taken_up, self._withheld = self._withheld is not None, None
             return taken_up
+        if told.event.kind == "pending":
+            return False
         alone = self.worn.was_alone(told.event.sample)
         if told.event.kind == "fall":
             self._withheld = told if alone else None

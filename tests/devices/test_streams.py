@@ -209,21 +209,22 @@ def test_a_doubled_packet_is_heard_once(gateway: Gateway) -> None:
     assert wearable.gaps == 0
 
 
-def test_a_recording_that_a_gap_cuts_short_is_kept_as_far_as_it_came(gateway: Gateway) -> None:
+def test_a_gap_after_a_blow_lets_the_fall_be_told_at_once_with_the_recording_as_far_as_it_came(
+    gateway: Gateway,
+) -> None:
     sent = packets(life(50), every(25))
     wearable = Wearable(Configured(ADDRESS, "wearable"), gateway.desk)
-    told: int | None = None
-    for n, (end, raw) in enumerate(sent):
+    last = 16 * 50 // 25  # some five seconds after the blow
+    for n, (end, raw) in enumerate(sent[: last + 5]):
         gateway.at = NOW + end * 20 * MS
-        if told is None or n > told + 3:
+        if not last <= n < last + 4:
             wearable.moved(raw)
-        if told is None and gateway.kept:
-            told = n
+    [fall] = gateway.happened
+    assert (fall.metric, fall.collected_at) == ("fall", gateway.at)
     recording = gateway.recording
     assert recording is not None
-    assert told is not None
     assert 200 < len(recording.samples) < 600
-    assert recording.started_at + (len(recording.samples) - 1) * 20 * MS == NOW + sent[told][0] * 20 * MS
+    assert recording.started_at + (len(recording.samples) - 1) * 20 * MS == NOW + sent[last - 1][0] * 20 * MS
 
 
 def test_missing_samples_are_said_when_they_are_many_and_taken_back_when_it_is_better(gateway: Gateway) -> None:
@@ -508,6 +509,25 @@ def test_what_lies_on_a_table_is_told_not_to_be_worn_and_forgets_it_over_no_rest
     through(gateway, again, body.take(50 * 60), begin=50 * 60)
     assert [(r.metric, r.value) for r in gateway.kept] == [("worn", 0), ("worn", 1)]
     assert gateway.trouble is None
+
+
+def test_a_blow_that_nobody_judged_because_the_power_failed_is_told_once_when_the_gateway_is_back(
+    gateway: Gateway,
+) -> None:
+    hear(gateway, packets(life(50)[: 16 * 50], every(25)))  # some five seconds after the blow
+    assert "fall" not in [r.metric for r in gateway.kept]
+    for _ in range(2):  # and it is not told anew by the restart after that
+        Wearable(Configured(ADDRESS, "wearable"), gateway.desk)
+    [fall] = [r for r in gateway.kept if r.metric == "fall"]
+    assert NOW + timedelta(seconds=10) < fall.measured_at < NOW + timedelta(seconds=12)
+    assert fall.value > 0.7
+    assert fall.detail["impact_g"] > 3
+
+
+def test_what_was_judged_is_not_told_again_after_a_restart(gateway: Gateway) -> None:
+    hear(gateway, packets(life(50), every(25)))
+    Wearable(Configured(ADDRESS, "wearable"), gateway.desk)
+    assert [r.metric for r in gateway.kept].count("fall") == 1
 
 
 def keep_for_ever(desk: Desk, readings: Iterator[Reading], at_once: int) -> None:

@@ -119,7 +119,7 @@ def test_what_is_learned_outlives_a_restart_and_goes_with_the_device(tmp_path: P
         desk = Desk(outbox, now=lambda: AT)
         wearing = Wearing(ADDRESS, desk)
         for _ in range(20):
-            wearing.dismissed(0.4)
+            wearing.dismissed(0.4, AT)
         outbox.put([], facts=wearing.changed(worn=False))
         again = Wearing(ADDRESS, desk)
         assert again.point(WITHIN) == wearing.point(WITHIN)
