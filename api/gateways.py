@@ -256,7 +256,7 @@ class Emergency(msgspec.Struct):
 
 
 class Answered(msgspec.Struct):
-    """Who lives in this ``home`` has said that she is well, of the fall told as of ``fell_at``."""
+    """Who lives in this ``home`` has said that she is well, or staff have seen to her: of the fall told as of ``fell_at``."""
 
     home: int
     fell_at: datetime

@@ -77,7 +77,7 @@ class Homes:
         self._woken.set()
 
     def answered(self, name: str, fell_at: datetime) -> None:
-        """Whoever lives in this home has said elsewhere that she is well, of the fall told as of then."""
+        """Whoever lives in this home has said elsewhere that she is well, or was seen to: of the fall told as of then."""
         if (home := self._homes.get(name)) is not None:
             home.certainty.answered(fell_at)
             self._remember(name, home)

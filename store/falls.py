@@ -104,12 +104,25 @@ async def verdicts(c: Connection, alert_ids: Sequence[int]) -> dict[int, Verdict
 
 
 async def answered(c: Connection, resident_ids: Sequence[int], since: datetime) -> dict[int, datetime]:
-    """Of each of these residents the newest fall since then of which she has said herself that she is well."""
+    """Of each of these residents the newest fall since then of which she has said herself that she is well, or whose alert
+    somebody has seen to and closed."""
     cursor = await c.execute(
-        "SELECT p.resident_id, max(p.asked_at) FROM prompt p JOIN latest_reading l USING (resident_id) "
-        "WHERE p.resident_id = ANY(%s) AND p.rule = 'fall' AND p.answer = 'well' AND p.asked_at >= %s "
-        "AND l.metric = %s AND l.at >= p.asked_at GROUP BY p.resident_id",
-        [list(resident_ids), since, METRICS["said_well"].code],
+        "SELECT resident_id, max(fell_at) FROM ("
+        "  SELECT p.resident_id, p.asked_at AS fell_at FROM prompt p JOIN latest_reading l USING (resident_id) "
+        "  WHERE p.resident_id = ANY(%(who)s) AND p.rule = 'fall' AND p.answer = 'well' AND p.asked_at >= %(since)s "
+        "  AND l.metric = %(well)s AND l.at >= p.asked_at "
+        "  UNION ALL "
+        "  SELECT a.resident_id, CASE WHEN l.at <= a.resolved_at THEN greatest(a.happened_at, l.at) "
+        "  ELSE a.happened_at END FROM alert a "
+        "  LEFT JOIN latest_reading l ON l.resident_id = a.resident_id AND l.metric = %(fall)s "
+        "  WHERE a.resident_id = ANY(%(who)s) AND a.rule IN ('fall', 'fall.long_lie') AND a.resolved_by IS NOT NULL "
+        "  AND a.resolved_at >= %(since)s) AS known GROUP BY resident_id",
+        {
+            "who": list(resident_ids),
+            "since": since,
+            "well": METRICS["said_well"].code,
+            "fall": METRICS["fall"].code,
+        },
     )
     return dict(await cursor.fetchall())
 

@@ -185,7 +185,8 @@ class Certainty:
         return reading
 
     def answered(self, fell_at: datetime) -> None:
-        """She has said elsewhere that she is well, of the fall told as of then: not of a blow that came later."""
+        """She has said elsewhere that she is well, or somebody has seen to her: of the fall told as of then, and not of a blow
+        that came later."""
         fall = self._state.fall
         if fall is not None and fell_at + timedelta(seconds=self._patience.same_s) >= max(fall.impacts):
             self._end(fall)

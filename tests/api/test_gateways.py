@@ -16,6 +16,7 @@ from store import alerts, equipment, gateways, pairing, people
 from store.equipment import Machine
 from store.postgres import Database, value
 from tests.api.callers import CUFF, GATEWAY, KEY, iso, reading, send
+from tests.clinicians.lived import raise_alert
 from tests.household import Household
 
 pytestmark = pytest.mark.anyio
@@ -293,6 +294,28 @@ async def test_the_answer_says_which_fall_she_has_answered_herself(
     assert await answered() == [], "that one of her wearables walks is no word of hers"
     await heard("said_well", fell_at + timedelta(seconds=20))
     assert await answered() == [{"home": home.wang, "fell_at": fell_at}]
+
+
+async def test_the_answer_says_which_fall_staff_have_seen_to(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    fell_at = datetime.now(UTC) - timedelta(minutes=9)
+    beat = {"version": "1", "clock": iso(fell_at)}
+    async with database.service() as c:
+        number = await raise_alert(c, home.wang, "fall", fell_at, {"probability": 0.9}, step=1)
+    told = (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).json()
+    assert told["answered"] == []
+    async with database.service() as c:
+        closed = {
+            "state": "resolved",
+            "resolved_at": datetime.now(UTC),
+            "resolved_by": home.li_na.id,
+            "outcome": "helped up",
+        }
+        await alerts.update(c, number, closed)
+    told = (await client.post("/v1/heartbeat", json=beat, headers=GATEWAY)).json()
+    [one] = told["answered"]
+    assert (one["home"], datetime.fromisoformat(one["fell_at"])) == (home.wang, fell_at)
 
 
 async def test_the_same_name_at_two_centres_is_two_gateways(
