@@ -1,22 +1,7 @@
 """Watching one stream for falls: samples with their times in; falls, recoveries and what surrounds them out. Pure.
 
-Every stream is read at one rate, that of the recordings the detector was fitted on. What a slower or a narrower sensor
-costs was measured on the recordings named in ``devices.falls.model`` by taking every so-manieth sample and cutting
-it off at a range, then reading it at 50 Hz (sensitivity and specificity per recording):
-
-=====================  ============  ===========
-sensor                 wrist (WEDA)  waist (Sis)
-=====================  ============  ===========
-50 Hz, ±4 g or more    0.84   0.95   0.98   0.97
-25 Hz, ±4 g or more    0.84   0.96   0.98   0.98
-20 Hz, ±8 g            0.83   0.96   0.97   0.98
-12.5 Hz, ±8 g          0.82   0.97   0.91   0.98
-10 Hz, ±8 g            0.83   0.97   0.91   0.99
-50 Hz, ±2 g            0.70   0.97   0.96   1.00
-10 Hz, ±2 g            0.68   0.99   0.87   1.00
-=====================  ============  ===========
-
-So 10 Hz still sees, but misses more, above all with ±2 g, and below it nothing was measured.
+Every stream is read at one rate, that of the recordings the detector was fitted on. A slower or a narrower sensor is read
+so too, and misses more; how much, on recordings of acted falls, stands in ``bench/RESULTS.md``.
 """
 
 from __future__ import annotations
