@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
 
 import typer
 
 from api.falls_export import export
+from api.falls_tables import curves, show
+from api.falls_train import train
 
 if TYPE_CHECKING:
-    from devices.falls.evaluation import Judged, Summary
-    from devices.falls.report import Set, Table
+    from devices.falls.model import Model, Position
 
 falls_app: Final = typer.Typer(
-    help="Fall detection: judge it on recordings, and give out your own.", no_args_is_help=True
+    help="Fall detection: judge it on recordings, train it on your own, and give them out.", no_args_is_help=True
 )
 falls_app.command()(export)
+falls_app.command()(train)
 
 Files = Annotated[
     list[Path],
@@ -28,12 +30,16 @@ Place = Annotated[
     Literal["wrist", "waist", "pocket", "chest"] | None,
     typer.Option(help="Where the sensor is taken to be worn, whatever the file says."),
 ]
+ModelFolder = Annotated[
+    Path | None, typer.Option(help="Folder of a model that 'falls train' made; the shipped one when not given.")
+]
 
 
 @falls_app.command()
 def evaluate(
     files: Files,
     position: Place = None,
+    model: ModelFolder = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Every recording and every event as one JSON document, and nothing else.")
     ] = False,
@@ -52,85 +58,64 @@ def evaluate(
     """Run the gateway's detector over recordings, and say what it told and how often it was right.
 
     A file holds acc (N, 3), times scale in g; fs in Hz; for each recording start and length in samples, and is_fall; and
-    may hold subject, activity, trial, elderly, position, onset_s and end_s of the fall.
+    may hold subject, activity, trial, elderly, position, onset_s and end_s of the fall. How a model does on recordings of
+    people from whom it has learned says nothing about others: 'falls card' tells from which recordings that was.
     """
     from api.falls_jobs import How, judge_files
     from devices.falls import evaluation, report
+    from devices.falls.model import ModelError
     from devices.falls.recordings import RecordingsError
 
     sensor = evaluation.Sensor(rate, reach)
+    how = How(position, threshold, sensor, model)
     try:
-        judged = judge_files(files, How(position, threshold, sensor), jobs)
-    except RecordingsError as error:
+        used = how.judge()
+        judged = judge_files(files, how, jobs)
+    except (RecordingsError, ModelError) as error:
         _fail(str(error))
-    found, curves = evaluation.summaries(judged), _curves(judged)
+    found, drawn = evaluation.summaries(judged), curves(judged)
     if as_json:
-        model = _model(sorted({j.position for j in judged}), threshold)
-        typer.echo(
-            json.dumps(report.document(judged, found, curves, sensor, model), ensure_ascii=False, allow_nan=False)
-        )
+        said = _model(used, sorted({j.position for j in judged}), threshold)
+        document = report.document(judged, found, drawn, sensor, said)
+        typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
     else:
-        _print(found, curves, as_markdown)
+        show(found, drawn, as_markdown=as_markdown)
 
 
-def _curves(judged: Sequence[Judged]) -> list[Set]:
-    from devices.falls import evaluation, report
+@falls_app.command()
+def card(model: ModelFolder = None) -> None:
+    """Say of a model from whom it learned, how it did on people left out, what it cannot do, and its licence."""
+    from api.falls_jobs import How
+    from devices.falls.model import ModelError
 
-    groups = dict.fromkeys((j.source, j.position) for j in judged)
-    return [
-        report.Set(*group, evaluation.curve([j for j in judged if (j.source, j.position) == group])) for group in groups
-    ]
-
-
-def _model(positions: Sequence[Any], threshold: float | None) -> dict[str, Any]:
-    from devices.falls.watch import Watch
-
-    return {"thresholds": {position: Watch(position, threshold).threshold for position in positions}}
-
-
-def _print(found: Sequence[Summary], curves: Sequence[Set], as_markdown: bool) -> None:
-    from devices.falls import report
-
-    tables = [report.by_recording(found), report.by_event(found), report.operating(curves)]
-    if as_markdown:
-        for table in tables:
-            typer.echo(f"### {table.title}\n\n{report.markdown(table)}\n")
-    else:
-        _draw(tables)
+    try:
+        used = How(model=model).judge()
+    except ModelError as error:
+        _fail(str(error))
+    name = used.card.get("name", "a model without a name")
+    for line in _in_words({"name": name, **used.card, "a fall is told from a probability of": _told_from(used)}):
+        typer.echo(line)
 
 
-def _draw(tables: Sequence[Table]) -> None:
-    """Set by set, upright: a terminal is higher than it is wide."""
-    from rich.console import Console
-
-    console = Console()
-    summary, curve = tables[:-1], tables[-1]
-    for group in dict.fromkeys(row[:2] for row in summary[0].rows):
-        console.print(_upright(group, summary))
-        console.print(_plain(group, curve))
+def _model(model: Model, positions: Sequence[Position], threshold: float | None) -> dict[str, Any]:
+    thresholds = {p: model.thresholds[p] if threshold is None else threshold for p in positions}
+    return {"thresholds": thresholds, "card": model.card}
 
 
-def _upright(group: tuple[str, ...], tables: Sequence[Table]) -> Any:
-    from rich import box
-    from rich.table import Table as Drawn
-
-    rows = [[row for row in table.rows if row[:2] == group] for table in tables]
-    drawn = Drawn("% (95 % interval)", *(row[2] for row in rows[0]), title=", ".join(group), box=box.SIMPLE)
-    for table, mine in zip(tables, rows, strict=True):
-        for number in range(table.words, len(table.columns)):
-            drawn.add_row(table.columns[number], *(row[number] for row in mine))
-    return drawn
+def _told_from(model: Model) -> dict[str, str]:
+    return {position: f"{threshold:.1%}" for position, threshold in model.thresholds.items()}
 
 
-def _plain(group: tuple[str, ...], table: Table) -> Any:
-    from rich import box
-    from rich.table import Table as Drawn
-
-    drawn = Drawn(*table.columns[2:], title=table.title, box=box.SIMPLE)
-    for row in table.rows:
-        if row[:2] == group:
-            drawn.add_row(*row[2:])
-    return drawn
+def _in_words(card: dict[str, Any], inset: str = "") -> Iterator[str]:
+    for name, said in card.items():
+        if isinstance(said, dict):
+            yield f"{inset}{name}:"
+            yield from _in_words(said, inset + "  ")
+        elif isinstance(said, list):
+            yield f"{inset}{name}: {'' if said else 'nothing'}".rstrip()
+            yield from (f"{inset}  - {one}" for one in said)
+        else:
+            yield f"{inset}{name}: {said}"
 
 
 def _fail(words: str) -> NoReturn:

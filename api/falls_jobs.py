@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from devices.falls.evaluation import AS_RECORDED, Judged, Sensor, judge, worn_at
-from devices.falls.model import Position
+from devices.falls.model import Model, Position, shipped
 from devices.falls.recordings import Recordings
 from devices.falls.watch import Watch
 
@@ -28,6 +28,11 @@ class How(NamedTuple):
     position: Position | None = None
     threshold: float | None = None
     sensor: Sensor = AS_RECORDED
+    model: Path | None = None
+
+    def judge(self) -> Model:
+        """The model: that of a folder, or the shipped one. Raises ``ModelError``."""
+        return shipped() if self.model is None else Model.load(self.model)
 
 
 class _Part(NamedTuple):
@@ -48,11 +53,11 @@ def judge_files(paths: Sequence[Path], how: How, jobs: int | None = None) -> lis
     each = total / (most * _PARTS) if most > 1 else total
     parts = [
         _Part(path, source, indexes, how)
-        for path, source, lasting in zip(paths, _names(paths), seconds, strict=True)
+        for path, source, lasting in zip(paths, names(paths), seconds, strict=True)
         for indexes in _cut(path, lasting, each)
     ]
     judged = [one for done in _done(parts, most) for one in done]
-    place = {source: number for number, source in enumerate(_names(paths))}
+    place = {source: number for number, source in enumerate(names(paths))}
     return sorted(judged, key=lambda j: (place[j.source], j.index))
 
 
@@ -64,7 +69,7 @@ def _seconds(path: Path, how: How) -> list[float]:
         return [file.seconds(index) for index in range(len(file.abouts))]
 
 
-def _names(paths: Sequence[Path]) -> list[str]:
+def names(paths: Sequence[Path]) -> list[str]:
     """What the sets are called: as their files, with the folder where two would be called alike."""
     stems = [path.stem for path in paths]
     return [stem if stems.count(stem) == 1 else str(path) for stem, path in zip(stems, paths, strict=True)]
@@ -90,12 +95,13 @@ def _done(parts: Sequence[_Part], jobs: int) -> Iterator[list[Judged]]:
 
 
 def _judge(part: _Part) -> list[Judged]:
+    model = part.how.judge()
     with Recordings(part.path) as file:
-        return [_one(file, index, part) for index in part.indexes]
+        return [_one(file, index, part, model) for index in part.indexes]
 
 
-def _one(file: Recordings, index: int, part: _Part) -> Judged:
+def _one(file: Recordings, index: int, part: _Part, model: Model) -> Judged:
     about, how = file.abouts[index], part.how
     position = worn_at(about, how.position)
-    events = judge(file.pieces(index), about.rate_hz, Watch(position, how.threshold), how.sensor)
+    events = judge(file.pieces(index), about.rate_hz, Watch(position, how.threshold, judge=model), how.sensor)
     return Judged(part.source, index, about, position, file.seconds(index), events)

@@ -1,85 +1,108 @@
-"""Judging people, or whole sets, that the model has never seen. Pure: how a model is fitted is the caller's.
+"""Judging people, or whole sets, that the model has never seen. Pure.
 
-Recordings of one person resemble each other: nothing of somebody who is judged may have been learned from.
+Recordings of one person resemble each other: nothing of somebody who is judged may have been learned from. All blows are
+measured once; for each fold a model learns from those of the others, its operating points too, and what is left out
+runs through the gateway's watch with that model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Set
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from devices.falls.evaluation import AS_RECORDED, Judged, Sensor, judge
-from devices.falls.model import Position
+from devices.falls import training
+from devices.falls.evaluation import AS_RECORDED, Judged, Sensor, judge, worn_at
+from devices.falls.model import Model
 from devices.falls.recordings import Trial
+from devices.falls.training import Blows, Sets
 from devices.falls.watch import Watch
 
 FOLDS: Final = 5
 _SEED: Final = 20_261_129
 
-Sets = Mapping[str, Sequence[Trial]]
-"""Recordings by the name of their set. Subjects of two sets are two people, whatever they are called."""
-Fit = Callable[[list[Trial]], Callable[[], Watch]]
-"""Learns from recordings, and gives new watches that know what was learned."""
 
+class Person(NamedTuple):
+    """Somebody of a set. Subjects of two sets are two people, whatever they are called."""
 
-class _Person(NamedTuple):
     source: str
     subject: str
 
 
-def leave_subjects_out(
-    sets: Sets, position: Position, fit: Fit, folds: int = FOLDS, sensor: Sensor = AS_RECORDED
-) -> list[Judged]:
-    """Every recording, judged by a model fitted on the people of the other folds, of all sets."""
-    judged = [
-        one
-        for left_out in deal(sets, folds)
-        for one in _judge(
-            sets, position, fit([t for s, t in _each(sets) if _Person(s, t.subject) not in left_out]), left_out, sensor
-        )
-    ]
+class Fold(NamedTuple):
+    """A model, and the people of whom it has seen nothing."""
+
+    model: Model
+    left_out: Set[Person]
+
+
+def leave_subjects_out(sets: Sets, folds: int = FOLDS, blows: Blows | None = None) -> Iterator[Fold]:
+    """Models that have learned from all but one group of people. ``blows`` as of :func:`devices.falls.training.fit`.
+
+    Raises ``TooLittle`` when those who are left are too few to learn from.
+    """
+    return _without_each(sets, deal(sets, folds), blows)
+
+
+def leave_sets_out(sets: Sets, blows: Blows | None = None) -> Iterator[Fold]:
+    """Models that have learned from all sets but one: for another sensor, other people, another place."""
+    return _without_each(sets, [{p for p in people(sets) if p.source == source} for source in sets], blows)
+
+
+def judged(sets: Sets, folds: Iterable[Fold], sensor: Sensor = AS_RECORDED) -> list[Judged]:
+    """Every recording of those left out, judged where its sensor was worn by the model that has not seen them."""
+    found = [one for fold in folds for one in _judged(sets, fold, sensor)]
     place = {source: number for number, source in enumerate(sets)}
-    return sorted(judged, key=lambda j: (place[j.source], j.index))
+    return sorted(found, key=lambda j: (place[j.source], j.index))
 
 
-def leave_sets_out(sets: Sets, position: Position, fit: Fit, sensor: Sensor = AS_RECORDED) -> list[Judged]:
-    """Every recording, judged by a model fitted on the other sets: another sensor, other people, another place."""
-    return [
-        one
-        for source, trials in sets.items()
-        for one in _judge(
-            sets,
-            position,
-            fit([t for s, t in _each(sets) if s != source]),
-            {_Person(source, t.subject) for t in trials},
-            sensor,
-        )
-    ]
+def people(sets: Sets) -> set[Person]:
+    """Everybody of whom there is a recording."""
+    return {who for who, _ in _each(sets)}
 
 
-def deal(sets: Sets, folds: int = FOLDS) -> list[set[_Person]]:
+def deal(sets: Sets, folds: int = FOLDS) -> list[set[Person]]:
     """All people in ``folds`` groups, always the same; those who fell and those who did not are dealt apart."""
-    fell = {_Person(s, t.subject) for s, t in _each(sets) if t.is_fall}
-    lived = {_Person(s, t.subject) for s, t in _each(sets)} - fell
+    fell = {who for who, t in _each(sets) if t.is_fall}
     random = np.random.default_rng(_SEED)
-    groups: list[set[_Person]] = [set() for _ in range(folds)]
-    for people in (sorted(fell), sorted(lived)):
-        for number, which in enumerate(random.permutation(len(people))):
-            groups[number % folds].add(people[which])
+    groups: list[set[Person]] = [set() for _ in range(folds)]
+    for dealt in (sorted(fell), sorted(people(sets) - fell)):
+        for number, which in enumerate(random.permutation(len(dealt))):
+            groups[number % folds].add(dealt[which])
     return [group for group in groups if group]
 
 
-def _judge(
-    sets: Sets, position: Position, watch: Callable[[], Watch], people: set[_Person], sensor: Sensor
-) -> Iterable[Judged]:
+def chosen(sets: Sets, wanted: Set[Person]) -> dict[str, list[Trial]]:
+    """The recordings of these people, without the sets of which nobody is left."""
+    found = {s: [t for t in trials if Person(s, t.subject) in wanted] for s, trials in sets.items()}
+    return {source: trials for source, trials in found.items() if trials}
+
+
+def _without_each(sets: Sets, groups: Iterable[Set[Person]], blows: Blows | None) -> Iterator[Fold]:
+    everybody = people(sets)
+    measured = training.gather([t for _, t in _each(sets)]) if blows is None else blows
+    for left_out in groups:
+        known = everybody - left_out
+        yield Fold(training.fit(chosen(sets, known), _blows_of(sets, measured, known)), left_out)
+
+
+def _blows_of(sets: Sets, blows: Blows, wanted: Set[Person]) -> Blows:
+    """Their blows, with the recordings counted anew among theirs alone."""
+    known = np.array([who in wanted for who, _ in _each(sets)])
+    kept = known[blows.trial]
+    anew = np.cumsum(known, dtype=np.int32) - 1
+    return Blows(blows.measured[kept], blows.label[kept], anew[blows.trial[kept]])
+
+
+def _judged(sets: Sets, fold: Fold, sensor: Sensor) -> Iterator[Judged]:
     for source, trials in sets.items():
         for index, t in enumerate(trials):
-            if _Person(source, t.subject) in people:
-                events = judge([t.samples], t.rate_hz, watch(), sensor)
+            if Person(source, t.subject) in fold.left_out:
+                position = worn_at(t, None)
+                events = judge([t.samples], t.rate_hz, Watch(position, judge=fold.model), sensor)
                 yield Judged(source, index, t, position, len(t.samples) / t.rate_hz, events)
 
 
-def _each(sets: Sets) -> Iterable[tuple[str, Trial]]:
-    return ((source, t) for source, trials in sets.items() for t in trials)
+def _each(sets: Sets) -> Iterator[tuple[Person, Trial]]:
+    return ((Person(source, t.subject), t) for source, trials in sets.items() for t in trials)

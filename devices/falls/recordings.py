@@ -110,7 +110,7 @@ class Recordings(AbstractContextManager["Recordings"]):
             self._archive = ZipFile(path)
         except (OSError, BadZipFile) as error:
             raise RecordingsError(f"{path} cannot be read as npz: {error}") from None
-        columns = _Columns(self._archive, path)
+        self._columns = columns = _Columns(self._archive, path)
         self._rows = _Rows(self._archive, path)
         self._starts, self.lengths = _bounds(columns, self._rows.count)
         self._scale = columns.scale(self._rows.whole_numbers)
@@ -119,6 +119,11 @@ class Recordings(AbstractContextManager["Recordings"]):
 
     def __exit__(self, *_: object) -> None:
         self._archive.close()
+
+    @property
+    def meta(self) -> str:
+        """What the file says of itself, "" when that is nothing."""
+        return self._columns.text("meta")
 
     def seconds(self, index: int) -> float:
         """How long a recording lasts."""
@@ -207,6 +212,14 @@ class _Columns:
         if values.dtype.kind == "S":
             values = np.char.decode(values, "utf-8", "replace")
         return [str(word) for word in self._one_each(name, values, count)]
+
+    def text(self, name: str) -> str:
+        """Free text of all recordings, "" when the file has none."""
+        try:
+            values = self.get(name)
+        except RecordingsError:  # of another kind: it is for people, and nothing depends on it
+            return ""
+        return "" if values is None or values.dtype.kind not in "US" else " ".join(self.words(name, values.size))
 
     def scale(self, whole_numbers: bool) -> npt.NDArray[np.float64]:
         """What ``acc`` is multiplied by to be g: one number, or one per axis."""

@@ -81,12 +81,13 @@ def fit(sets: Sets, blows: Blows | None = None, card: Mapping[str, Any] | None =
     """A model of these recordings. ``blows`` are theirs, one set after the other, when they were gathered before; ``card``
     is what else its card shall say.
 
-    Raises :class:`TooLittle` without recordings of five people, of whom two show falls and two show blows of daily life.
+    Raises :class:`TooLittle` without recordings of five people, of whom two show falls and two show blows of daily life, and
+    without both of one position.
     """
     trials = [t for of_set in sets.values() for t in of_set]
     who = [f"{source} {t.subject}" for source, of_set in sets.items() for t in of_set]
     blows = gather(trials) if blows is None else blows
-    _check_enough(blows, who)
+    _check_enough(trials, blows, who)
     votes = _votes_of_unseen(trials, blows, who)
     calibration = _calibration(votes, blows.label)
     surest = _surest(len(trials), blows, np.array([_calibrated(v, calibration) for v in votes]))
@@ -96,7 +97,7 @@ def fit(sets: Sets, blows: Blows | None = None, card: Mapping[str, Any] | None =
     return Model(_grow(blows, blows.label != _UNKNOWN), calibration, thresholds, known)
 
 
-def _check_enough(blows: Blows, who: Sequence[str]) -> None:
+def _check_enough(trials: Sequence[Trial], blows: Blows, who: Sequence[str]) -> None:
     everybody = len(set(who))
     fell, knocked = (len({who[t] for t in blows.trial[blows.label == label]}) for label in (_FALL, _OTHER))
     if everybody < _FOLDS or min(fell, knocked) < 2:
@@ -105,6 +106,9 @@ def _check_enough(blows: Blows, who: Sequence[str]) -> None:
             f"down hard, of 2: here are recordings of {everybody}, with falls of {fell} and blows of daily life of {knocked}"
             f" (a blow is one of {IMPACT_G:g} g or more; a fall counts when {_TRIMMED_S:g} s after it are recorded)"
         )
+    fallen, lived = ({t.position for t in trials if t.is_fall is is_fall} for is_fall in (True, False))
+    if not fallen & lived & {*POSITIONS}:
+        raise TooLittle("to learn takes falls and daily life of one position at least: wrist, waist, pocket or chest")
 
 
 def _blows(trial: Trial, gatherer: _Gatherer) -> list[FallEvent]:
@@ -217,8 +221,6 @@ def _thresholds(trials: Sequence[Trial], surest: npt.NDArray[np.float64]) -> dic
         if (here & fell).any() and len(lived):
             may_be_told = int((1 - SPECIFICITY) * len(lived))
             found[position] = _just_above(lived[-1 - may_be_told])
-    if not found:
-        raise TooLittle("to learn takes falls and daily life of one position at least: wrist, waist, pocket or chest")
     return {position: found.get(position, max(found.values())) for position in POSITIONS}
 
 

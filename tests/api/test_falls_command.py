@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,19 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli import app
+from devices.falls import training
 from devices.falls.recordings import Trial, write
 from devices.virtual.body import RATE_HZ, Body, Doing
 
 PROJECT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_trees() -> Iterator[None]:
+    """A tenth of the usual forest: as quick as a test should be, and enough for made-up bodies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_TREES", 30)
+        yield
 
 
 def run(*words: str | Path) -> Result:
@@ -107,6 +118,99 @@ def test_what_is_no_file_of_recordings_is_said_on_the_error_channel(tmp_path: Pa
     done = run("evaluate", tmp_path / "notes.npz", "--json")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "cannot be read as npz" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A centre's recordings: eight people who fall and who throw the wearable on the bed."""
+    path = tmp_path_factory.mktemp("own") / "ours.npz"
+    write(path, [t for seed in range(8) for t in (trial(seed, falls=True), thrown(seed))], "acted in our gym")
+    return path
+
+
+def thrown(seed: int) -> Trial:
+    body = Body(seed)
+    body.doing = Doing.WALKING
+    before = body.take(7 * RATE_HZ)
+    body.throw()
+    return replace(trial(seed, falls=False), samples=np.concatenate([before, body.take(10 * RATE_HZ)]))
+
+
+@pytest.fixture(scope="module")
+def model(own: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained") / "gym"
+    done = run("train", own, "--out", folder, "--leave-out", "S6", "--leave-out", "S7", "--position", "pocket")
+    assert done.exit_code == 0, done.output
+    assert "judged on people left out" in done.stdout
+    assert "ours, pocket" in done.stdout
+    assert "100.0" in done.stdout
+    return folder
+
+
+def test_a_centre_s_own_model_says_of_whom_it_learned(model: Path) -> None:
+    done = run("card", "--model", model)
+    assert done.exit_code == 0, done.output
+    for said in ("name: gym, 20", "ours: acted in our gym", "people: 6", "pocket: 12", "- S6", "falls told: 6 of 6"):
+        assert said in done.stdout
+
+
+def test_a_centre_s_own_model_judges(own: Path, model: Path) -> None:
+    document = evaluated(own, "--model", model)
+    assert all(r["decision"] is r["is_fall"] for r in document["recordings"])
+    assert document["model"]["card"]["nothing learned of"] == ["S6", "S7"]
+    assert document["model"]["thresholds"] != evaluated(own)["model"]["thresholds"]
+
+
+def test_people_are_left_out_in_turn(own: Path, tmp_path: Path) -> None:
+    done = run("train", own, "--out", tmp_path, "--folds", "4")
+    assert (done.exit_code, done.stderr) == (0, "")
+    for said in (f"card are in {tmp_path}", "judged on people left out", "ours, wrist", "100.0", "Operating curve"):
+        assert said in done.stdout
+
+
+def test_too_few_to_learn_anew_without_half_of_them_are_judged_as_on_the_card(own: Path, tmp_path: Path) -> None:
+    done = run("train", own, "--out", tmp_path, "--folds", "2")
+    assert done.exit_code == 0
+    assert "too few people to learn anew without some of them" in done.stderr
+    assert "ours: falls told 8 of 8, daily life in which a fall was told 0 of 8" in done.stdout
+    assert (tmp_path / "falls.npz").exists()
+
+
+def test_the_card_of_the_shipped_model_is_said(recordings: Path) -> None:
+    done = run("card")
+    assert done.exit_code == 0
+    for said in ("name: Hearthwatch falls", "sisfall_waist50", "licence: none stated", "limits:", "  wrist: 9"):
+        assert said in done.stdout
+
+
+def test_too_little_to_learn_from_says_what_is_missing(recordings: Path, tmp_path: Path) -> None:
+    done = run("train", recordings, "--out", tmp_path / "model")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "recordings of 5 people" in done.stderr
+    assert "recordings of 4, with falls of 4 and blows of daily life of 0" in done.stderr
+    assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "--leave-out", "Mary"], "no recording of Mary"),
+        (["evaluate", "--model", "nowhere"], "nowhere holds no model"),
+    ],
+)
+def test_what_is_not_there_is_said(own: Path, tmp_path: Path, words: list[str], said: str) -> None:
+    done = run(*words, own)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert said in done.stderr
+
+
+def test_to_learn_without_scikit_learn_is_answered_with_how_to_get_it(
+    own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    done = run("train", own)
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "pip install 'hearthwatch[training]'" in done.stderr
 
 
 def test_the_commands_are_listed_without_loading_what_they_need() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from devices.falls import evaluation, held_out, intervals, report
+from devices.falls import evaluation, held_out, intervals, report, training
 from devices.falls.evaluation import Event, Judged, Sensor, judge
 from devices.falls.features import Samples
 from devices.falls.recordings import About, Recordings, RecordingsError, Trial, read, write
@@ -18,6 +18,14 @@ from devices.falls.watch import Watch
 from devices.virtual.body import RATE_HZ, Body, Doing
 
 Columns = dict[str, Any]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_trees() -> Iterator[None]:
+    """A tenth of the usual forest: as quick as a test should be, and enough for made-up bodies."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "_TREES", 30)
+        yield
 
 
 def life(seed: int, *, falls: bool, gets_up_after_s: int | None = None) -> Samples:
@@ -319,38 +327,58 @@ def test_every_file_of_the_reference_data_is_read(shared: Path) -> None:
                 assert 0.3 < np.median(np.linalg.norm(samples, axis=1)) < 2
 
 
+def thrown(seed: int, **about: Any) -> Trial:
+    """A walk, and the wearable thrown on the bed: daily life with a blow in it."""
+    body = Body(seed)
+    body.doing = Doing.WALKING
+    before = body.take(7 * RATE_HZ)
+    body.throw()
+    return trial(seed, falls=False, samples=np.concatenate([before, body.take(9 * RATE_HZ)]), **about)
+
+
 SETS = {
-    "here": [trial(seed, falls=falls, subject=f"S{seed}") for seed in range(3) for falls in (True, False)],
-    "there": [trial(seed, falls=False, subject=f"S{seed}") for seed in range(4)],
+    "here": [t for s in range(5) for t in (trial(s), thrown(s, position="waist"), thrown(s))],
+    "there": [t for s in range(5) for t in (trial(s + 5, subject=f"S{s}"), thrown(s + 5, subject=f"S{s}"))],
 }
 
 
-def test_nobody_is_judged_by_a_model_that_learned_from_her() -> None:
-    learned: list[set[int]] = []
+@pytest.fixture(scope="module")
+def folds() -> list[held_out.Fold]:
+    return list(held_out.leave_subjects_out(SETS, folds=2))
 
-    def fit(trials: list[Trial]) -> Callable[[], Watch]:
-        learned.append({id(t) for t in trials})
-        return Watch
 
-    judged = held_out.leave_subjects_out(SETS, "wrist", fit, folds=3)
+def test_nobody_is_judged_by_a_model_that_learned_from_her(folds: list[held_out.Fold]) -> None:
+    assert folds[0].left_out | folds[1].left_out == held_out.people(SETS)
+    assert not folds[0].left_out & folds[1].left_out
+    for fold in folds:
+        known = held_out.people(SETS) - fold.left_out
+        for source, of in fold.model.card["learned from"].items():
+            trials = [t for t in SETS[source] if (source, t.subject) in known]
+            assert (of["people"], of["falls"]) == (len({t.subject for t in trials}), sum(t.is_fall for t in trials))
+
+
+def test_each_recording_is_judged_once_where_its_sensor_was_worn(folds: list[held_out.Fold]) -> None:
+    judged = held_out.judged(SETS, folds)
     assert [(j.source, j.index) for j in judged] == [(s, i) for s, trials in SETS.items() for i in range(len(trials))]
-    people = held_out.deal(SETS, 3)
-    assert sorted(p for group in people for p in group) == sorted(
-        {(s, t.subject) for s, ts in SETS.items() for t in ts}
-    )
-    for group, known in zip(people, learned, strict=True):
-        assert {id(t) for s, ts in SETS.items() for t in ts if (s, t.subject) not in group} == known
-        assert {s for s, _ in group} == set(SETS)
+    assert all(j.decision is j.about.is_fall for j in judged)
+    assert {(j.source, j.position) for j in judged} == {("here", "wrist"), ("here", "waist"), ("there", "wrist")}
+
+
+def test_those_who_fell_are_dealt_apart_from_those_who_did_not() -> None:
+    sets = {"here": [trial(s, falls=s < 4) for s in range(8)]}
+    for group in held_out.deal(sets, 4):
+        assert sorted(int(who.subject[1:]) < 4 for who in group) == [False, True]
+
+
+def test_what_was_measured_of_all_is_chosen_for_some_as_if_they_alone_had_been_measured() -> None:
+    some = {who for who in held_out.people(SETS) if who.subject in ("S1", "S4")}
+    measured = training.gather([t for trials in SETS.values() for t in trials])
+    alone = training.gather([t for trials in held_out.chosen(SETS, some).values() for t in trials])
+    for chosen, measured_alone in zip(held_out._blows_of(SETS, measured, some), alone, strict=True):
+        assert (chosen == measured_alone).all()
 
 
 def test_a_set_is_judged_by_a_model_that_learned_from_the_others() -> None:
-    learned: list[set[str]] = []
-
-    def fit(trials: list[Trial]) -> Callable[[], Watch]:
-        learned.append({s for s, ts in SETS.items() for t in ts if t in trials})
-        return Watch
-
-    judged = held_out.leave_sets_out(SETS, "wrist", fit)
-    assert learned == [{"there"}, {"here"}]
-    assert len(judged) == 10
-    assert all(j.decision == j.about.is_fall for j in judged)
+    folds = list(held_out.leave_sets_out(SETS))
+    assert [{who.source for who in fold.left_out} for fold in folds] == [{"here"}, {"there"}]
+    assert [set(fold.model.card["learned from"]) for fold in folds] == [{"there"}, {"here"}]
