@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import log
 from typing import Final, Protocol
 
 from clinicians import troubles
@@ -21,7 +22,8 @@ HOT_C: Final = 80.0
 RIGHT_CLOCK_S: Final = 2.0
 LEARNED_H: Final = 24.0
 """Time worn from which on something can be said of a wearer's days."""
-_AS_USUAL: Final = 0.03
+_AS_USUAL: Final = 0.15
+"""An operating point nearer than this to the usual one, in log odds, is as usual."""
 _LONGEST_S: Final = 100 * 365 * 86_400
 _LARGEST: Final = 1e9
 """A gateway or device that is broken, or lies, may claim any figure: no page must fall for it."""
@@ -118,19 +120,25 @@ def careful(point: Mapping[str, float], words: Words) -> str:
     near = round(min(point["near_per_day"], _LARGEST))
     if point["worn_h"] < LEARNED_H:
         return words.gettext("Falls: told as usual; ordinary days are still being learned")
-    if point["threshold"] > point["usual"] + _AS_USUAL:
+    moved = _log_odds(point["threshold"]) - _log_odds(point["usual"])
+    if moved > _AS_USUAL:
         return words.ngettext(
             "Falls: told only when surer than usual, because %(n)s movement a day looks nearly like a fall",
             "Falls: told only when surer than usual, because %(n)s movements a day look nearly like a fall",
             near,
         )
-    if point["threshold"] < point["usual"] - _AS_USUAL:
+    if moved < -_AS_USUAL:
         return words.gettext("Falls: told sooner than usual, because hardly any movement looks like a fall")
     return words.ngettext(
         "Falls: told as usual; %(n)s movement a day looks nearly like a fall",
         "Falls: told as usual; %(n)s movements a day look nearly like a fall",
         near,
     )
+
+
+def _log_odds(probability: float) -> float:
+    kept = min(max(probability, 1e-6), 1 - 1e-6)
+    return log(kept / (1 - kept))
 
 
 def device_name(device: Instrument, words: Words) -> str:

@@ -98,10 +98,10 @@ def test_the_most_particular_type_is_proposed() -> None:
     assert equipment.guess(Found("D0:00:00:00:00:01", None, -50, [], [], True, NOW), types) is None
 
 
-def careful(threshold: float, near_per_day: float, worn_h: float = 100) -> tuple[str, str]:
+def careful(threshold: float, near_per_day: float, worn_h: float = 100, usual: float = 0.5) -> tuple[str, str]:
     point = {
         "threshold": threshold,
-        "usual": 0.5,
+        "usual": usual,
         "near_per_day": near_per_day,
         "false_per_h": 0.02,
         "worn_h": worn_h,
@@ -116,6 +116,8 @@ def test_how_careful_a_wearable_is_with_its_wearer_is_said_with_the_reason() -> 
     )
     assert careful(0.4, 0.1)[0] == "Falls: told sooner than usual, because hardly any movement looks like a fall"
     assert careful(0.5, 1)[0] == "Falls: told as usual; 1 movement a day looks nearly like a fall"
+    assert "only when surer" in careful(0.97, 40, usual=0.958)[0]
+    assert "told as usual" in careful(0.96, 40, usual=0.958)[0]
     assert "still being learned" in careful(0.6, 50, worn_h=5)[0]
     assert len({careful(*case)[1] for case in ((0.6, 12), (0.4, 0), (0.5, 1), (0.5, 1, 5))}) == 4
 
