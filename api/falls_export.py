@@ -48,6 +48,8 @@ def export(
 ) -> None:
     """Write the kept recordings of which staff have said whether it was a fall, as 'falls train' and 'evaluate' read them.
 
+    Daily life is in it only as false alarms: 'train' needs recordings of daily life beside it.
+
     The record does not know who has consented to research or training: you must, and say so with --consented and once
     more when asked. Each export is written into the audit of everybody concerned.
     """
