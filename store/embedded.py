@@ -24,6 +24,8 @@ from typing import Any, Final, Self
 
 _START_S: Final = 60.0
 _STOP_S: Final = 30.0
+_AGAIN_S: Final = 0.2
+_STILL_ENDING: Final = "pre-existing shared memory block"
 _SOCKET_PATH_LIMIT: Final = 90
 """A unix socket's path holds 107 bytes; PostgreSQL's own file name takes 17 of them."""
 _PR_SET_PDEATHSIG: Final = 1
@@ -70,9 +72,14 @@ class EmbeddedPostgres:
         sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self._user:
             os.chown(sockets, self._user.pw_uid, self._user.pw_gid)
+        self._process = self._launch(sockets)
+        self._wait_until_ready(sockets)
+        return self.dsn
+
+    def _launch(self, sockets: Path) -> subprocess.Popen[bytes]:
         arguments = ["-D", str(self.folder), "-c", "listen_addresses=", "-k", str(sockets), *self._settings]
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 [_bin("postgres"), *arguments],
                 stdout=log,
                 stderr=log,
@@ -81,8 +88,6 @@ class EmbeddedPostgres:
                 **self._as_user(),
                 preexec_fn=_end_with_parent,
             )
-        self._wait_until_ready(self._process)
-        return self.dsn
 
     def stop(self) -> None:
         """Fast shutdown: open transactions are rolled back, what was committed is kept."""
@@ -136,14 +141,21 @@ class EmbeddedPostgres:
                 f"another PostgreSQL (process {pid}) is already running on {self.folder}; end that one first"
             )
 
-    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_ready(self, sockets: Path) -> None:
         until = time.monotonic() + _START_S
         while time.monotonic() < until:
-            if process.poll() is not None:
-                raise EmbeddedError(f"PostgreSQL ended as it started; its log {self.log} says: {_tail(self.log)}")
-            if self._says_ready(process.pid):
+            assert self._process is not None
+            if self._says_ready(self._process.pid):
                 return
             time.sleep(0.01)
+            if self._process.poll() is None:
+                continue
+            last_words = _tail(self.log)
+            if _STILL_ENDING not in last_words:
+                raise EmbeddedError(f"PostgreSQL ended as it started; its log {self.log} says: {last_words}")
+            # The server before was killed, and what it had started has not noticed yet.
+            time.sleep(_AGAIN_S)
+            self._process = self._launch(sockets)
         raise EmbeddedError(f"PostgreSQL did not get ready within {_START_S:.0f} s; see {self.log}")
 
     def _says_ready(self, pid: int) -> bool:

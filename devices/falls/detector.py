@@ -23,6 +23,7 @@ from devices.falls.features import (
     Samples,
     angle_deg,
     explain,
+    is_walking,
     magnitude,
     mean_of,
     measure,
@@ -46,6 +47,7 @@ _UP_S: Final = 4
 _UP: Final = _UP_S * RATE_HZ
 _UP_DEG: Final = 35.0
 _MOVING_G: Final = 0.06
+_STEPS: Final = 6 * RATE_HZ
 _LYING: Final = RATE_HZ * 3 // 2
 _KEPT: Final = _BEFORE + _AFTER + _ALONE + 2 * _TICK
 
@@ -212,17 +214,31 @@ class Detector:
         return self._judge.probability(measure(seen, impact - start)), explain(seen, impact - start)
 
     def _recovery(self, g: Samples) -> list[FallEvent]:
-        """Up again: for some seconds the arm hung as before the fall and not as on the floor, and never came to rest."""
-        down, begin = self._down, self._now - _UP
-        if down is None or begin < down.since:
+        """Up again: she stands and moves as before the fall, or walks."""
+        if self._down is None or not (self._stands(self._down, g) or self._walks(self._down, g)):
             return []
-        fall, held = down.event, mean_of(self._piece(begin, self._now))
-        turned = angle_deg(held, down.lying) > _UP_DEG or fall.posture_change_deg < _UP_DEG
-        if not (turned and angle_deg(held, down.upright) < _UP_DEG and self._moving(g, begin)):
-            return []
+        fall = self._down.event
         self._down = self._last_fall = None
         what = Explanation(fall.impact_g, fall.free_fall_ms, fall.stillness_s, fall.posture_change_deg)
-        return [_event("recovered", begin, fall.probability, what)]
+        return [_event("recovered", self._now - _UP, fall.probability, what)]
+
+    def _stands(self, down: _Down, g: Samples) -> bool:
+        """For some seconds the arm hung as before the fall and not as on the floor, and never came to rest."""
+        begin = self._now - _UP
+        if begin < down.since:
+            return False
+        held = mean_of(self._piece(begin, self._now))
+        turned = angle_deg(held, down.lying) > _UP_DEG or down.event.posture_change_deg < _UP_DEG
+        return turned and angle_deg(held, down.upright) < _UP_DEG and self._moving(g, begin)
+
+    def _walks(self, down: _Down, g: Samples) -> bool:
+        """Steps for some seconds: no rhythm of an arm that lies as it fell, which may knock on the floor for help."""
+        begin = self._now - _STEPS
+        if begin < down.since:
+            return False
+        held = mean_of(self._piece(begin, self._now))
+        elsewhere = angle_deg(held, down.lying) > _UP_DEG or down.event.stillness_s == 0.0
+        return elsewhere and is_walking(g[begin - self._first : self._now - self._first].copy())
 
     def _moving(self, g: Samples, begin: int) -> bool:
         seconds = g[begin - self._first : self._now - self._first].copy().reshape(_UP_S, -1)

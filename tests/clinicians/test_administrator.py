@@ -251,7 +251,7 @@ async def test_a_type_that_was_described_is_proposed_and_its_habits_reach_the_ga
     await beat(office)
     fields = form(
         label="Yuwell YE670A", kind="blood_pressure", name_pattern="ye670a*", clock="date_time", clock_wrong_min=5,
-        pair_first="yes", first_user="0", records="new", quiet_s=10, visit_every_s=0,
+        pair_first="yes", first_user="0", records="new", quiet_s=10, visit_every_s=0, worn_at="usual",
     )  # fmt: skip
     assert (await office.post("/admin/device-types", data=fields)).headers["location"].endswith("told=type_added")
     place = f"/admin/gateways/{home.gateway}"

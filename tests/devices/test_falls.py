@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from devices.falls import Detector, FallEvent, Position
 from devices.falls.detector import PENDING_FROM
 from devices.falls.evaluation import judge
-from devices.falls.features import Samples
+from devices.falls.features import Samples, is_walking
 from devices.falls.recordings import Recordings, Trial
 from devices.falls.watch import Watch
 from devices.virtual.body import RATE_HZ, Body, Doing
@@ -30,6 +30,18 @@ def life_with_a_fall(seed: int) -> tuple[Samples, int]:
     walking = body.take(20 * SECOND)
     body.fall()
     return np.concatenate([sitting, walking, body.take(15 * SECOND)]), 30 * SECOND
+
+
+def fell(body: Body) -> Samples:
+    """The fall, and a quarter of a minute on the floor."""
+    body.fall()
+    return body.take(15 * SECOND)
+
+
+def turned(degrees: float) -> Samples:
+    """The rotation by so much about the first axis, as a matrix to multiply with."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
 
 
 def told(samples: Samples) -> list[FallEvent]:
@@ -136,6 +148,30 @@ def test_whoever_only_turns_over_on_the_floor_has_not_recovered() -> None:
     turn = np.sin(np.linspace(0, np.pi, len(lying)))[:, None]
     rolled = lying * (1 - 0.5 * turn) + np.roll(lying, 1, axis=1) * 0.5 * turn
     assert [e.kind for e in told(np.concatenate([samples, rolled, lying, rolled, lying]))] == ["fall"]
+
+
+def test_whoever_walks_has_recovered_though_the_arm_hangs_otherwise_than_before() -> None:
+    body = Body(6)
+    samples = np.concatenate([body.take(10 * SECOND), fell(body)])
+    body.get_up()
+    up = body.take(15 * SECOND) @ turned(60)
+    kinds = [e.kind for e in told(np.concatenate([samples, up]))]
+    assert kinds == ["fall", "recovered"]
+
+
+def test_whoever_knocks_on_the_floor_for_help_has_not_recovered() -> None:
+    body = Body(6)
+    samples = np.concatenate([body.take(10 * SECOND), fell(body)])
+    lying = body.take(20 * SECOND)
+    knocks = 1 + 0.6 * np.sin(2 * np.pi * 1.7 * np.arange(len(lying)) / SECOND)
+    assert [e.kind for e in told(np.concatenate([samples, lying * knocks[:, None]]))] == ["fall"]
+
+
+@pytest.mark.parametrize("tremor_hz", [4.5, 5.5, 7])
+def test_a_tremor_is_no_walking(tremor_hz: float) -> None:
+    at = np.arange(6 * SECOND) / SECOND
+    assert not is_walking(1 + 0.3 * np.sin(2 * np.pi * tremor_hz * at))
+    assert is_walking(1 + 0.3 * np.sin(2 * np.pi * 1.8 * at))
 
 
 def test_a_second_fall_after_getting_up_is_told_too() -> None:
