@@ -150,6 +150,13 @@ def gateway(
             help="How many megabytes may wait on the disk; half of what is free when not given, at most 512.",
         ),
     ] = None,
+    falls_model: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="HEARTHWATCH_GATEWAY_FALLS_MODEL",
+            help="Folder of a model that 'hearthwatch falls train' made; the shipped one tells falls when not given.",
+        ),
+    ] = None,
 ) -> None:
     """Collect from the home's devices and hand over to the service. Needs no network to start: it keeps what it collects."""
     if context.invoked_subcommand is not None:
@@ -165,6 +172,7 @@ def gateway(
         fallback=fallback,
         say=say or DEFAULT_COMMAND,
         disk_mb=disk_mb,
+        falls_model=falls_model,
     )
     try:
         run(settings)

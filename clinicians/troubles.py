@@ -55,6 +55,10 @@ _BEGINNINGS: Final = (
     ("the configuration of this device cannot be read", _SETTINGS),
     ("is heard too weakly to be collected", N_("is heard too weakly: bring it nearer to the gateway")),
     ("the gateway could not speak", N_("the gateway could not speak to the resident: check its loudspeaker")),
+    (
+        "the gateway's own model of falls",
+        N_("the gateway's own model of falls cannot be read: it uses the shipped one"),
+    ),
     ("the gateway's memory card fails", N_("the gateway's memory card fails: put in a new one")),
     ("the gateway's disk is nearly full", N_("the gateway's disk is nearly full")),
     ("the gateway is too hot", N_("the gateway is too hot: give it air")),

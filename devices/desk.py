@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 
+from devices.falls.model import Model, shipped
 from devices.falls.wearer import Point
 from devices.outbox import Outbox
 from devices.readings import METRICS, Kind, Quality, Reading
@@ -51,7 +52,7 @@ class Desk:
     """The gateway's desk. ``zone`` is the home's time zone (None: the machine's own) and may change at any time.
 
     ``nudge`` is called after readings were kept that may go to the service. ``timekeeper`` is for a machine that may not
-    know the time (None: it does); without one ``now`` is.
+    know the time (None: it does); without one ``now`` is. ``falls`` is what tells falls (None: the shipped model).
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Desk:
         nudge: Callable[[], None] = lambda: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         timekeeper: Timekeeper | None = None,
+        falls: Model | None = None,
     ) -> None:
         self.now = timekeeper.now if timekeeper else now
         self._timekeeper = timekeeper
@@ -70,8 +72,14 @@ class Desk:
         self._outbox = outbox
         self.zone = zone
         self._nudge = nudge
+        self._falls = falls
         self.witness: Callable[[Sequence[Reading]], Witnessed] = lambda readings: Witnessed(readings, {})
         """Sees all that is kept and not held."""
+
+    @property
+    def falls(self) -> Model:
+        """What tells a fall from another blow."""
+        return self._falls or shipped()
 
     def check_room(self) -> None:
         """Raise ``OutboxFull`` when the disk would not take what a device may have to say."""

@@ -27,6 +27,7 @@ from devices.aloud import DEFAULT_COMMAND, SILENT, Aloud, Voice
 from devices.collector import Collector, Configured
 from devices.desk import Desk
 from devices.falls.certainty import Ask, Enough
+from devices.falls.model import Model, ModelError
 from devices.heartbeat import Heartbeat, Report
 from devices.homes import Homes
 from devices.limits import for_ever, together
@@ -39,6 +40,8 @@ from devices.watchdog import Watchdog
 from devices.ways import Fallback
 
 log = logging.getLogger(__name__)
+
+NO_MODEL: Final = "the gateway's own model of falls cannot be read"
 
 _OUTBOX: Final = "outbox.db"
 _UNDATED: Final = "undated.db"
@@ -61,7 +64,8 @@ class GatewaySettings:
     ``adapters`` are this machine's Bluetooth adapters to listen with; ``radio`` is ``unix:PATH`` of a virtual one in
     place of them. ``fallback`` is a second way to the service (:meth:`devices.ways.Fallback.parse`), ``say`` the command
     that speaks to the resident (:class:`devices.aloud.Voice`; ``off``: nothing is said aloud), ``disk_mb`` bounds what waits
-    on the disk (:func:`devices.outbox.default_bound` when None).
+    on the disk (:func:`devices.outbox.default_bound` when None), ``falls_model`` is the folder of a model that tells falls
+    (None: the shipped one).
     """
 
     data: Path
@@ -71,6 +75,7 @@ class GatewaySettings:
     fallback: str | None = None
     say: str = DEFAULT_COMMAND
     disk_mb: int | None = None
+    falls_model: Path | None = None
 
 
 def run(settings: GatewaySettings) -> None:
@@ -149,7 +154,8 @@ class _Gateway:
             life=self._watchdog.part("handing over to the service"),
             emergency_life=self._watchdog.part("handing over emergencies"),
         )
-        self._desk = Desk(outbox, nudge=self._nudge, timekeeper=self._timekeeper)
+        falls, self._falls_trouble = _own_model(settings.falls_model)
+        self._desk = Desk(outbox, nudge=self._nudge, timekeeper=self._timekeeper, falls=falls)
         self._homes = Homes(self._desk, ask=self._ask, enough=self._enough)
         self._collector = Collector(self._desk, *radios, watchdog=self._watchdog)
         self._timekeeper.shifted = self._shifted
@@ -228,7 +234,7 @@ class _Gateway:
     def _report(self) -> Report:
         seen = machine.look(self._data)
         told = {name: value for name, value in asdict(seen).items() if name in _TOLD}
-        troubles = (self._timekeeper.trouble, self._aloud.trouble)
+        troubles = (self._timekeeper.trouble, self._aloud.trouble, self._falls_trouble)
         # While the heartbeat does not pass either, nothing is stuck: the service is away.
         stuck = self._uplink.stuck if self._heartbeat.trouble is None else []
         return Report(
@@ -291,6 +297,15 @@ def _radios(settings: GatewaySettings) -> list[Radio]:
     except ImportError as error:
         raise GatewayError(f"a virtual radio needs hearthwatch[virtual] ({error})") from error
     return [VirtualRadio(settings.radio)]
+
+
+def _own_model(folder: Path | None) -> tuple[Model | None, str | None]:
+    """The model of that folder. Where it cannot be read, the shipped one watches rather than nothing, and the trouble is told."""
+    try:
+        return (None if folder is None else Model.load(folder)), None
+    except ModelError as error:
+        log.exception("the shipped model tells falls")
+        return None, f"{NO_MODEL}: {error}"
 
 
 def _pairing(outbox: Outbox, settings: GatewaySettings) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from devices.desk import Desk
 from devices.drivers.driver import Configured, Visited, keep_battery, read_battery, read_identity
 from devices.drivers.pace import Pace, SampleClock, Sensor, Verdict, nanoseconds
 from devices.drivers.wearing import Blow, Wearing
-from devices.falls import FallEvent, model
+from devices.falls import FallEvent
 from devices.falls.features import RATE_HZ, Samples
 from devices.falls.model import Position
 from devices.falls.watch import Found, Kept, State, Told, Watch
@@ -211,7 +211,7 @@ class Stream(Visited):
             self._watch = self._begin_watch()
 
     def _begin_watch(self) -> Watch:
-        watch = Watch(self.position, worn=self._wearing.worn)
+        watch = Watch(self.position, judge=self.desk.falls, worn=self._wearing.worn)
         watch.worn.charging = self._charging.now
         watch.threshold = self._aimed()
         return watch
@@ -221,7 +221,7 @@ class Stream(Visited):
 
     def _aimed(self) -> float:
         """The operating point for this wearer, told with the heartbeat."""
-        found = self._wearing.point(bounds(model.shipped().thresholds[self.position]))
+        found = self._wearing.point(bounds(self.desk.falls.thresholds[self.position]))
         self.desk.of(self.address).falls = found
         return found.threshold
 

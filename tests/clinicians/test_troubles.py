@@ -15,6 +15,7 @@ from clinicians import troubles
 from clinicians.words import Words
 from devices import machine
 from devices.aloud import CANNOT_SPEAK
+from devices.gateway import NO_MODEL
 from devices.machine import Machine
 from devices.outbox import Outbox
 from devices.timekeeper import Sources, Timekeeper
@@ -46,7 +47,7 @@ def of_the_gateway(folder: Path) -> list[str]:
         sure = Timekeeper(outbox, undated, sources=Sources(synchronised=lambda: True, boot=lambda: "b"))
         sure.told(datetime(2020, 1, 1, tzinfo=UTC), 0.1)
         said.append(str(sure.trouble))
-    said += [f"{beginning}: a cause" for beginning in (CANNOT_SPEAK, EMERGENCIES_STUCK, READINGS_STUCK)]
+    said += [f"{beginning}: a cause" for beginning in (CANNOT_SPEAK, EMERGENCIES_STUCK, NO_MODEL, READINGS_STUCK)]
     return [*said, "the Bluetooth adapter hci0 fails: bluetoothd is not running on this machine"]
 
 
@@ -81,7 +82,7 @@ def test_what_keeps_a_device_from_being_heard_is_what_gateways_say(beginning: st
 @pytest.mark.parametrize("words", [EN, ZH], ids=["en", "zh_Hans"])
 def test_what_the_gateway_says_of_itself_is_said_so_too(tmp_path: Path, words: Words) -> None:
     sentences = of_the_gateway(tmp_path)
-    assert len(set(sentences)) == 10
+    assert len(set(sentences)) == 11
     for sentence in sentences:
         said = troubles.in_words(sentence, words)
         assert said != troubles.in_words(UNKNOWN, words), sentence

@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from devices.desk import Desk
 from devices.finder import Found
-from devices.gateway import GatewayError, GatewaySettings, live, pair
+from devices.gateway import NO_MODEL, GatewayError, GatewaySettings, live, pair
 from devices.heartbeat import Heartbeat, Report
 from devices.outbox import Outbox, OutboxFull
 from devices.readings import Quality, Reading
@@ -304,6 +304,19 @@ async def test_pairing_anew_is_taken_up_by_a_gateway_that_runs(home: Home, monke
     assert home.door.stored == {}
     await home.pair()
     await until(lambda: home.values("systolic") == [120])
+    work.cancel()
+    await asyncio.wait([work])
+
+
+async def test_a_gateway_whose_model_of_falls_cannot_be_read_works_with_the_shipped_one_and_says_so(
+    home: Home, tmp_path: Path
+) -> None:
+    home.door.beat_s = 0.0
+    await home.pair()
+    settings = GatewaySettings(home.data, radio=f"unix:{home.radio}", falls_model=tmp_path)
+    work = asyncio.create_task(live(settings))
+    await until(lambda: bool(home.door.beats))
+    assert any(t.startswith(f"{NO_MODEL}: {tmp_path} holds no model") for t in home.door.beats[0]["troubles"])
     work.cancel()
     await asyncio.wait([work])
 

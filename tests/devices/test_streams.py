@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice, pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from devices.drivers.polar import Polar as PolarDriver
 from devices.drivers.polar import choose
 from devices.drivers.stream import Stream
 from devices.drivers.wearable import Wearable
+from devices.falls.model import shipped
 from devices.falls.times import SECOND
 from devices.gatt import infinitime, motion
 from devices.gatt.acceleration import Samples
@@ -143,6 +145,13 @@ def test_a_fall_is_told_once_with_what_surrounds_it_and_getting_up_after_it(gate
     expected = np.rint(samples[impact - 201 : impact + 401] * 1000).astype(np.int16).tolist()
     assert recording.samples.tolist() in (expected[:600], expected[1:601], expected[2:602])
     assert wearable.gaps == 0
+
+
+def test_a_centre_s_own_model_tells_falls_in_place_of_the_shipped_one(gateway: Gateway) -> None:
+    never = replace(shipped(), calibration=(1.0, -100.0))
+    gateway.desk = Desk(gateway.outbox, now=lambda: gateway.at, falls=never)
+    hear(gateway, packets(life(50), every(25)))
+    assert gateway.happened == []
 
 
 @settings(max_examples=8, deadline=None)
