@@ -298,7 +298,7 @@ class Stream(Visited):
                 self._tell_fall(blow, Quality.NO_DEVICE_TIME)
 
     def _tell_state(self, state: State, at: datetime) -> None:
-        facts = self._wearing.changed(worn=state.value == 1) if state.metric == "worn" else {}
+        facts = self._wearing.changed(worn=state.value == 1) if state.metric == "worn" else self._wearing.judged()
         self._keep_state(state.metric, state.value, at, state.detail, facts)
         if state.metric == "worn" and state.value and self._charging.now:
             self._charging.worn()

@@ -17,7 +17,7 @@ from devices.outbox import OutboxFull
 log = logging.getLogger(__name__)
 
 _LEARNS_EVERY_S: Final = 600.0
-_SAME: Final = timedelta(seconds=1)  # no two blows are nearer to one another
+_SAME: Final = timedelta(seconds=0.9)  # no two blows are so near to one another
 _SOON: Final = timedelta(minutes=10)
 
 
@@ -104,7 +104,7 @@ class Wearing:
     def dismissed(self, probability: float, at: datetime) -> None:
         """A blow that was no fall."""
         days, blow = self._memory.days.dismissed(probability), self._memory.blow
-        if blow is not None and abs(blow.at - at) < _SAME:
+        if blow is not None and blow.at - at < _SAME:  # blows are judged in their order
             self._memory = msgspec.structs.replace(self._memory, days=days, blow=None)
             self._remember(self._text())
         self._learn(days)

@@ -539,6 +539,17 @@ def test_what_was_judged_is_not_told_again_after_a_restart(gateway: Gateway) -> 
     assert [r.metric for r in gateway.kept].count("fall") == 1
 
 
+def test_a_device_that_was_dropped_is_no_fall_after_a_restart_either(gateway: Gateway) -> None:
+    body = Body(1)
+    pieces = [body.take(30 * 50)]
+    body.drop()
+    through(
+        gateway, Wearable(Configured(ADDRESS, "wearable"), gateway.desk), np.concatenate([*pieces, body.take(1000)])
+    )
+    Wearable(Configured(ADDRESS, "wearable"), gateway.desk)
+    assert [r.metric for r in gateway.kept if r.metric != "worn"] == ["device_dropped"]
+
+
 def keep_for_ever(desk: Desk, readings: Iterator[Reading], at_once: int) -> None:
     while True:
         desk.keep(list(islice(readings, at_once)))

@@ -137,7 +137,11 @@ def test_the_same_to_the_last_bit_however_the_samples_are_cut(what: str, cuts: l
 def seen(watch: Watch, samples: Samples) -> list[str]:
     times = np.arange(len(samples), dtype=np.int64) * (SECOND_NS // RATE_HZ)
     found = watch.feed(times, samples)
-    told = [(one.at_ns, one.event.kind) for one in found if isinstance(one, Told) and one.event.kind != "dismissed"]
+    told = [
+        (one.at_ns, one.event.kind)
+        for one in found
+        if isinstance(one, Told) and one.event.kind in ("fall", "recovered")
+    ]
     return [name for _, name in told] + [f"{one.metric} {one.value:g}" for one in found if isinstance(one, State)]
 
 
