@@ -34,6 +34,7 @@ SENSORS: Final = {
     "20 Hz": Sensor(rate_hz=20),
     "±2 g": Sensor(range_g=2.0),
     "20 Hz, ±2 g": Sensor(rate_hz=20, range_g=2.0),
+    "10 Hz, ±2 g": Sensor(rate_hz=10, range_g=2.0),
 }
 PACKETS: Final = (1, 12, 50)
 """Samples a wearable sends at once."""
@@ -49,8 +50,9 @@ def quality(files: Sequence[Path]) -> None:
     found = evaluation.summaries(unseen["as recorded"])
     show("People left out", report.by_recording(found), report.by_event(found), operating(unseen["as recorded"]))
     show("People left out", coarser(unseen))
-    other = evaluation.summaries(held_out.judged(sets, held_out.leave_sets_out(sets, blows)))
-    show("Sets left out", report.by_recording(other), report.by_event(other))
+    others = held_out.judged(sets, held_out.leave_sets_out(sets, blows))
+    found = evaluation.summaries(others)
+    show("Sets left out", report.by_recording(found), report.by_event(found), operating(others))
     show("In sample, which is no result", report.by_recording(evaluation.summaries(judge_files(files, How()))))
 
 
