@@ -62,6 +62,7 @@ def train(
         sets, said = _read(files, position)
         left_out = _named(sets, leave_out or ())
         known = held_out.chosen(sets, held_out.people(sets) - left_out)
+        typer.echo(f"learning from {sum(map(len, known.values()))} recordings; hours of them take minutes", err=True)
         blows = training.gather([t for trials in known.values() for t in trials])
         learned = training.fit(known, blows, _card(said, leave_out or (), out))
         learned.save(out)
