@@ -50,7 +50,7 @@ soak: $(VENV)/.dev ## fifty devices misbehave for ten minutes, the gateway is ki
 timescale: ## a real TimescaleDB in .timescale/, nothing installed (Debian and its kin)
 	deploy/timescale-here.sh .timescale
 
-bench: $(VENV)/.dev ## the figures of bench/RESULTS.md, one after the other (about a quarter of an hour)
+bench: $(VENV)/.dev ## the figures of bench/RESULTS.md, one after the other (about twenty-five minutes)
 	for figure in ingest latency page engine falls; do $(BIN)/python -m bench.$$figure || exit 1; done
 
 screenshots: $(VENV)/.dev ## take the pictures of docs/screenshots anew (needs Chromium)
