@@ -30,7 +30,7 @@ sed "s#^ExecStart=.*#ExecStart=/bin/true#; s#rfkill unblock bluetooth#true#" dep
 systemd-analyze verify --man=no "$place/hearthwatch-gateway.service"
 systemd-analyze security --offline=true --threshold=25 "$place/hearthwatch-gateway.service" | tail -n 1
 
-for absent in fastapi psycopg twilio bumble bthome_ble; do
+for absent in fastapi psycopg twilio bumble bthome_ble sklearn; do
     if "$place/venv/bin/python" -c "import $absent" 2>/dev/null; then
         echo "$absent came along with the gateway"; exit 1
     fi
@@ -39,7 +39,7 @@ done
 cd "$place"
 said=$("$place/venv/bin/hearthwatch" gateway --data "$place/data" 2>&1) && { echo "an unpaired gateway claims to run"; exit 1; }
 grep -q "this gateway is not paired" <<<"$said" || { echo "an unpaired gateway says: $said"; exit 1; }
-"$place/venv/bin/python" -c 'import devices.gateway, devices.collector, devices.agent, devices.drivers'
+"$place/venv/bin/python" -c 'import devices.gateway, devices.collector, devices.agent, devices.drivers, devices.falls.model as falls; falls.shipped()'
 
 "$place/venv/bin/python" -m pip download --quiet --dest "$place/wheels" --only-binary=:all: --no-deps --require-hashes \
     --platform manylinux2014_aarch64 --platform manylinux_2_28_aarch64 --platform manylinux_2_34_aarch64 \
