@@ -22,12 +22,13 @@ _MOST_BYTES: Final = 100  # src/components/ble/NotificationManager.h: MessageSiz
 
 
 def encode(text: str) -> bytes:
-    """A simple alert with this text, cut off where the watch would."""
+    """A simple alert with this text of ASCII, cut off where the watch would."""
     return _SIMPLE + text.encode("ascii")[:_MOST_BYTES]
 
 
 def decode(data: bytes) -> str:
-    """The text of a simple alert."""
-    if not data.startswith(_SIMPLE):
-        raise DecodeError("reserved_value", "this is no simple alert")
-    return data[len(_SIMPLE) :].decode("ascii", "replace")
+    """The text of a simple alert, as far as the watch shows it."""
+    text = data[len(_SIMPLE) :][:_MOST_BYTES]
+    if not data.startswith(_SIMPLE) or not text.isascii():
+        raise DecodeError("reserved_value", "this is no simple alert in ASCII")
+    return text.decode("ascii")

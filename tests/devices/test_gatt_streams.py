@@ -228,6 +228,7 @@ def test_every_period_and_configuration_is_read_as_it_was_written(number: int) -
         (immediate_alert.decode, "03", "reserved_value"),
         (immediate_alert.decode, "", "truncated"),
         (alert_notification.decode, "030100 48", "reserved_value"),
+        (alert_notification.decode, "000100 48fe", "reserved_value"),
         (movesense.decode, "0403", "reserved_value"),
         (movesense.decode, "02", "truncated"),
         (movesense.decode_acceleration, "159e0100", "bad_length"),
