@@ -116,7 +116,7 @@ class Wearing:
     def said_well(self, at: datetime) -> None:
         """She says herself that she is well: soon after a fall that was told, it was none."""
         if self._fall is not None and at - self._fall[1] <= _SOON:
-            self._learn(self._memory.days.false_alarm(self._fall[0]))
+            self._learn(self._memory.days.dismissed(self._fall[0]))
         self._fall = None
 
     def forget(self) -> None:

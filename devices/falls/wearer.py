@@ -35,7 +35,6 @@ _RATE_WEIGHS_H: Final = 24.0
 _INTENSITY_G: Final = 0.05
 _INTENSITY_WEIGHS_H: Final = 24.0
 _MOST_LIVELY: Final = 2.0
-_FALL_SPARES: Final = 0.5  # log odds below a confirmed fall at which the point stays
 _MORE_SENSITIVE: Final = 0.7  # log odds
 _MORE_CAREFUL: Final = 0.35
 _HALVED_IN_S: Final = 28 * 24 * 3600.0
@@ -60,16 +59,13 @@ def bounds(usual: float) -> Bounds:
 class Days(msgspec.Struct, frozen=True):
     """What is remembered of a wearer: times worn in seconds, blows that were near a fall, and how near (log odds).
 
-    ``moved_g_s`` is departure from 1 g, summed over the time worn. ``lowest_fall`` is the confirmed fall judged least
-    sure, in log odds.
+    ``moved_g_s`` is departure from 1 g, summed over the time worn.
     """
 
     worn_s: float = 0.0
     moved_g_s: float = 0.0
     near: float = 0.0
     beyond: float = 0.0
-    false_alarms: float = 0.0
-    lowest_fall: float | None = None
 
     def wore(self, seconds: float, moved_g: float) -> Self:
         """So much more time worn, in which the acceleration departed from 1 g by this on average."""
@@ -80,25 +76,14 @@ class Days(msgspec.Struct, frozen=True):
             moved_g_s=self.moved_g_s * kept + seconds * moved_g,
             near=self.near * kept,
             beyond=self.beyond * kept,
-            false_alarms=self.false_alarms * kept,
         )
 
     def dismissed(self, probability: float) -> Self:
-        """A blow that was no fall."""
+        """A blow that was judged to be no fall, or a fall that was told and was none, as she said herself."""
         beyond = _log_odds(probability) - _log_odds(_NEAR)
         if beyond < 0:
             return self
         return msgspec.structs.replace(self, near=self.near + 1, beyond=self.beyond + beyond)
-
-    def false_alarm(self, probability: float) -> Self:
-        """A fall was told that was none: she said so herself."""
-        found = self.dismissed(probability)
-        return msgspec.structs.replace(found, false_alarms=found.false_alarms + 1)
-
-    def true_fall(self, probability: float) -> Self:
-        """A fall was told and was one."""
-        known = _log_odds(probability) if self.lowest_fall is None else min(_log_odds(probability), self.lowest_fall)
-        return msgspec.structs.replace(self, lowest_fall=known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +103,7 @@ def point(days: Days, within: Bounds) -> Point:
     rate, spread = _rate_per_h(days, within.usual), _spread(days)
     near = _log_odds(_NEAR)
     wanted = near + spread * log(rate / AIM_PER_H)
-    highest = _log_odds(within.highest)
-    if days.lowest_fall is not None:
-        # A fall of hers that was one must be told if it comes again, as long as that is within bounds.
-        highest = min(highest, max(days.lowest_fall - _FALL_SPARES, _log_odds(within.lowest)))
-    found = min(max(wanted, _log_odds(within.lowest)), highest)
+    found = min(max(wanted, _log_odds(within.lowest)), _log_odds(within.highest))
     worn_h = days.worn_s / 3600
     return Point(
         threshold=_probability(found),
