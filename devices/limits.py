@@ -87,13 +87,13 @@ def _is_being_cancelled() -> bool:
 
 async def _end(task: asyncio.Future[Any], grace_s: float) -> bool:
     """Cancel it and wait for its end, for a while; whether it ended."""
-    task.add_done_callback(_heed)
+    task.add_done_callback(heed)
     task.cancel()
     await asyncio.wait({task}, timeout=grace_s)
     return task.done()
 
 
-def _heed(task: asyncio.Future[Any]) -> None:
-    # What becomes of it once nobody waits is nobody's error.
+def heed(task: asyncio.Future[Any]) -> None:
+    """For :meth:`asyncio.Future.add_done_callback`: what becomes of it once nobody waits is nobody's error."""
     if not task.cancelled():
         task.exception()

@@ -17,7 +17,7 @@ from bleak import BleakClient
 from bleak.backends.characteristic import BleakGATTCharacteristic
 from bleak.exc import BleakError, BleakGATTProtocolError
 
-from devices.limits import Stuck, within
+from devices.limits import Stuck, heed, within
 from devices.radio import TROUBLES
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,7 @@ class Link:
         On BlueZ bleak would try such a link again without end, and one whose key the device has lost ends each time.
         """
         making, ended = asyncio.ensure_future(attempt), asyncio.ensure_future(self.ended.wait())
+        making.add_done_callback(heed)
         try:
             await asyncio.wait({making, ended}, return_when=asyncio.FIRST_COMPLETED)
             if not making.done():

@@ -28,6 +28,7 @@ from bumble.keys import MemoryKeyStore
 from bumble.transport import open_transport
 from bumble.transport.common import Transport, TransportLostError
 
+from devices.limits import heed
 from devices.virtual.advertising import advertisement_data, long_uuid
 from devices.virtual.radio import new_adapter
 
@@ -328,7 +329,7 @@ class BumbleClient(BaseBleakClient):
         moment swallows; so the operation is left to itself here.
         """
         task = asyncio.ensure_future(operation)
-        task.add_done_callback(_heed)
+        task.add_done_callback(heed)
         if self._ended is None:
             task.cancel()
             raise BleakError(f"{self.address} is not connected")
@@ -399,12 +400,6 @@ class BumbleClient(BaseBleakClient):
         if deliver is not None:
             assert self._peer is not None
             await self._live(self._peer.gatt_client.unsubscribe(characteristic.obj, deliver))
-
-
-def _heed(task: asyncio.Task[Any]) -> None:
-    # What becomes of an operation after its link has ended interests nobody.
-    if not task.cancelled():
-        task.exception()
 
 
 async def _discover(peer: Peer, largest_write: Callable[[], int]) -> BleakGATTServiceCollection:

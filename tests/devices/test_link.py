@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import pytest
 from bleak import BleakClient
@@ -28,6 +29,24 @@ async def test_an_attempt_whose_link_ends_is_given_up_at_once() -> None:
     with pytest.raises(LinkLost, match="hung up while it was being connected to"):
         await link.made(never())
     assert given_up.is_set()
+
+
+async def test_what_becomes_of_an_attempt_that_was_given_up_is_nobodys_error() -> None:
+    link = Link("C0:FF:EE:00:00:01")
+
+    async def fails_in_the_end() -> BleakClient:
+        asyncio.get_running_loop().call_soon(link.on_disconnected, None)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the link ended")
+
+    unheeded: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unheeded.append(context))
+    with pytest.raises(LinkLost):
+        await link.made(fails_in_the_end())
+    gc.collect()
+    assert unheeded == []
 
 
 async def test_what_an_attempt_fails_with_is_told_as_it_is() -> None:
