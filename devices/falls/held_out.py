@@ -8,7 +8,7 @@ runs through the gateway's watch with that model.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Set
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,11 +16,8 @@ from devices.falls import training
 from devices.falls.evaluation import AS_RECORDED, Judged, Sensor, judge, worn_at
 from devices.falls.model import Model
 from devices.falls.recordings import Trial
-from devices.falls.training import Blows, Sets
+from devices.falls.training import FOLDS, Blows, Sets
 from devices.falls.watch import Watch
-
-FOLDS: Final = 5
-_SEED: Final = 20_261_129
 
 
 class Person(NamedTuple):
@@ -63,14 +60,9 @@ def people(sets: Sets) -> set[Person]:
 
 
 def deal(sets: Sets, folds: int = FOLDS) -> list[set[Person]]:
-    """All people in ``folds`` groups, always the same; those who fell and those who did not are dealt apart."""
+    """All people in ``folds`` groups, as they are dealt for training."""
     fell = {who for who, t in _each(sets) if t.is_fall}
-    random = np.random.default_rng(_SEED)
-    groups: list[set[Person]] = [set() for _ in range(folds)]
-    for dealt in (sorted(fell), sorted(people(sets) - fell)):
-        for number, which in enumerate(random.permutation(len(dealt))):
-            groups[number % folds].add(dealt[which])
-    return [group for group in groups if group]
+    return [set(group) for group in training.deal(sorted(fell), sorted(people(sets) - fell), folds)]
 
 
 def chosen(sets: Sets, wanted: Set[Person]) -> dict[str, list[Trial]]:

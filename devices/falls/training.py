@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,15 +22,19 @@ from devices.falls.times import SECOND
 SPECIFICITY: Final = 0.997
 """The share of recordings of daily life, of people left out, in which nothing may be told at the usual operating point."""
 
+FOLDS: Final = 5
+"""So many groups of people take turns at being left out."""
+
 _TREES: Final = 300
 _TRIED: Final = 0.4  # share of the measurements that a node chooses from
-_FOLDS: Final = 5
 _SEED: Final = 20_261_129
 _NEAR_FALL_S: Final = 0.3  # a blow so near to the fall's interval is of the fall
 _TRIMMED_S: Final = 1.5  # a recording that ends so soon after its hardest blow does not show what followed it
 _SOFT_G: Final = 1.8  # nor does one whose hardest blow is softer show the fall
 
 _FALL, _OTHER, _UNKNOWN = 1, 0, -1
+
+Who = TypeVar("Who")
 
 
 class TooLittle(ValueError):
@@ -100,9 +104,9 @@ def fit(sets: Sets, blows: Blows | None = None, card: Mapping[str, Any] | None =
 def _check_enough(trials: Sequence[Trial], blows: Blows, who: Sequence[str]) -> None:
     everybody = len(set(who))
     fell, knocked = (len({who[t] for t in blows.trial[blows.label == label]}) for label in (_FALL, _OTHER))
-    if everybody < _FOLDS or min(fell, knocked) < 2:
+    if everybody < FOLDS or min(fell, knocked) < 2:
         raise TooLittle(
-            f"to learn takes recordings of {_FOLDS} people, with falls of 2 of them and blows of daily life, such as sitting "
+            f"to learn takes recordings of {FOLDS} people, with falls of 2 of them and blows of daily life, such as sitting "
             f"down hard, of 2: here are recordings of {everybody}, with falls of {fell} and blows of daily life of {knocked}"
             f" (a blow is one of {IMPACT_G:g} g or more; a fall counts when {_TRIMMED_S:g} s after it are recorded)"
         )
@@ -136,22 +140,22 @@ def _votes_of_unseen(trials: Sequence[Trial], blows: Blows, who: Sequence[str]) 
     """For each blow the vote of trees that have learned nothing from its person."""
     people = np.array(who)[blows.trial]
     votes = np.zeros(len(blows.label))
-    for left_out in _deal(trials, who):
+    fell = {name for name, trial in zip(who, trials, strict=True) if trial.is_fall}
+    for left_out in deal(sorted(fell), sorted(set(who) - fell)):
         unseen = np.isin(people, left_out)
         forest = _grow(blows, ~unseen & (blows.label != _UNKNOWN))
         votes[unseen] = [forest.vote(measured) for measured in blows.measured[unseen]]
     return votes
 
 
-def _deal(trials: Sequence[Trial], who: Sequence[str]) -> list[list[str]]:
-    """All people in groups, always the same; those who fell and those who did not are dealt apart."""
-    fell = {name for name, trial in zip(who, trials, strict=True) if trial.is_fall}
+def deal(fell: Sequence[Who], lived: Sequence[Who], folds: int = FOLDS) -> list[list[Who]]:
+    """All people in ``folds`` groups, always the same; those who fell and those who did not are dealt apart."""
     random = np.random.default_rng(_SEED)
-    groups: list[list[str]] = [[] for _ in range(_FOLDS)]
-    for people in (sorted(fell), sorted(set(who) - fell)):
+    groups: list[list[Who]] = [[] for _ in range(folds)]
+    for people in (fell, lived):
         for number, which in enumerate(random.permutation(len(people))):
-            groups[number % _FOLDS].append(people[which])
-    return groups
+            groups[number % folds].append(people[which])
+    return [group for group in groups if group]
 
 
 def _grow(blows: Blows, known: npt.NDArray[np.bool_]) -> Forest:
