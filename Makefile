@@ -22,6 +22,10 @@ $(VENV)/.dev: $(VENV)/.demo requirements/dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
 	touch $@
 
+$(VENV)/.bench: $(VENV)/.dev requirements/bench.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/bench.lock
+	touch $@
+
 demo: $(VENV)/.demo ## the whole service on this machine, with a street of virtual homes
 	$(BIN)/hearthwatch demo
 
@@ -50,7 +54,7 @@ soak: $(VENV)/.dev ## fifty devices misbehave for ten minutes, the gateway is ki
 timescale: ## a real TimescaleDB in .timescale/, nothing installed (Debian and its kin)
 	deploy/timescale-here.sh .timescale
 
-bench: $(VENV)/.dev ## the figures of bench/RESULTS.md, one after the other (about twenty-five minutes)
+bench: $(VENV)/.bench ## the figures of bench/RESULTS.md, one after the other (about twenty-five minutes)
 	for figure in ingest latency page engine falls; do $(BIN)/python -m bench.$$figure || exit 1; done
 
 screenshots: $(VENV)/.dev ## take the pictures of docs/screenshots anew (needs Chromium)
@@ -64,7 +68,7 @@ messages: $(VENV)/.dev ## collect the sentences of the pages for translation (se
 	rm .messages.pot .messages.head
 
 lock: ## resolve the dependencies anew (needs uv)
-	@for pair in gateway:"--extra gateway" server:"--extra server" demo:"--extra gateway --extra server --extra virtual" dev:"--extra dev"; do \
+	@for pair in gateway:"--extra gateway" server:"--extra server" demo:"--extra gateway --extra server --extra virtual" dev:"--extra dev" bench:"--extra server --extra bench"; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    pyproject.toml $${pair#*:} -o requirements/$${pair%%:*}.lock || exit 1; done
 	echo "setuptools>=80" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \

@@ -30,10 +30,13 @@ from alerts.rule import (
     Ask,
     Audience,
     Count,
+    Group,
     Limit,
     Missing,
+    Parameter,
     Related,
     Rule,
+    Score,
     Word,
     evidence_name,
     evidence_names,
@@ -76,6 +79,9 @@ class Protocol:
     version: str
     digest: str
     rules: tuple[Rule, ...]
+    parameters: tuple[Parameter, ...] = ()
+    groups: tuple[Group, ...] = ()
+    scores: tuple[Score, ...] = ()
 
     def rule(self, rule_id: str) -> Rule | None:
         """The rule with this id, or ``None``."""

@@ -11,12 +11,18 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 UCS2_SEGMENT: Final = 70
 GSM_SEGMENT: Final = 160
 ZH: Final = "zh_Hans"
 LANGUAGES: Final = (ZH, "en")
+
+PARTS_OF_DAY: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {ZH: ("夜间", "上午", "下午", "晚上"), "en": ("at night", "in the morning", "in the afternoon", "in the evening")}
+)
+"""The parts of the day in which a usual value is learned, from midnight on, six hours each."""
 
 _GSM_BASIC: Final = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§"
@@ -67,19 +73,22 @@ def one_segment(text: str, language: str) -> bool:
     return gsm(text) == text and septets(text) <= GSM_SEGMENT
 
 
-def fill(sentence: str, values: Mapping[str, Any]) -> str:
+def fill(sentence: str, values: Mapping[str, Any], language: str = "en") -> str:
     """``sentence`` with its ``{placeholders}`` filled; whole numbers bear no decimal point, what is missing shows as ``?``.
 
-    A body temperature always shows its tenths: 34.6 and 35.4 °C are not the same news. Minutes are whole ones.
+    A body temperature, a body weight and what is made of them always show their tenths: 34.6 and 35.4 °C are not the
+    same news. Minutes are whole ones, a part of the day is said in words.
     """
-    return _PLACEHOLDER.sub(lambda found: _shown(found[1], values.get(found[1])), sentence)
+    return _PLACEHOLDER.sub(lambda found: _shown(found[1], values.get(found[1]), language), sentence)
 
 
-def _shown(name: str, value: Any) -> str:
+def _shown(name: str, value: Any, language: str) -> str:
     if value is None:
         return "?"
     if isinstance(value, float):
-        if name.endswith("body_temperature"):
+        if name == "part_of_day":
+            return PARTS_OF_DAY[language][int(value)]
+        if name.endswith(("body_temperature", "body_weight")):
             return f"{value:.1f}"
         if name == "minutes":
             return f"{int(value)}"

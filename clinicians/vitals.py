@@ -44,6 +44,7 @@ METRIC_NAMES: Final = MappingProxyType(
         "activity_resumed": N_("Movement again"),
         "fall_confirmed": N_("Fall confirmed"),
         "said_well": N_("Said that all is well"),
+        "stood_up": N_("Stood up"),
         "long_lie": N_("On the floor since a fall"),
         "glucose_above_scale": N_("Blood glucose above the scale"),
         "glucose_below_scale": N_("Blood glucose below the scale"),

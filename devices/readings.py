@@ -96,6 +96,7 @@ _CATALOGUE: Final = (
     Metric(47, "fall_confirmed", "1", None, 0, 1, Kind.EVENT),
     Metric(48, "said_well", "1", None, 0, 1, Kind.EVENT),
     Metric(49, "long_lie", "1", None, 0, 1, Kind.EVENT),
+    Metric(53, "stood_up", "1", None, 0, 1, Kind.EVENT),
     Metric(50, "movement", "1", None, 0, 1, Kind.AMBIENT),
     Metric(51, "door", "1", None, 0, 1, Kind.AMBIENT),
     Metric(52, "bed", "1", None, 0, 1, Kind.AMBIENT),
