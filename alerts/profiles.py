@@ -1,0 +1,71 @@
+"""By what one resident is judged: time zone, groups, and the parameters in which she differs. Pure.
+
+A parameter's value is the resident's own, else that of the first of her groups that has one, else the protocol's. A
+centre may give a group another value than the protocol does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from alerts.protocol import Protocol
+from alerts.rule import Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the rules core needs to know of a resident: her IANA time zone, her groups' codes, and her values.
+
+    ``values`` holds, by parameter name and sorted, only what differs from the protocol's own. Many residents share a
+    profile: it is a value, and can be a key.
+    """
+
+    zone: str = "UTC"
+    groups: frozenset[str] = frozenset()
+    values: tuple[tuple[str, float], ...] = ()
+
+    def value(self, parameter: Parameter) -> float:
+        """The value of a parameter for her."""
+        return dict(self.values).get(parameter.name, parameter.value)
+
+    def concerns(self, groups: Collection[str], not_groups: Collection[str]) -> bool:
+        """Whether what is said for these groups (all residents, when empty), and not for those, is said of her."""
+        return (not groups or not self.groups.isdisjoint(groups)) and self.groups.isdisjoint(not_groups)
+
+
+def profile(
+    protocol: Protocol,
+    zone: str,
+    groups: Collection[str],
+    of_groups: Mapping[tuple[str, str], float],
+    own: Mapping[str, float],
+) -> Profile:
+    """A resident's profile, from a centre's values by (group, parameter) and her own by parameter.
+
+    What the protocol does not know, or what lies outside a parameter's bounds, is passed over: another protocol may
+    have been in force when it was set.
+    """
+    values = {}
+    for parameter in protocol.parameters:
+        found = _value(protocol, parameter, groups, of_groups, own)
+        if found != parameter.value:
+            values[parameter.name] = found
+    return Profile(zone, frozenset(groups), tuple(sorted(values.items())))
+
+
+def _value(
+    protocol: Protocol,
+    parameter: Parameter,
+    groups: Collection[str],
+    of_groups: Mapping[tuple[str, str], float],
+    own: Mapping[str, float],
+) -> float:
+    candidates = [own.get(parameter.name)]
+    for group in protocol.groups:
+        if group.code in groups:
+            candidates.append(of_groups.get((group.code, parameter.name)))
+            if group.code in parameter.groups:
+                candidates.append(parameter.groups[group.code].value)
+    within = [value for value in candidates if value is not None and parameter.low <= value <= parameter.high]
+    return within[0] if within else parameter.value
