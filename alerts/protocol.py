@@ -8,24 +8,20 @@ in both languages. Whatever the language does not know is refused with file, lin
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, cast
+from typing import Final, TypeVar
 
-from alerts.checks import faults, faults_of_limit, faults_of_named, faults_of_sentence
+from alerts import grammar
+from alerts.checks import faults_of_named
 from alerts.explain import explain
+from alerts.grammar import Known
 from alerts.rule import (
-    ASKS,
-    AUDIENCES,
-    DOWN,
-    EXPIRES,
-    KINDS,
-    PRIORITIES,
-    UP,
     Answered,
     Ask,
     Audience,
@@ -37,14 +33,10 @@ from alerts.rule import (
     Related,
     Rule,
     Score,
-    Word,
     evidence_name,
     evidence_names,
-    shown_unit,
 )
 from alerts.tables import ProtocolError, Table, did_you_mean
-from alerts.wording import LANGUAGES
-from devices.readings import METRICS, Kind, Metric
 
 __all__ = [
     "SHIPPED",
@@ -58,6 +50,7 @@ __all__ = [
     "ProtocolError",
     "Related",
     "Rule",
+    "check",
     "evidence_name",
     "evidence_names",
     "explain",
@@ -69,7 +62,9 @@ __all__ = [
 SHIPPED: Final = Path(__file__).parent / "protocols"
 """Where the protocols lie that come with the service."""
 
-_ID: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
+_NAMED_BY: Final = MappingProxyType({"group": "code", "parameter": "name", "score": "id", "rule": "id"})
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,194 +107,124 @@ def parse(text: str, file: str) -> Protocol:
 def parse_all(texts: Mapping[str, str], *, whole: bool = False) -> Protocol:
     """Several files, text by name, as one protocol: no id may be used twice in all of them.
 
-    ``whole``: these are all the files there are, so that a rule they name must be among them.
+    Files count in the order of their names. ``whole``: these are all the files there are, so that a rule they name must
+    be among them. Raises the first :class:`ProtocolError` of those :func:`check` tells.
     """
-    rules: dict[str, Rule] = {}
-    tables: dict[str, Table] = {}
-    dates: list[date] = []
-    for file, text in texts.items():
-        top = Table.of(text, file)
-        dates.append(top.take("version", date))
-        name = top.take("protocol", str)
-        for table in top.tables("rule"):
-            rule = _rule(table, name)
-            if rule.id in rules:
-                raise table.error("id", f"the rule {rule.id} is there already, in protocol {rules[rule.id].protocol}")
-            rules[rule.id], tables[rule.id] = rule, table
-        top.end()
-        if not any(rule.protocol == name for rule in rules.values()):
-            raise top.error(None, "there is no rule here: write [[rule]]")
-    for rule in rules.values():
-        _check_named(rule, rules, tables[rule.id], whole=whole)
-    digest = hashlib.sha256("\0".join(part for pair in texts.items() for part in pair).encode()).hexdigest()
-    return Protocol(f"{max(dates)}-{digest[:8]}", digest, tuple(_with_joining(rule, rules) for rule in rules.values()))
+    read = _Reading(texts)
+    read.everything(whole=whole)
+    if read.errors:
+        raise read.errors[0]
+    return read.protocol()
+
+
+def check(texts: Mapping[str, str], *, whole: bool = True) -> tuple[ProtocolError, ...]:
+    """What is wrong with these files, as far as it can be found at once: at most one error for each table."""
+    read = _Reading(texts)
+    read.everything(whole=whole)
+    return tuple(read.errors)
+
+
+class _Reading:
+    """The files of a protocol while they are read: what they define, and what is wrong with them."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self.errors: list[ProtocolError] = []
+        self._texts = dict(sorted(texts.items()))
+        self._dates: list[date] = []
+        self._files: list[tuple[str, Table]] = []
+        self._places: dict[tuple[str, str], tuple[Table, str]] = {}
+        self._groups: dict[str, Group] = {}
+        self._parameters: dict[str, Parameter] = {}
+        self._scores: dict[str, Score] = {}
+        self._rules: dict[str, Rule] = {}
+
+    def protocol(self) -> Protocol:
+        """What has been read, once nothing was wrong."""
+        digest = hashlib.sha256("\0".join(part for pair in self._texts.items() for part in pair).encode()).hexdigest()
+        return Protocol(
+            version=f"{max(self._dates)}-{digest[:8]}",
+            digest=digest,
+            rules=tuple(_with_joining(rule, self._rules) for rule in self._rules.values()),
+            parameters=tuple(self._parameters.values()),
+            groups=tuple(self._groups.values()),
+            scores=tuple(self._scores.values()),
+        )
+
+    def everything(self, *, whole: bool) -> None:
+        """Read step by step, and no further than the first in which something is wrong: it would mislead the next."""
+        for step in (self._open, self._define_groups, self._define_numbers, self._read_rules, self._end):
+            step()
+            if self.errors:
+                return
+        for rule in self._rules.values():
+            with self._noting():
+                self._check_named(rule, whole=whole)
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except ProtocolError as error:
+            self.errors.append(error)
+
+    def _open(self) -> None:
+        for file, text in self._texts.items():
+            with self._noting():
+                top = Table.of(text, file)
+                self._dates.append(top.take("version", date))
+                self._files.append((top.take("protocol", str), top))
+
+    def _define_groups(self) -> None:
+        for name, top in self._files:
+            self._take(top, name, "group", grammar.group, self._groups)
+
+    def _define_numbers(self) -> None:
+        for name, top in self._files:
+            self._take(top, name, "parameter", lambda table: grammar.parameter(table, self._groups), self._parameters)
+            self._take(top, name, "score", lambda table: grammar.score(table, self._groups), self._scores)
+
+    def _read_rules(self) -> None:
+        known = Known(self._groups, self._parameters, self._scores)
+        for name, top in self._files:
+            self._take(top, name, "rule", partial(grammar.rule, protocol=name, known=known), self._rules)
+
+    def _take(self, top: Table, protocol: str, what: str, read: Callable[[Table], T], into: dict[str, T]) -> None:
+        """Read every table of one kind in one file."""
+        with self._noting():
+            for table in top.tables(what, required=False):
+                with self._noting():
+                    found = read(table)
+                    self._put(table, protocol, what, found, into)
+
+    def _put(self, table: Table, protocol: str, what: str, found: T, into: dict[str, T]) -> None:
+        key = _NAMED_BY[what]
+        name: str = getattr(found, key)
+        if name in into:
+            _, other = self._places[what, name]
+            raise table.error(key, f"the {what} {name} is there already, in protocol {other}")
+        into[name] = found
+        self._places[what, name] = table, protocol
+
+    def _end(self) -> None:
+        read = {file for _, file in self._places.values()}
+        for name, top in self._files:
+            with self._noting():
+                top.end()
+                if name not in read or not self._rules:
+                    raise top.error(None, "there is no rule here: write [[rule]]")
+
+    def _check_named(self, rule: Rule, *, whole: bool) -> None:
+        """Refuse the name of a rule that is none, or that cannot be what it is named for."""
+        table, _ = self._places["rule", rule.id]
+        named = [("cause", name) for name in rule.cause]
+        named += [("joins", rule.joins)] if rule.joins else []
+        named += [("answered", rule.answered.rule)] if rule.answered else []
+        for key, name in named:
+            if whole and name not in self._rules:
+                raise table.error(key, f"there is no rule {name!r}{did_you_mean(name, self._rules)}")
+            for message in faults_of_named(key, rule, self._rules.get(name)):
+                raise table.error(key, message)
 
 
 def _with_joining(rule: Rule, rules: Mapping[str, Rule]) -> Rule:
     return replace(rule, joined_by=tuple(other for other in rules.values() if other.joins == rule.id))
-
-
-def _rule(table: Table, protocol: str) -> Rule:
-    rule_id = table.take("id", str)
-    if not _ID.fullmatch(rule_id):
-        raise table.error("id", f"{rule_id!r} is no id: lower-case words joined by dots, such as bp.severe")
-    when = tuple(_limit(t) for t in table.tables("when", required=False))
-    missing = _missing(table.table("missing")) if table.has("missing") else None
-    rule = Rule(
-        id=rule_id,
-        version=table.positive("version"),
-        protocol=protocol,
-        priority=table.choice("priority", PRIORITIES),
-        kind=table.choice("kind", KINDS),
-        calls=table.take("calls", bool, True),
-        calls_at_night=table.take("calls_at_night", bool, True),
-        titles=_both(table.table("title")),
-        when=when,
-        also=_also(table),
-        count=_count(table.table("count")) if table.has("count") else Count(),
-        ask=_ask(table.table("ask")) if table.has("ask") else None,
-        unless=_events(table, "unless") if table.has("unless") else (),
-        missing=missing,
-        answered=_answered(table.table("answered")) if table.has("answered") else None,
-        confirmed_by=_related(table.table("confirmed_by")) if table.has("confirmed_by") else None,
-        follows=_related(table.table("follows")) if table.has("follows") else None,
-        expires=table.time("expires", EXPIRES),
-        cause=tuple(str(name) for name in table.take("cause", list, [])),
-        joins=table.take("joins", str) if table.has("joins") else None,
-        say=_say(table.table("say")),
-        say_unanswered=_say(table.table("say_unanswered")) if table.has("say_unanswered") else None,
-    )
-    table.end()
-    _check(rule, table)
-    return rule
-
-
-def _limit(table: Table) -> Limit:
-    metric = _metric(table, "metric")
-    word = _one_of(table, (*UP, *DOWN), "a level")
-    level = table.number(word)
-    clear_word: Word | None = None
-    clear_level: float | None = None
-    if metric.kind is not Kind.EVENT:
-        found = _one_of(table, _calm_words(word), "the level at which it is over again")
-        clear_word, clear_level = cast("Word", found.removeprefix("clear_")), table.number(found)
-    _unit(table, metric)
-    limit = Limit(metric, cast("Word", word), level, clear_word, clear_level, table.source())
-    table.end()
-    for key, message in faults_of_limit(limit):
-        raise table.error(key, message)
-    return limit
-
-
-def _calm_words(word: str) -> tuple[str, ...]:
-    return ("clear_below", "clear_at_most") if word in UP else ("clear_above", "clear_at_least")
-
-
-def _unit(table: Table, metric: Metric) -> None:
-    unit = table.take("unit", str)
-    if unit not in (metric.unit, shown_unit(metric)):
-        raise table.error("unit", f"{metric.name} is measured in {shown_unit(metric)}, not in {unit}")
-
-
-def _one_of(table: Table, words: Sequence[str], what: str) -> str:
-    found = [word for word in words if table.has(word)]
-    if not found:
-        raise table.absent(words, f"{what} is missing: it is given by one of {', '.join(words)}")
-    if len(found) > 1:
-        raise table.error(found[1], f"{what} is given by only one of {', '.join(words)}")
-    return found[0]
-
-
-def _metric(table: Table, key: str) -> Metric:
-    return _known_metric(table, key, table.take(key, str))
-
-
-def _known_metric(table: Table, key: str, name: str) -> Metric:
-    if name not in METRICS:
-        raise table.error(key, f"there is no metric {name!r}{did_you_mean(name, METRICS)}")
-    return METRICS[name]
-
-
-def _events(table: Table, key: str) -> tuple[Metric, ...]:
-    """One event, or a list of them."""
-    return tuple(_event(table, key, str(name)) for name in table.one_or_more(key))
-
-
-def _event(table: Table, key: str, name: str) -> Metric:
-    metric = _known_metric(table, key, name)
-    if metric.kind is not Kind.EVENT:
-        raise table.error(key, f"{metric.name} is a measurement; {key} names an event")
-    return metric
-
-
-def _related(table: Table) -> Related:
-    metric = _event(table, "metric", table.take("metric", str))
-    unless = _events(table, "unless") if table.has("unless") else ()
-    related = Related(metric, table.time("within"), table.source(), unless)
-    table.end()
-    return related
-
-
-def _answered(table: Table) -> Answered:
-    answered = Answered(table.take("rule", str), table.source())
-    table.end()
-    return answered
-
-
-def _also(table: Table) -> tuple[Metric, ...]:
-    names = table.take("also", list, [])
-    return tuple(_known_metric(table, "also", str(name)) for name in names)
-
-
-def _count(table: Table) -> Count:
-    count = Count(table.take("over", int), table.take("of", int), table.time("within"), table.source())
-    if count.k < 2:
-        raise table.error("over", "one is no count: leave out [rule.count], or write 2 and more")
-    table.end()
-    return count
-
-
-def _ask(table: Table) -> Ask:
-    ask = Ask(table.choice("kind", ASKS), table.time("within"), table.source(), _both(table.table("say")))
-    table.end()
-    return ask
-
-
-def _missing(table: Table) -> Missing:
-    missing = Missing(_metric(table, "metric"), table.time("within"), table.source())
-    table.end()
-    return missing
-
-
-def _both(table: Table) -> Mapping[str, str]:
-    sentences = {language: table.take(language, str) for language in LANGUAGES}
-    table.end()
-    return MappingProxyType(sentences)
-
-
-def _say(table: Table) -> Mapping[Audience, Mapping[str, str]]:
-    say = {audience: _both(table.table(audience)) for audience in AUDIENCES}
-    table.end()
-    return MappingProxyType(say)
-
-
-def _check_named(rule: Rule, rules: Mapping[str, Rule], table: Table, *, whole: bool) -> None:
-    """Refuse the name of a rule that is none, or that cannot be what it is named for."""
-    named = [("cause", name) for name in rule.cause]
-    named += [("joins", rule.joins)] if rule.joins else []
-    named += [("answered", rule.answered.rule)] if rule.answered else []
-    for key, name in named:
-        if whole and name not in rules:
-            raise table.error(key, f"there is no rule {name!r}{did_you_mean(name, rules)}")
-        for message in faults_of_named(key, rule, rules.get(name)):
-            raise table.error(key, message)
-
-
-def _check(rule: Rule, table: Table) -> None:
-    for key, message in faults(rule):
-        raise table.error(key, message)
-    for part, say in (("say", rule.say), ("say_unanswered", rule.say_unanswered or {})):
-        for audience, sentences in say.items():
-            for language, text in sentences.items():
-                for _, message in faults_of_sentence(rule, text):
-                    raise table.at(part, audience).error(language, message)

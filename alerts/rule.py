@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 
@@ -24,6 +24,7 @@ StatisticKind = Literal[
 
 PRIORITIES: Final[tuple[Priority, ...]] = ("high", "medium", "low")
 KINDS: Final[tuple[AlarmKind, ...]] = ("physiological", "event", "technical")
+STATISTICS: Final[tuple[StatisticKind, ...]] = get_args(StatisticKind)
 AUDIENCES: Final[tuple[Audience, ...]] = ("staff", "family", "resident")
 ASKS: Final[tuple[AskKind, ...]] = ("repeat_measurement", "are_you_well")
 

@@ -85,7 +85,11 @@ class Table:
 
     def one_or_more(self, key: str) -> list[Any]:
         """A list, or the one text that stands for a list of itself."""
-        return [self.take(key, str)] if type(self._left.get(key)) is str else self.take(key, list)
+        return [self.take(key, str)] if self.is_text(key) else self.take(key, list)
+
+    def is_text(self, key: str) -> bool:
+        """Whether ``key`` holds text, where it may also hold something else."""
+        return type(self._left.get(key)) is str
 
     def positive(self, key: str) -> int:
         """A whole number from 1."""

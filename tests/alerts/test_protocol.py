@@ -204,7 +204,7 @@ def test_a_rule_watches_levels_or_silence_and_not_both_or_none() -> None:
 
 
 def test_a_file_without_rules_a_folder_without_files_and_another_encoding_are_refused(tmp_path: Path) -> None:
-    assert "rule is missing" in refusal(GOOD.split("[[rule]]")[0]).message
+    assert "no rule here" in refusal(GOOD.split("[[rule]]")[0]).message
     assert "no rule here" in refusal('protocol = "x"\nversion = 2026-11-24\nrule = []\n').message
     with pytest.raises(ProtocolError, match="there is no protocol here"):
         protocol.load(tmp_path)
