@@ -13,6 +13,7 @@ from alerts.rule import (
     MOST_COUNTED,
     MOST_DAYS,
     POINTS,
+    Count,
     Limit,
     Parameter,
     Required,
@@ -198,7 +199,10 @@ def faults(rule: Rule) -> Iterator[Fault]:
     """What is wrong with a whole rule."""
     yield from _watching(rule)
     yield from _kind(rule)
+    yield from _statistics(rule)
     yield from _counting(rule)
+    yield from _lasting(rule)
+    yield from _requiring(rule)
     yield from _asking(rule)
     if rule.priority == "high" and not rule.calls:
         yield "calls", "a high priority means harm that is near (IEC 60601-1-8): it has to call somebody"
@@ -246,9 +250,14 @@ def _watching(rule: Rule) -> Iterator[Fault]:
         yield "when", "an event or a device's condition stands alone: write another rule for the other condition"
     if any(metric.kind is not Kind.VITAL for metric in rule.also):
         yield "also", "only vital signs stand beside others"
-    if rule.missing and (rule.ask or rule.count.k > 1 or rule.also):
+    if rule.missing and (rule.ask or rule.count != Count() or rule.also):
         yield "missing", "silence has nothing to ask, count or show: leave out ask, count and also"
-    if rule.answered and (rule.ask or rule.count.k > 1 or rule.also):
+    if rule.missing and rule.missing.metric == rule.missing.after:
+        yield (
+            "missing",
+            f"{rule.missing.metric.name} cannot end the silence after itself: name another event under after",
+        )
+    if rule.answered and (rule.ask or rule.count != Count() or rule.also):
         yield "answered", "an answer has nothing to ask, count or show: leave out ask, count and also"
     if rule.answered and rule.priority == "high":
         yield "priority", "who has answered is in no danger that is near: give medium or low"
@@ -258,21 +267,84 @@ def _watching(rule: Rule) -> Iterator[Fault]:
 
 def _kind(rule: Rule) -> Iterator[Fault]:
     if rule.missing or rule.answered:
-        kind = "technical" if rule.missing else "event"
+        kind = "technical" if rule.missing and not rule.missing.after else "event"
     else:
         kind = _KINDS.get(rule.when[0].metric.kind, rule.kind) if rule.when else rule.kind
     if rule.kind != kind:
         yield "kind", f'what this rule watches is {kind}, and staff must be able to tell: write kind = "{kind}"'
 
 
+def _statistics(rule: Rule) -> Iterator[Fault]:
+    """What is wrong with judging what is made of many readings."""
+    if not rule.on_statistic:
+        return
+    if any(limit.statistic is None for limit in rule.when):
+        yield "when", "single readings and what is made of many are judged at other times: write another rule for one"
+    for limit in rule.when:
+        if limit.metric.kind is not Kind.VITAL:
+            yield "when", f"{limit.metric.name} is no measurement, and statistics are made of measurements"
+    if len({limit.score.id for limit in rule.when if limit.score}) > 1:
+        yield "when", "a rule judges one score: write another rule for the other"
+    if rule.count != Count() and ((rule.count.k, rule.count.n) != (2, 2) or rule.count.days > 1 or rule.ask is None):
+        yield "count", "a statistic has counted already: leave out count, or write 2 of 2 with ask for a repeat first"
+
+
+def _lasting(rule: Rule) -> Iterator[Fault]:
+    """What is wrong with the delays."""
+    plain = bool(rule.when) and not (rule.on_event or rule.on_device or rule.on_statistic)
+    for key, lasting in (("persists", rule.persists), ("clear_after", rule.clear_after)):
+        if lasting and not plain:
+            yield key, f"only the level of a measurement can last: leave out {key}"
+    if rule.persists and rule.count != Count():
+        yield "persists", "what must last unbroken is not counted besides: leave out persists, or [rule.count]"
+
+
+def _requiring(rule: Rule) -> Iterator[Fault]:
+    """What is wrong with what must be so besides."""
+    if rule.requires and not rule.when:
+        yield "and", "only with a level or an event can something else be required: leave out [[rule.and]]"
+    sides = [(required.metric.name, required.sign) for required in rule.requires]
+    for name, sign in sides:
+        if sides.count((name, sign)) > 1:
+            yield "and", f"{name} is required twice: leave out the milder level"
+    for required in rule.requires:
+        yield from _required_of_own(rule, required)
+        other = next((r for r in rule.requires if r.metric == required.metric and r.sign != required.sign), None)
+        if other and required.sign > 0 and required.over_from > other.over_from:
+            yield "and", f"{required.metric.name} cannot be both: nothing lies beyond both levels"
+
+
+def _required_of_own(rule: Rule, required: Required) -> Iterator[Fault]:
+    """A level required of the rule's own metric is looked up in the very reading that is judged."""
+    own = [limit for limit in rule.when if limit.metric == required.metric and limit.statistic is None]
+    name = required.metric.name
+    if own and rule.on_event:
+        yield "and", f"{name} is this rule's own event: leave it out"
+    elif own and len(rule.when) == 1:
+        yield "and", f"{name} is judged by this rule already: write the level you mean into [[rule.when]]"
+    elif any((limit.sign, limit.over_from) == (required.sign, required.over_from) for limit in own):
+        yield "and", f"this level of {name} stands in [[rule.when]] already, and would leave the others there no part"
+
+
 def _counting(rule: Rule) -> Iterator[Fault]:
     count = rule.count
-    if count.k > 1 and rule.when and rule.when[0].metric.kind is not Kind.VITAL:
+    if count.days > 1:
+        yield from _counting_days(rule)
+    if count != Count() and rule.when and rule.when[0].metric.kind is not Kind.VITAL:
         yield "count", "only measurements are counted, no events and no devices: leave out count"
     if count.k > count.n:
         yield "count", f"{count.k} of {count.n} is impossible"
     if count.n > MOST_COUNTED:
         yield "count", f"at most {MOST_COUNTED} measurements can be looked at together"
+
+
+def _counting_days(rule: Rule) -> Iterator[Fault]:
+    count = rule.count
+    if rule.ask:
+        yield "count", "a question cannot stand for days: leave out on_days, or ask"
+    if count.days_within % _DAY or not count.days <= count.days_within // _DAY <= MOST_DAYS:
+        least = max(count.days, 2)
+        yield "count", f"{count.days} days are looked for within whole days, from {least} d to {MOST_DAYS} d"
 
 
 def _asking(rule: Rule) -> Iterator[Fault]:

@@ -64,6 +64,10 @@ USUAL_NEEDS: Final = 14
 
 _ID: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _HEARD: Final[Mapping[str, Metric]] = MappingProxyType({**METRICS, **DERIVED})
+_CALM: Final[Mapping[Word, Word]] = MappingProxyType(
+    {"at_least": "below", "above": "at_most", "at_most": "above", "below": "at_least"}
+)
+"""How a level that a parameter gives is over again: at least 180 is over, below 170 it is no longer."""
 _CLEAR_WORDS: Final = ("clear_below", "clear_at_most", "clear_above", "clear_at_least")
 
 
@@ -121,9 +125,9 @@ def _group_value(table: Table, of: Parameter, groups: Mapping[str, Group]) -> tu
 
 def _between(table: Table) -> tuple[float, float]:
     found = table.take("between", list)
-    if len(found) != 2 or any(type(bound) not in (int, float) for bound in found):
+    if len(found) != 2:
         raise table.error("between", "between is the lowest and the highest value allowed, such as [80, 95]")
-    return float(found[0]), float(found[1])
+    return table.as_number("between", found[0]), table.as_number("between", found[1])
 
 
 def score(table: Table, groups: Mapping[str, Group]) -> Score:
@@ -170,11 +174,9 @@ def _bands(table: Table, metric: Metric) -> tuple[tuple[float, int], ...]:
 
 def _band(table: Table, band: Any) -> tuple[float, int]:
     edge, points = band if isinstance(band, list) and len(band) == 2 else (None, None)
-    if edge == "more":
-        edge = float("inf")
-    if type(edge) not in (int, float) or type(points) is not int or points < 0:
+    if type(points) is not int or not 0 <= points <= POINTS.high:
         raise table.error("bands", f"{band!r} is no band: write [up to and including, points], such as [91, 3]")
-    return float(cast("float", edge)), points
+    return float("inf") if edge == "more" else table.as_number("bands", edge), points
 
 
 def _score_extra(table: Table, groups: Mapping[str, Group]) -> ScoreExtra:
@@ -286,8 +288,7 @@ def _limit_by_parameter(table: Table, word: Word, metric: Metric, parameters: Ma
     clear_by = table.number("clear_by")
     if not clear_by > 0:
         raise table.error("clear_by", "clear_by must be more than 0, or the alarm chatters")
-    calm: Word = "at_most" if word in UP else "at_least"
-    limit = Limit(metric, word, named.value, calm, 0, "", parameter=named.name, clear_by=clear_by)
+    limit = Limit(metric, word, named.value, _CALM[word], 0, "", parameter=named.name, clear_by=clear_by)
     return limit.at_level(named.value)
 
 

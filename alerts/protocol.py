@@ -36,6 +36,7 @@ from alerts.rule import (
     evidence_name,
     evidence_names,
 )
+from alerts.shadows import shadowed
 from alerts.tables import ProtocolError, Table, did_you_mean
 
 __all__ = [
@@ -159,6 +160,9 @@ class _Reading:
         for rule in self._rules.values():
             with self._noting():
                 self._check_named(rule, whole=whole)
+        if whole:
+            self._check_used()
+        self._check_shadows()
 
     @contextmanager
     def _noting(self) -> Iterator[None]:
@@ -224,6 +228,30 @@ class _Reading:
                 raise table.error(key, f"there is no rule {name!r}{did_you_mean(name, self._rules)}")
             for message in faults_of_named(key, rule, self._rules.get(name)):
                 raise table.error(key, message)
+
+    def _check_used(self) -> None:
+        """Refuse numbers that nobody judges by: a doctor would set them in vain."""
+        limits = [limit for rule in self._rules.values() for limit in rule.when]
+        used = {("parameter", limit.parameter) for limit in limits} | {
+            ("score", limit.score.id) for limit in limits if limit.score
+        }
+        for what, name in (*(("parameter", n) for n in self._parameters), *(("score", n) for n in self._scores)):
+            if (what, name) not in used:
+                table, _ = self._places[what, name]
+                message = f"no rule judges by the {what} {name}: leave it out, or name it in a [[rule.when]]"
+                self.errors.append(table.error(_NAMED_BY[what], message))
+
+    def _check_shadows(self) -> None:
+        for rule, other in shadowed(tuple(self._rules.values()), self._parameters):
+            table, _ = self._places["rule", rule.id]
+            self.errors.append(
+                table.error(
+                    "id",
+                    f"{rule.id} can never say anything that {other.id} has not said already: that one comes no later, "
+                    f"with at least the same priority and for at least the same residents. Leave out {rule.id}, or "
+                    "tell the two apart by priority, level or group",
+                )
+            )
 
 
 def _with_joining(rule: Rule, rules: Mapping[str, Rule]) -> Rule:

@@ -13,6 +13,9 @@ from typing import Any, Final, TypeVar
 _TIME: Final = re.compile(r"(\d+(?:\.\d+)?) ?(s|min|h|d)")
 _SECONDS: Final = MappingProxyType({"s": 1, "min": 60, "h": 3600, "d": 86_400})
 
+_LARGEST: Final = 1e30
+"""Beyond it a number leaves the range of 32-bit floats, in which values and levels are compared."""
+
 T = TypeVar("T")
 
 
@@ -80,8 +83,16 @@ class Table:
 
     def number(self, key: str) -> float:
         """A whole or decimal number."""
-        found = self._left.get(key)
-        return float(self.take(key, int) if type(found) is int else self.take(key, float))
+        whole = type(self._left.get(key)) is int
+        return self.as_number(key, self.take(key, int) if whole else self.take(key, float))
+
+    def as_number(self, key: str, found: object) -> float:
+        """A whole or decimal number that stands somewhere under ``key``."""
+        if type(found) is not int and type(found) is not float:
+            raise self.error(key, f"{found!r} should be a number")
+        if abs(found) > _LARGEST and found != float("inf"):
+            raise self.error(key, f"{key} is far beyond anything that can be measured")
+        return float(found)
 
     def one_or_more(self, key: str) -> list[Any]:
         """A list, or the one text that stands for a list of itself."""

@@ -299,6 +299,7 @@ def worst_case(rule: Rule) -> dict[str, float]:
         "count": 2.0,
         "days": 3.0,
         "hours": 72.0,
+        "part_of_day": 2.0,
     }
     return {name: longest.get(name.removeprefix("first_"), 188.0) for name in protocol.evidence_names(rule)}
 
