@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -16,9 +15,10 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from alerts import lifecycle, protocol, wording
+from alerts import deployment, lifecycle, wording
 from alerts.escalation import Duty, Plan, call_number, next_step, wait
 from alerts.lifecycle import Alert
+from alerts.protocol import Protocol
 from store import alerts, duties, messages, people, residents
 from store.alerts import AlertRow
 from store.messages import MessageRow
@@ -64,12 +64,6 @@ async def move(c: Connection, row: AlertRow, after: Alert, **also: Any) -> None:
         await alerts.update(c, row.id, changes)
 
 
-@cache
-def shipped() -> protocol.Protocol:
-    """The protocol as shipped, for its words."""
-    return protocol.load()
-
-
 def about(resident: Resident, language: str) -> wording.About:
     """The resident as a message in ``language`` names her."""
     return wording.About(resident.name(language), resident.address(language), resident.phone)
@@ -77,11 +71,14 @@ def about(resident: Resident, language: str) -> wording.About:
 
 @dataclass(slots=True)
 class Caller:
-    """Calls people at one moment, in one transaction; whom it has looked up it remembers for that long."""
+    """Calls people at one moment, in one transaction; whom it has looked up it remembers for that long.
+
+    ``present`` is the protocol in force, looked up when not given: an alert speaks in the words of the one that made it.
+    """
 
     c: Connection
     now: datetime
-    words: protocol.Protocol = field(default_factory=shipped)
+    present: Protocol | None = None
     _residents: dict[int, Resident] = field(default_factory=dict)
     _duties: dict[int, tuple[Duty, dict[UUID, Person]]] = field(default_factory=dict)
 
@@ -94,7 +91,7 @@ class Caller:
         if before.state == "shelved":
             before = lifecycle.unshelve(before, self.now)
             await alerts.add_event(self.c, row.id, row.resident_id, "unshelved", at=self.now)
-            if not before.calls_staff and not self._calls(row):
+            if not before.calls_staff and not await self._calls(row):
                 await move(self.c, row, before)
                 return
         resident = await self.resident(row.resident_id)
@@ -108,9 +105,14 @@ class Caller:
         for person in plan.persons:
             await self._call(row, plan, resident, known[person], code, kind)
 
-    def _calls(self, row: AlertRow) -> bool:
-        rule = self.words.rule(row.rule)
+    async def _calls(self, row: AlertRow) -> bool:
+        rule = (await self._protocols(row)).rule(row.protocol, row.rule)
         return rule is not None and rule.calls
+
+    async def _protocols(self, row: AlertRow) -> deployment.Protocols:
+        if self.present is None:
+            self.present = await deployment.in_force(self.c, self.now)
+        return await deployment.made_by(self.c, self.present, [row])
 
     async def after_failure(self, row: AlertRow, call: int) -> tuple[UUID, ...]:
         """Somebody of this ``call`` cannot be reached or cannot come: bring the next rung forward to now.
@@ -173,7 +175,7 @@ class Caller:
 
     async def _call(self, row: AlertRow, plan: Plan, resident: Resident, person: Person, code: int, kind: str) -> None:
         text = wording.alert_sms(
-            self._sentence(row, person.language), about(resident, person.language), person.language, code
+            await self._sentence(row, person.language), about(resident, person.language), person.language, code
         )
         if await self._add(row, "alert", plan.call, person, text, _GOOD_FOR[row.priority]):
             CALLS.labels(row.priority).inc()
@@ -182,11 +184,9 @@ class Caller:
                 self.c, row.id, row.resident_id, kind, at=self.now, person_id=person.id, channel="sms", detail=detail
             )
 
-    def _sentence(self, row: AlertRow, language: str) -> str:
-        rule = self.words.rule(row.rule)
-        if rule is None:  # a rule that has been taken out of the protocol while its alert is open
-            return wording.without_rule(row.rule, language)
-        return rule.sentence("staff", language, row.evidence)
+    async def _sentence(self, row: AlertRow, language: str) -> str:
+        sentence = (await self._protocols(row)).sentence(row, "staff", language)
+        return wording.without_rule(row.rule, language) if sentence is None else sentence
 
     async def _add(
         self, row: AlertRow, purpose: str, call: int, to: Person | MessageRow, text: str, good_for: timedelta

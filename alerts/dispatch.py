@@ -17,10 +17,9 @@ from prometheus_client import Counter, Histogram
 
 from alerts import actions, deliveries
 from alerts.bell import Bell
-from alerts.calls import Caller, shipped
+from alerts.calls import Caller
 from alerts.channels import SendError, TryAgain, Uncertain, Unreachable
 from alerts.channels.sms import SEND_TIMEOUT_S, SmsChannel
-from alerts.protocol import Protocol
 from alerts.worker import utc_now
 from store import alerts, feed, messages
 from store.messages import MessageRow
@@ -58,19 +57,17 @@ _GRACE_S: Final = 3.0
 
 
 class Dispatcher:
-    """Sends by ``channels`` (by name, such as ``sms``). ``protocol`` has the words for what is climbed to."""
+    """Sends by ``channels`` (by name, such as ``sms``)."""
 
     def __init__(
         self,
         database: Database,
         channels: Mapping[str, SmsChannel],
         *,
-        protocol: Protocol | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._channels = channels
-        self._protocol = protocol or shipped()
         self._clock = clock
         self._post = Bell()
         self._ladder = Bell()
@@ -115,7 +112,7 @@ class Dispatcher:
         async with self._database.service() as c:
             now = self._clock()
             await actions.end_of_who_left(c, now, _AT_ONCE)
-            caller = Caller(c, now, self._protocol)
+            caller = Caller(c, now)
             for row in await alerts.due_to_climb(c, now, _AT_ONCE):
                 try:
                     async with part(c):

@@ -13,6 +13,7 @@ from prometheus_client import Counter
 
 from alerts import lifecycle
 from alerts.calls import Caller, move, standing
+from alerts.deployment import JOINED_UNDER
 from alerts.engine import Batch, Engine, Firing
 from alerts.escalation import morning_after
 from alerts.protocol import Protocol
@@ -110,7 +111,8 @@ class Verdicts:
     async def _join(self, row: AlertRow, rule: Rule, evidence: dict[str, Any]) -> None:
         """The same trouble, and worse: one alert, one ladder, which now speaks for ``rule`` and calls at once."""
         await self._trail(row, "worse", evidence)
-        await alerts.set_evidence(self.c, row.id, row.evidence | evidence | {JOINED: rule.id})
+        joined = {JOINED: rule.id, JOINED_UNDER: self.protocol.version}
+        await alerts.set_evidence(self.c, row.id, row.evidence | evidence | joined)
         await move(self.c, row, lifecycle.urge(standing(row), self.now))
         urged = await alerts.for_update(self.c, row.id)
         assert urged is not None, "alerts are never deleted"
@@ -150,7 +152,7 @@ class Verdicts:
             return
         await self._trail(row, "raised_again", evidence)
         if JOINED in row.evidence:  # what has happened now is new, and speaks for itself
-            own = {name: value for name, value in row.evidence.items() if name != JOINED}
+            own = {name: value for name, value in row.evidence.items() if name not in (JOINED, JOINED_UNDER)}
             await alerts.set_evidence(self.c, row.id, own | evidence)
         lately = await alerts.count_events(
             self.c, row.id, ("raised", "raised_again"), self.now - lifecycle.CHATTER_WITHIN
@@ -172,7 +174,8 @@ class Verdicts:
 
     async def _ask(self, firing: Firing, rule: Rule) -> None:
         if rule.ask is not None and firing.until is not None:
-            await alerts.ask(self.c, firing.resident, rule.id, rule.ask.kind, utc(firing.at), utc(firing.until))
+            at, until = utc(firing.at), utc(firing.until)
+            await alerts.ask(self.c, firing.resident, rule.id, rule.ask.kind, at, until, protocol=self.protocol.version)
 
     async def _answered(self, firing: Firing, rule: Rule) -> None:
         if rule.ask is None:

@@ -13,8 +13,8 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 import clinicians
-from alerts import protocol
 from alerts.channels.sms import SmsChannel
+from alerts.deployment import keep_registered, shipped
 from alerts.dispatch import Dispatcher
 from alerts.silence import Silence
 from alerts.worker import Watch
@@ -45,7 +45,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.state.public_url = settings.public_url
-    app.state.protocol = protocol.load()
     app.add_middleware(Around, https=settings.public_url.startswith("https:"))
     app.add_exception_handler(sessions.NotSignedIn, sessions.on_not_signed_in)
     problems.install(app)
@@ -85,14 +84,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], Awaitable[None]]]:
     settings, database = app.state.settings, app.state.database
-    work: dict[str, Callable[[], Awaitable[None]]] = {"live": app.state.hub.run}
+    work: dict[str, Callable[[], Awaitable[None]]] = {
+        "live": app.state.hub.run,
+        "protocols": lambda: keep_registered(database),
+    }
     if settings.watch:
-        work["watch"] = Watch(database, app.state.protocol).run
+        work["watch"] = Watch(database, shipped()).run
         work["silence"] = Silence(database).run
     if settings.dispatch and settings.has_telephone:
         channel = sms_channel(settings)
         stack.push_async_callback(channel.close)
-        work["dispatch"] = Dispatcher(database, {"sms": channel}, protocol=app.state.protocol).run
+        work["dispatch"] = Dispatcher(database, {"sms": channel}).run
     elif settings.dispatch:
         log.warning(
             "no_telephone",

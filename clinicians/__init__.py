@@ -1,7 +1,7 @@
 """The faces: portals for doctors, care workers, families, residents and administrators.
 
 ``router`` holds every page. Sign-in is not here: whoever includes it puts a :class:`clinicians.visitor.Visitor`
-on ``request.state.visitor`` first, and opens ``app.state.database``, ``app.state.protocol`` and ``app.state.public_url``.
+on ``request.state.visitor`` first, and opens ``app.state.database`` and ``app.state.public_url``.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request, Response
 
 from alerts import actions
+from alerts.deployment import in_force, made_by
 from alerts.lifecycle import TransitionError
-from alerts.protocol import Protocol
 from alerts.rule import JOINED
 from clinicians import cases, falls, vitals
 from clinicians.advice import next_steps
@@ -100,18 +100,18 @@ def board(cards: Sequence[Card]) -> Board:
 async def show_board(request: Request, visitor: CareWorker, told: str = "") -> Response:
     """The board."""
     database: Database = request.app.state.database
-    protocol: Protocol = request.app.state.protocol
     async with database.reader(visitor.person_id) as c:
         words = await words_of(c, visitor)
         everybody = {r.id: r for r in await residents.residents(c)}
         rows = [row for row in await alerts.open_alerts(c) if row.resident_id in everybody]
+        protocols = await made_by(c, await in_force(c, words.now), rows)
         called = await portal.calls(c, [row.id for row in rows])
         names = await people.people(c, cases.named(rows))
         around = await residents.around_each(c, [row.resident_id for row in rows])
         latest = await readings.latest(c) if rows else {}
     cards = [
         _card(
-            cases.case(row, protocol, "staff", words, names, visitor.person_id, calls=called.get(row.id, ())),
+            cases.case(row, protocols, "staff", words, names, visitor.person_id, calls=called.get(row.id, ())),
             everybody[row.resident_id],
             around.get(row.resident_id, []),
             latest.get(row.resident_id, {}),
@@ -275,7 +275,6 @@ def _shelf_end(until: ShelfTime, words: Words, now: datetime) -> datetime:
 async def show_resident(request: Request, visitor: CareWorker, resident_id: int, told: str = "") -> Response:
     """One resident: whom to ring, last values, notes, devices."""
     database: Database = request.app.state.database
-    protocol: Protocol = request.app.state.protocol
     async with database.reader(visitor.person_id) as c:
         resident = await residents.resident(c, resident_id)
         if resident is None:
@@ -284,11 +283,12 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         around = await residents.around(c, resident_id)
         latest = (await readings.latest(c, resident_id)).get(resident_id, {})
         rows = await alerts.of_resident(c, resident_id, 10)
+        protocols = await made_by(c, await in_force(c, words.now), rows)
         names = await people.people(c, cases.named(rows))
         devices = await gateways.devices(c, resident_id)
         written = await notes.of_resident(c, resident_id)
         fallen = await falls.of_alerts(c, resident_id, rows, words)
-    known = [cases.case(row, protocol, "staff", words, names, visitor.person_id) for row in rows]
+    known = [cases.case(row, protocols, "staff", words, names, visitor.person_id) for row in rows]
     return render(
         request,
         "care_resident.html",

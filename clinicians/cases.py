@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from alerts.protocol import Protocol
+from alerts.deployment import Protocols
 from clinicians.words import N_, Words
 from store.alerts import AlertRow, TrailRow
 from store.people import Person
@@ -98,7 +98,10 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One alert for one reader. ``standing``: ``waiting``, ``taken``, ``shelved`` or ``closed``."""
+    """One alert for one reader. ``standing``: ``waiting``, ``taken``, ``shelved`` or ``closed``.
+
+    ``replaced`` is the protocol that made it, when another is in force by now.
+    """
 
     id: int
     resident_id: int
@@ -120,6 +123,7 @@ class Case:
     outcome: str
     called: tuple[Called, ...] = ()
     trail: tuple[Step, ...] = ()
+    replaced: str = ""
 
     @property
     def is_fall(self) -> bool:
@@ -136,12 +140,12 @@ _STANDINGS: Final = {
 }
 
 
-def sentence(protocol: Protocol, alert: AlertRow, audience: Audience, words: Words) -> str:
-    """What happened, in the words of its rule; an alert whose rule has since gone says that much."""
-    rule = protocol.rule(alert.rule)
-    if rule is None:
+def sentence(protocols: Protocols, alert: AlertRow, audience: Audience, words: Words) -> str:
+    """What happened, in the words of the rule that made it; an alert of a rule that nobody knows says that much."""
+    said = protocols.sentence(alert, audience, words.language)
+    if said is None:
         return words.gettext("An alert of a rule that is no longer in force: %(rule)s", rule=alert.rule)
-    return rule.sentence(audience, words.language, alert.evidence)
+    return said
 
 
 def is_fall(rule: str) -> bool:
@@ -164,7 +168,7 @@ def outcome(text: str | None, words: Words, *, for_staff: bool) -> str:
 
 def case(
     alert: AlertRow,
-    protocol: Protocol,
+    protocols: Protocols,
     audience: Audience,
     words: Words,
     people: Mapping[UUID, Person],
@@ -175,7 +179,7 @@ def case(
 ) -> Case:
     """An alert for one reader. ``people`` holds those whom the reader may see by name."""
     staff = audience == "staff"
-    rule = protocol.rule(alert.rule)
+    rule = protocols.rule(alert.protocol, alert.rule)
     return Case(
         id=alert.id,
         resident_id=alert.resident_id,
@@ -183,7 +187,7 @@ def case(
         priority=alert.priority,
         priority_word=words.gettext(PRIORITIES[alert.priority]),
         is_task=alert.priority == "low" or (rule is not None and not rule.calls),
-        sentence=sentence(protocol, alert, audience, words),
+        sentence=sentence(protocols, alert, audience, words),
         standing=_STANDINGS[alert.state],
         raised_at=alert.raised_at,
         cleared_at=alert.cleared_at,
@@ -197,6 +201,7 @@ def case(
         outcome=outcome(alert.outcome, words, for_staff=staff),
         called=tuple(_called(call, words) for call in calls),
         trail=tuple(_step(row, words) for row in trail),
+        replaced="" if protocols.is_present(alert.protocol) else alert.protocol,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Request, Response
 from markupsafe import Markup
 
-from alerts.protocol import Protocol
+from alerts.deployment import in_force, made_by
 from clinicians import cases, charts, falls, vitals, worklist
 from clinicians.equipment import health
 from clinicians.notes import keep_note
@@ -54,7 +54,6 @@ async def words_of(c: Connection, visitor: Visitor) -> Words:
 async def show_worklist(request: Request, visitor: Doctor) -> Response:
     """Everybody in the doctor's care, sorted by need."""
     database: Database = request.app.state.database
-    protocol: Protocol = request.app.state.protocol
     async with database.reader(visitor.person_id) as c:
         words = await words_of(c, visitor)
         everybody = await residents.residents(c)
@@ -62,10 +61,11 @@ async def show_worklist(request: Request, visitor: Doctor) -> Response:
         latest = await readings.latest(c)
         daily = await portal.daily_systolic(c, words.now, SPARK_DAYS)
         opened = await alerts.open_alerts(c)
+        protocols = await made_by(c, await in_force(c, words.now), opened)
         names = await people.people(c, cases.named(opened))
     by_resident: dict[int, list[cases.Case]] = {}
     for row in opened:
-        made = cases.case(row, protocol, "staff", words, names, visitor.person_id)
+        made = cases.case(row, protocols, "staff", words, names, visitor.person_id)
         by_resident.setdefault(row.resident_id, []).append(made)
     entries = [
         worklist.entry(
@@ -95,7 +95,6 @@ def _spark(daily: portal.Daily, resident: Resident) -> Markup:
 async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> Response:
     """One resident in full."""
     database: Database = request.app.state.database
-    protocol: Protocol = request.app.state.protocol
     began = perf_counter()
     async with database.reader(visitor.person_id) as c:
         resident = await residents.resident(c, resident_id)
@@ -109,6 +108,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         unknown = await portal.of_unknown_time(c, resident_id, since, LINES)
         unusable = await readings.unusable(c, resident_id, LINES)
         rows = await alerts.of_resident(c, resident_id, ALERTS)
+        protocols = await made_by(c, await in_force(c, words.now), rows)
         numbers = [row.id for row in rows]
         trails = await alerts.trail(c, numbers)
         called = await portal.calls(c, numbers)
@@ -121,7 +121,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
     known = [
         cases.case(
             row,
-            protocol,
+            protocols,
             "staff",
             words,
             names,

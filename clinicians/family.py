@@ -9,7 +9,7 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
-from alerts.protocol import Protocol
+from alerts.deployment import in_force, made_by
 from clinicians import cases, vitals
 from clinicians.doctor import words_of
 from clinicians.pages import PageRoute, render
@@ -108,7 +108,6 @@ def _known(pressure: vitals.Vital | None, heard: object, words: Words) -> str:
 async def show(request: Request, visitor: Relative) -> Response:
     """Everybody this visitor is family of."""
     database: Database = request.app.state.database
-    protocol: Protocol = request.app.state.protocol
     async with database.reader(visitor.person_id) as c:
         words = await words_of(c, visitor)
         centre = await portal.centre_of(c, visitor.person_id)
@@ -117,9 +116,10 @@ async def show(request: Request, visitor: Relative) -> Response:
         latest = await readings.latest(c)
         moved = await portal.last_movement(c, words.now - vitals.STALE)
         rows = [row for r in everybody for row in await alerts.of_resident(c, r.id, 10)]
+        protocols = await made_by(c, await in_force(c, words.now), rows)
         names = await people.people(c, cases.named(rows))
         around = await residents.around_each(c, [r.id for r in everybody])
-    known = [cases.case(row, protocol, "family", words, names, visitor.person_id) for row in rows]
+    known = [cases.case(row, protocols, "family", words, names, visitor.person_id) for row in rows]
     kin = [
         _kin(
             called(r, relations, words),

@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 
-from alerts.protocol import Protocol
+from alerts.deployment import Protocols, in_force, made_by
 from clinicians import cases, vitals
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Refused, ResidentHerself
@@ -58,24 +58,24 @@ def scene(
     prompts: Sequence[Prompt],
     open_cases: Sequence[cases.Case],
     latest: Mapping[str, Latest],
-    protocol: Protocol,
+    protocols: Protocols,
     words: Words,
 ) -> Scene:
     """Most pressing first: is she well; help is being called; measure again; else how things stand."""
     if asked := [prompt for prompt in prompts if prompt.kind == "are_you_well"]:
-        return Scene("are_you_well", words.gettext("Are you well?"), _question(asked[0], protocol, words))
+        return Scene("are_you_well", words.gettext("Are you well?"), _question(asked[0], protocols, words))
     if pressing := [case for case in open_cases if not case.is_task]:
         return _help(pressing[0], words)
     if repeats := [prompt for prompt in prompts if prompt.kind == "repeat_measurement"]:
         return Scene(
-            "repeat_measurement", words.gettext("Please measure once more"), _question(repeats[0], protocol, words)
+            "repeat_measurement", words.gettext("Please measure once more"), _question(repeats[0], protocols, words)
         )
     return _calm(resident, latest, words)
 
 
-def _question(prompt: Prompt, protocol: Protocol, words: Words) -> tuple[str, ...]:
-    """What her rule asks of her: why, what to measure again, and how. Nothing where the rule has gone since."""
-    rule = protocol.rule(prompt.rule)
+def _question(prompt: Prompt, protocols: Protocols, words: Words) -> tuple[str, ...]:
+    """What the rule that asks her says: why, what to measure again, and how. Nothing where nobody knows it any more."""
+    rule = protocols.rule(prompt.protocol, prompt.rule)
     return (rule.ask.sentence(words.language),) if rule and rule.ask else ()
 
 
@@ -115,7 +115,6 @@ def _greeting(words: Words) -> str:
 async def show(request: Request, visitor: ResidentHerself) -> Response:
     """Her own page."""
     database: Database = request.app.state.database
-    protocol: Protocol = request.app.state.protocol
     async with database.reader(visitor.person_id) as c:
         resident = await residents.herself(c, visitor.person_id)
         if resident is None:
@@ -124,15 +123,16 @@ async def show(request: Request, visitor: ResidentHerself) -> Response:
         centre = await portal.centre_of(c, visitor.person_id)
         prompts = await alerts.open_prompts(c, resident.id, words.now)
         rows = await alerts.open_alerts(c, resident.id)
+        protocols = await made_by(c, await in_force(c, words.now), [*rows, *prompts])
         names = await people.people(c, cases.named(rows))
         latest = (await readings.latest(c, resident.id)).get(resident.id, {})
         devices = await gateways.devices(c, resident.id)
-    known = [cases.case(row, protocol, "resident", words, names, visitor.person_id) for row in rows]
+    known = [cases.case(row, protocols, "resident", words, names, visitor.person_id) for row in rows]
     return render(
         request,
         "me.html",
         words=words,
-        scene=scene(resident, prompts, known, latest, protocol, words),
+        scene=scene(resident, prompts, known, latest, protocols, words),
         pressure=vitals.pressure(latest, resident, words),
         pulse=latest.get("pulse"),
         centre_phone=centre.phone if centre else None,

@@ -63,7 +63,7 @@ class TrailRow:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What a resident is asked on her own page before anybody is called."""
+    """What a resident is asked on her own page before anybody is called, in the words of that ``protocol``."""
 
     id: int
     resident_id: int
@@ -71,6 +71,7 @@ class Prompt:
     kind: str
     asked_at: datetime
     until: datetime
+    protocol: str | None = None
 
 
 async def insert(
@@ -330,11 +331,21 @@ async def trail(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[Trail
     return by_alert
 
 
-async def ask(c: Connection, resident_id: int, rule: str, kind: str, asked_at: datetime, until: datetime) -> None:
+async def ask(
+    c: Connection,
+    resident_id: int,
+    rule: str,
+    kind: str,
+    asked_at: datetime,
+    until: datetime,
+    *,
+    protocol: str | None = None,
+) -> None:
     """Ask the resident something on her page until it is answered or the time is over."""
     await c.execute(
-        "INSERT INTO prompt (resident_id, rule, kind, asked_at, until) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-        [resident_id, rule, kind, asked_at, until],
+        "INSERT INTO prompt (resident_id, rule, kind, asked_at, until, protocol) VALUES (%s, %s, %s, %s, %s, %s) "
+        "ON CONFLICT DO NOTHING",
+        [resident_id, rule, kind, asked_at, until, protocol],
     )
 
 
@@ -353,7 +364,7 @@ async def open_prompts(c: Connection, resident_id: int, now: datetime) -> list[P
     return await rows(
         c,
         Prompt,
-        "SELECT id, resident_id, rule, kind, asked_at, until FROM prompt "
+        "SELECT id, resident_id, rule, kind, asked_at, until, protocol FROM prompt "
         "WHERE resident_id = %s AND answered_at IS NULL AND until > %s ORDER BY asked_at DESC",
         [resident_id, now],
     )
@@ -364,7 +375,7 @@ async def asking(c: Connection, now: datetime) -> list[Prompt]:
     return await rows(
         c,
         Prompt,
-        "SELECT id, resident_id, rule, kind, asked_at, until FROM prompt WHERE answered_at IS NULL AND until > %s ORDER BY id",
+        "SELECT id, resident_id, rule, kind, asked_at, until, protocol FROM prompt WHERE answered_at IS NULL AND until > %s ORDER BY id",
         [now],
     )
 

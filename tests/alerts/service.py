@@ -110,6 +110,4 @@ async def at_work(database: Database) -> AsyncIterator[Service]:
     async with database.service() as c:
         home = await furnish(c, clock.now - timedelta(hours=1))
     async with telephone_line(open_door(database, port), port) as line:
-        yield Service(
-            database, home, line, clock, Dispatcher(database, {"sms": line.channel}, protocol=RULES, clock=clock)
-        )
+        yield Service(database, home, line, clock, Dispatcher(database, {"sms": line.channel}, clock=clock))

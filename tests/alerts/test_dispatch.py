@@ -14,7 +14,7 @@ from alerts.dispatch import Dispatcher
 from store import feed, readings
 from store.postgres import Database, value
 from tests.alerts.network import until
-from tests.alerts.service import RULES, Service, at_work
+from tests.alerts.service import Service, at_work
 from tests.household import batch
 
 pytestmark = pytest.mark.anyio
@@ -230,7 +230,7 @@ async def test_one_hanging_send_does_not_hold_up_the_others(service: Service) ->
 
 
 async def test_two_dispatchers_never_send_the_same_message(service: Service) -> None:
-    other = Dispatcher(service.database, {"sms": service.line.channel}, protocol=RULES, clock=service.clock)
+    other = Dispatcher(service.database, {"sms": service.line.channel}, clock=service.clock)
     for rule in ("help_call", "fall", "bp.severe", "bp.low"):
         await service.raised(rule, systolic=85.0, probability=0.9)
     await asyncio.gather(*(d.send_due() for d in (other, service.dispatcher, other, service.dispatcher)))

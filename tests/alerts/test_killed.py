@@ -42,7 +42,7 @@ async def main():
         channel = SmsChannel(account, token, number, service_url, base_url)
         print("at work", flush=True)
         group.create_task(Watch(database, rules).run())
-        group.create_task(Dispatcher(database, {"sms": channel}, protocol=rules).run())
+        group.create_task(Dispatcher(database, {"sms": channel}).run())
 
 asyncio.run(main())
 """

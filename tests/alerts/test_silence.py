@@ -220,7 +220,7 @@ async def test_at_night_the_call_waits_for_the_morning_and_for_what_is_over_it_d
     row = (await street.open())["gateway.unwatched"]
     assert await street.called() == 0
     assert row.climb_at == MONDAY + 23 * HOUR  # seven in the morning
-    dispatcher = Dispatcher(street.database, {}, protocol=RULES, clock=street.clock)
+    dispatcher = Dispatcher(street.database, {}, clock=street.clock)
     street.clock.now = row.climb_at
     await dispatcher.climb()
     assert await street.called() == 1
@@ -476,7 +476,7 @@ async def test_the_alerts_of_who_left_end_and_nobody_is_called_about_them(street
     async with street.database.service() as c:
         await c.execute("UPDATE resident SET left_at = %s WHERE id = %s", [street.clock.now, street.home.wang])
     street.clock.go_on(hours=2)
-    await Dispatcher(street.database, {}, protocol=RULES, clock=street.clock).climb()
+    await Dispatcher(street.database, {}, clock=street.clock).climb()
     assert await street.open() == {}
     async with street.database.service() as c:
         [ended, *_] = await alerts.of_resident(c, street.home.wang, 5)
@@ -502,7 +502,7 @@ async def test_a_task_that_was_put_aside_waits_again_when_its_time_is_over_and_c
     async with street.database.service() as c:
         until = street.clock.now + HOUR
         await actions.shelve(c, task.id, street.home.li_na.id, street.clock.now, until)
-    dispatcher = Dispatcher(street.database, {}, protocol=RULES, clock=street.clock)
+    dispatcher = Dispatcher(street.database, {}, clock=street.clock)
     await dispatcher.climb()
     assert (await street.open())["gateway.silent"].state == "shelved"
     street.clock.go_on(hours=1, seconds=1)

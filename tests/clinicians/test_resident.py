@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from fastapi import FastAPI
 
+from alerts.deployment import Protocols
 from alerts.protocol import load
 from clinicians import resident
 from clinicians.cases import Case
@@ -28,7 +29,7 @@ SHIPPED = load()
 
 
 def scene(prompts: list[Prompt], cases: list[Case], latest: dict[str, Latest], words: Words) -> Scene:
-    return resident.scene(WANG, prompts, cases, latest, SHIPPED, words)
+    return resident.scene(WANG, prompts, cases, latest, Protocols(SHIPPED), words)
 
 
 def test_is_she_well_comes_before_all_else() -> None:
