@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from api.commands import fail, settings, with_database
 from api.falls import falls_app
 
 if TYPE_CHECKING:
-    from api.settings import Settings
     from store.postgres import Connection, Database
-
-T = TypeVar("T")
 
 app: Final = typer.Typer(
     name="hearthwatch",
@@ -58,9 +54,9 @@ def serve(
     from api.server import run
 
     given = {"host": host, "port": port}
-    settings = _settings(**{name: value for name, value in given.items() if value is not None})
-    logs.configure(as_json=settings.log_json)
-    run(settings)
+    chosen = settings(**{name: value for name, value in given.items() if value is not None})
+    logs.configure(as_json=chosen.log_json)
+    run(chosen)
 
 
 @app.command()
@@ -72,11 +68,11 @@ def migrate() -> None:
     from store.migrate import migrate as apply
 
     try:
-        applied = apply(_settings().database_url)
+        applied = apply(settings().database_url)
     except MigrationError as error:
-        _fail(str(error))
+        fail(str(error))
     except psycopg.OperationalError as error:
-        _fail(f"the database cannot be reached: {str(error).strip()}")
+        fail(f"the database cannot be reached: {str(error).strip()}")
     typer.echo("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
 
 
@@ -99,7 +95,7 @@ def status() -> None:
     """How the service is: gateways, the watch, messages that wait, and open alerts. Exit code 1 when something is wrong."""
     from api.status import show
 
-    raise typer.Exit(_with_database(show))
+    raise typer.Exit(with_database(show))
 
 
 @gateway_app.callback(invoke_without_command=True)
@@ -164,7 +160,7 @@ def gateway(
     from devices.aloud import DEFAULT_COMMAND
     from devices.gateway import GatewayError, GatewaySettings, run
 
-    settings = GatewaySettings(
+    chosen = GatewaySettings(
         server=server,
         data=data,
         radio=radio,
@@ -175,9 +171,9 @@ def gateway(
         falls_model=falls_model,
     )
     try:
-        run(settings)
+        run(chosen)
     except GatewayError as error:
-        _fail(str(error))
+        fail(str(error))
 
 
 @gateway_app.command("pair")
@@ -192,7 +188,7 @@ def gateway_pair(
     try:
         name = pair(server, code, data)
     except GatewayError as error:
-        _fail(str(error))
+        fail(str(error))
     typer.echo(f"paired as {name}; start it with: hearthwatch gateway --data {data}")
 
 
@@ -209,10 +205,10 @@ def gateway_code(
         async with database.service() as c:
             return await issue_code(c, await _centre(c, centre), name, datetime.now(UTC))
 
-    code = _with_database(issue)
+    code = with_database(issue)
     from store.pairing import command
 
-    typer.echo(f"on the gateway run:  {command(code, _settings().public_url)}")
+    typer.echo(f"on the gateway run:  {command(code, settings().public_url)}")
 
 
 @gateway_app.command("revoke")
@@ -231,8 +227,8 @@ def gateway_revoke(
                 await audit.record(c, "gateway_revoked", gateway=name)
             return done
 
-    if not _with_database(revoke):
-        _fail(f"there is no gateway {name!r}; 'hearthwatch status' lists them")
+    if not with_database(revoke):
+        fail(f"there is no gateway {name!r}; 'hearthwatch status' lists them")
     typer.echo(f"{name} is refused within two seconds")
 
 
@@ -259,11 +255,11 @@ def user_add(
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
         users.check_password(password, username)
     except users.NotUsable as error:
-        _fail(str(error))
+        fail(str(error))
     try:
-        told = _with_database(lambda database: users.add(database, new, password, centre))
+        told = with_database(lambda database: users.add(database, new, password, centre))
     except users.NotUsable as error:
-        _fail(str(error))
+        fail(str(error))
     typer.echo(told)
 
 
@@ -273,40 +269,7 @@ async def _centre(c: Connection, name: str | None) -> int:
     try:
         return await find_centre(c, name)
     except NotUsable as error:
-        _fail(str(error))
-
-
-def _settings(**given: Any) -> Settings:
-    from pydantic import ValidationError
-
-    from api.settings import Settings
-
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        for wrong in error.errors():
-            name = "HEARTHWATCH_" + "_".join(str(part) for part in wrong["loc"]).upper()
-            words = "is not set" if wrong["type"] == "missing" else wrong["msg"].removeprefix("Value error, ")
-            typer.echo(f"{name if wrong['loc'] else 'settings'}: {words}", err=True)
-        _fail("the settings cannot be used; docs/operating.md lists them")
-
-
-def _with_database(work: Callable[[Database], Awaitable[T]]) -> T:
-    from store.postgres import Database, Unavailable
-
-    async def run() -> T:
-        async with Database(_settings().database_url, max_size=2) as database:
-            return await work(database)
-
-    try:
-        return asyncio.run(run())
-    except Unavailable as error:
-        _fail(str(error))
-
-
-def _fail(words: str) -> NoReturn:
-    typer.echo(words, err=True)
-    raise typer.Exit(1)
+        fail(str(error))
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from api.commands import fail
 from api.falls_export import export
 from api.falls_tables import curves, show
 from api.falls_train import train
@@ -72,7 +73,7 @@ def evaluate(
         used = how.judge()
         judged = judge_files(files, how, jobs)
     except (RecordingsError, ModelError) as error:
-        _fail(str(error))
+        fail(str(error))
     found, drawn = evaluation.summaries(judged), curves(judged)
     if as_json:
         said = _model(used, sorted({j.position for j in judged}), threshold)
@@ -91,7 +92,7 @@ def card(model: ModelFolder = None) -> None:
     try:
         used = How(model=model).judge()
     except ModelError as error:
-        _fail(str(error))
+        fail(str(error))
     name = used.card.get("name", "a model without a name")
     for line in _in_words({"name": name, **used.card, "a fall is told from a probability of": _told_from(used)}):
         typer.echo(line)
@@ -116,8 +117,3 @@ def _in_words(card: dict[str, Any], inset: str = "") -> Iterator[str]:
             yield from (f"{inset}  - {one}" for one in said)
         else:
             yield f"{inset}{name}: {said}"
-
-
-def _fail(words: str) -> NoReturn:
-    typer.echo(words, err=True)
-    raise typer.Exit(1)

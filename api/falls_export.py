@@ -13,9 +13,11 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
+
+from api.commands import fail, with_database
 
 if TYPE_CHECKING:
     from devices.falls.recordings import Trial
@@ -53,15 +55,14 @@ def export(
     The record does not know who has consented to research or training: you must, and say so with --consented and once
     more when asked. Each export is written into the audit of everybody concerned.
     """
-    from api.cli import _with_database as with_database
     from devices.falls.recordings import write
 
     if not consented:
-        _fail("the record does not know who has consented to this: find out, choose with --resident, say --consented")
+        fail("the record does not know who has consented to this: find out, choose with --resident, say --consented")
     begin = datetime.min.replace(tzinfo=UTC) if since is None else since.replace(tzinfo=UTC)
     kept, chosen = with_database(lambda database: _kept(database, begin, resident))
     if not chosen:
-        _fail(
+        fail(
             f"staff have said of none of {kept} recordings whether it was a fall; they do so when they close its alert"
         )
     typer.confirm(_question(kept, chosen, out), abort=True)
@@ -127,7 +128,7 @@ def _reserve(out: Path) -> None:
     try:
         out.touch(mode=0o600, exist_ok=False)
     except OSError as error:
-        _fail(f"{out} cannot be written: {error.strerror}")
+        fail(f"{out} cannot be written: {error.strerror}")
 
 
 async def _audit(database: Database, chosen: Sequence[Labelled]) -> None:
@@ -136,8 +137,3 @@ async def _audit(database: Database, chosen: Sequence[Labelled]) -> None:
     async with database.service() as c:
         for resident, count in sorted(Counter(one.recording.resident_id for one in chosen).items()):
             await audit.record(c, "exported_falls", None, resident, recordings=count, by=getpass.getuser())
-
-
-def _fail(words: str) -> NoReturn:
-    typer.echo(words, err=True)
-    raise typer.Exit(1)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from api.commands import fail
 from api.falls_tables import curves, show
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def train(
         learned = training.fit(known, blows, _card(said, leave_out or (), out))
         learned.save(out)
     except (RecordingsError, model.ModelError, training.TooLittle, OSError) as error:
-        _fail(str(error))
+        fail(str(error))
     typer.echo(f"the model and its card are in {out}")
     try:
         if left_out:
@@ -82,7 +83,7 @@ def _check_sklearn() -> None:
     try:
         import sklearn  # noqa: F401
     except ImportError:
-        _fail("to learn takes scikit-learn, which is not installed: pip install 'hearthwatch[training]'")
+        fail("to learn takes scikit-learn, which is not installed: pip install 'hearthwatch[training]'")
 
 
 def _read(files: Sequence[Path], position: Position | None) -> tuple[dict[str, list[Trial]], dict[str, str]]:
@@ -133,8 +134,3 @@ def _say_judged(learned: Model, error: ValueError) -> None:
     typer.echo(f"too few people to learn anew without some of them: {error}", err=True)
     for name, found in learned.card["judged on people left out"].items():
         typer.echo(f"{name}: " + ", ".join(f"{what} {count}" for what, count in found.items()))
-
-
-def _fail(words: str) -> NoReturn:
-    typer.echo(words, err=True)
-    raise typer.Exit(1)
