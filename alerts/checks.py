@@ -45,9 +45,11 @@ def faults_of_limit(limit: Limit) -> Iterator[Fault]:
     """What is wrong with one level, by the range in which what it judges is plausible."""
     span = _span(limit)
     best, worst = (span.low, span.high) if limit.sign > 0 else (span.high, span.low)
+    if span.ordinary is not None:
+        best = span.ordinary
     if not limit.over(worst):
         yield limit.word, f"this can never fire: {span.plausible}"
-    elif limit.over(best if span.ordinary is None else span.ordinary):
+    elif limit.over(best):
         yield limit.word, f"this would fire always: {span.plausible}"
     if limit.clear_level is None:
         return
@@ -78,9 +80,14 @@ def _span(limit: Limit) -> _Span:
         plausible = f"{metric.name} is plausible from {metric.low:g} to {metric.high:g} {unit}"
         return _Span(metric.low, metric.high, plausible)
     kind, width = limit.statistic.kind, metric.high - metric.low
-    spans = {"deviation": (0.0, width), "variation": (0.0, 100.0), "trend": (-7 * width, 7 * width)}
-    low, high = spans.get(kind, (-width, width))
-    return _Span(low, high, f"the {kind} of {metric.name} lies from {low:g} to {high:g} {unit}, and is 0 ordinarily", 0)
+    spans = {"variation": (0.0, 100.0), "trend": (-7 * width, 7 * width), "from_usual": (-width, width)}
+    low, high = spans.get(kind, (0.0, width))
+    return _Span(
+        low,
+        high,
+        f"the {kind} of {metric.name} lies from {low:g} to {high:g} {unit}, and is 0 where nothing changes",
+        0,
+    )
 
 
 def points(score: Score, *, highest: bool = False) -> tuple[int, int]:

@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 
 from alerts import grammar
 from alerts.checks import faults_of_named
-from alerts.explain import explain
+from alerts.explain import explain, explain_protocol
 from alerts.grammar import Known
 from alerts.rule import (
     Answered,
@@ -55,6 +55,7 @@ __all__ = [
     "evidence_name",
     "evidence_names",
     "explain",
+    "explain_protocol",
     "load",
     "parse",
     "parse_all",

@@ -373,6 +373,11 @@ class Rule:
         return any(limit.metric.kind is Kind.DEVICE for limit in self.when)
 
     @property
+    def notes(self) -> bool:
+        """Whether it notes for the doctor what would have raised it, but came too late to call anybody."""
+        return bool(self.when) and not (self.persists or self.count.days > 1 or self.on_statistic)
+
+    @property
     def measured(self) -> tuple[Metric, ...]:
         """The metrics in its evidence, each once: those judged, those of a score's parts, and those beside them."""
         found = [limit.metric for limit in self.when if limit.score is None]
