@@ -59,6 +59,7 @@ __all__ = [
     "load",
     "parse",
     "parse_all",
+    "texts_in",
 ]
 
 SHIPPED: Final = Path(__file__).parent / "protocols"
@@ -87,10 +88,15 @@ class Protocol:
 
 def load(directory: Path = SHIPPED) -> Protocol:
     """Every protocol file in ``directory`` (by default those shipped) as one protocol."""
+    return parse_all(texts_in(directory), whole=True)
+
+
+def texts_in(directory: Path) -> dict[str, str]:
+    """The protocol files in ``directory``, text by name."""
     files = sorted(directory.glob("*.toml"))
     if not files:
         raise ProtocolError(str(directory), 0, "there is no protocol here: put a file ending in .toml into it")
-    return parse_all({path.name: _text(path) for path in files}, whole=True)
+    return {path.name: _text(path) for path in files}
 
 
 def _text(path: Path) -> str:
@@ -123,7 +129,7 @@ def check(texts: Mapping[str, str], *, whole: bool = True) -> tuple[ProtocolErro
     """What is wrong with these files, as far as it can be found at once: at most one error for each table."""
     read = _Reading(texts)
     read.everything(whole=whole)
-    return tuple(read.errors)
+    return tuple(sorted(read.errors, key=lambda error: (error.file, error.line)))
 
 
 class _Reading:

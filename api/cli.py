@@ -10,6 +10,7 @@ import typer
 
 from api.commands import fail, settings, with_database
 from api.falls import falls_app
+from api.protocols import protocol_app
 
 if TYPE_CHECKING:
     from store.postgres import Connection, Database
@@ -26,6 +27,7 @@ user_app: Final = typer.Typer(help="People who may sign in.", no_args_is_help=Tr
 app.add_typer(gateway_app, name="gateway")
 app.add_typer(user_app, name="user")
 app.add_typer(falls_app, name="falls")
+app.add_typer(protocol_app, name="protocol")
 
 _GATEWAY_DATA: Final = Path("gateway-data")
 _ADAPTERS: Final = ["hci0"]
