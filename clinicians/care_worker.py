@@ -10,8 +10,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
-from alerts import actions
+from alerts import actions, judging
 from alerts.deployment import in_force, made_by
+from alerts.judging import Target
 from alerts.lifecycle import TransitionError
 from alerts.rule import JOINED
 from clinicians import cases, falls, vitals
@@ -105,6 +106,7 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
         everybody = {r.id: r for r in await residents.residents(c)}
         rows = [row for row in await alerts.open_alerts(c) if row.resident_id in everybody]
         protocols = await made_by(c, await in_force(c, words.now), rows)
+        targets = await judging.targets(c, protocols.present, words.now)
         called = await portal.calls(c, [row.id for row in rows])
         names = await people.people(c, cases.named(rows))
         around = await residents.around_each(c, [row.resident_id for row in rows])
@@ -113,6 +115,7 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
         _card(
             cases.case(row, protocols, "staff", words, names, visitor.person_id, calls=called.get(row.id, ())),
             everybody[row.resident_id],
+            targets[row.resident_id],
             around.get(row.resident_id, []),
             latest.get(row.resident_id, {}),
             next_steps(row.evidence.get(JOINED, row.rule), words),
@@ -135,6 +138,7 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
 def _card(
     case: cases.Case,
     resident: Resident,
+    target: Target,
     around: Sequence[Related],
     latest: Mapping[str, readings.Latest],
     steps: Sequence[str],
@@ -146,7 +150,7 @@ def _card(
         resident.age(words.today),
         tuple(steps),
         tuple(person for person in around if person.kind == "family" and person.phone),
-        vitals.pressure(latest, resident, words),
+        vitals.pressure(latest, target, words),
     )
 
 
@@ -284,6 +288,7 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         latest = (await readings.latest(c, resident_id)).get(resident_id, {})
         rows = await alerts.of_resident(c, resident_id, 10)
         protocols = await made_by(c, await in_force(c, words.now), rows)
+        target = await judging.target_of(c, protocols.present, resident_id, words.now)
         names = await people.people(c, cases.named(rows))
         devices = await gateways.devices(c, resident_id)
         written = await notes.of_resident(c, resident_id)
@@ -294,9 +299,9 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         "care_resident.html",
         words=words,
         resident=resident,
-        conditions=conditions(resident, words),
+        conditions=conditions(resident, protocols.present, words),
         around=around,
-        vitals=vitals.latest_vitals(latest, resident, words),
+        vitals=vitals.latest_vitals(latest, target, words),
         cases=known,
         devices=[health(device, words) for device in devices],
         notes=written,

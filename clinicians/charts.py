@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from alerts.judging import Target
 from clinicians.words import Words
 from store.readings import Series
 
@@ -48,16 +49,6 @@ class Frame:
 
 WIDE: Final = Frame(1060, 430, 16, 46, 92)
 NARROW: Final = Frame(370, 340, 15, 38, 12)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """The doctor's target for one resident, in mm[Hg]."""
-
-    systolic_low: int
-    systolic_high: int
-    diastolic_low: int
-    diastolic_high: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +205,7 @@ def _bands(scale: _Scale, target: Target) -> list[str]:
             _text(
                 scale.frame.left + 8,
                 scale.y_of(low) - 6,
-                f"{named} {low}-{high}",
+                f"{named} {scale.words.number(low)}-{scale.words.number(high)}",
                 scale.frame,
                 "start",
                 colour=_EDGE_TEXT,
@@ -224,7 +215,7 @@ def _bands(scale: _Scale, target: Target) -> list[str]:
     return parts
 
 
-def _band(scale: _Scale, low: int, high: int) -> list[str]:
+def _band(scale: _Scale, low: float, high: float) -> list[str]:
     frame, top, bottom = scale.frame, scale.y_of(high), scale.y_of(low)
     right = frame.left + scale.plot_width
     return [
@@ -342,10 +333,10 @@ def _description(upper: Series, lower: Series, target: Target, words: Words, sca
         count=len(upper.value),
         systolic=words.number(float(means[0])),
         diastolic=words.number(float(means[1])),
-        low=target.systolic_low,
-        high=target.systolic_high,
-        dlow=target.diastolic_low,
-        dhigh=target.diastolic_high,
+        low=words.number(target.systolic_low),
+        high=words.number(target.systolic_high),
+        dlow=words.number(target.diastolic_low),
+        dhigh=words.number(target.diastolic_high),
         least=words.number(float(upper.value.min())),
         most=words.number(float(upper.value.max())),
     )

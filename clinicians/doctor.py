@@ -9,7 +9,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Request, Response
 from markupsafe import Markup
 
+from alerts import judging
 from alerts.deployment import in_force, made_by
+from alerts.judging import Target
+from alerts.protocol import Protocol
 from clinicians import cases, charts, falls, vitals, worklist
 from clinicians.equipment import health
 from clinicians.notes import keep_note
@@ -28,7 +31,7 @@ LINES: Final = 40
 ALERTS: Final = 20
 _SHOWN: Final = tuple(m.code for m in METRICS.values() if m.kind in (Kind.VITAL, Kind.EVENT))
 """What sensors in the flat see comes by the hundred a day: it is for the rules, not for a table."""
-_CONDITIONS: Final = {
+CONDITIONS: Final = {
     "hypertension": N_("hypertension"),
     "diabetes": N_("diabetes"),
     "heart_failure": N_("heart failure"),
@@ -39,9 +42,15 @@ _CONDITIONS: Final = {
 }
 
 
-def conditions(resident: Resident, words: Words) -> list[str]:
+def conditions(resident: Resident, protocol: Protocol, words: Words) -> list[str]:
     """A resident's conditions by name."""
-    return [words.gettext(_CONDITIONS[code]) if code in _CONDITIONS else code for code in resident.conditions]
+    return [condition(code, protocol, words) for code in resident.conditions]
+
+
+def condition(code: str, protocol: Protocol, words: Words) -> str:
+    """A condition by the name that the protocol gives its group, else by its own; one nobody knows keeps its code."""
+    named = {group.code: group.titles[words.language] for group in protocol.groups}
+    return named.get(code) or words.gettext(CONDITIONS.get(code, code))
 
 
 async def words_of(c: Connection, visitor: Visitor) -> Words:
@@ -62,6 +71,7 @@ async def show_worklist(request: Request, visitor: Doctor) -> Response:
         daily = await portal.daily_systolic(c, words.now, SPARK_DAYS)
         opened = await alerts.open_alerts(c)
         protocols = await made_by(c, await in_force(c, words.now), opened)
+        targets = await judging.targets(c, protocols.present, words.now)
         names = await people.people(c, cases.named(opened))
     by_resident: dict[int, list[cases.Case]] = {}
     for row in opened:
@@ -69,11 +79,16 @@ async def show_worklist(request: Request, visitor: Doctor) -> Response:
         by_resident.setdefault(row.resident_id, []).append(made)
     entries = [
         worklist.entry(
-            r, by_resident.get(r.id, []), summaries.get(r.id), vitals.pressure(latest.get(r.id, {}), r, words), words
+            r,
+            targets[r.id],
+            by_resident.get(r.id, []),
+            summaries.get(r.id),
+            vitals.pressure(latest.get(r.id, {}), targets[r.id], words),
+            words,
         )
         for r in everybody
     ]
-    sparks = {r.id: _spark(daily[r.id], r) for r in everybody if r.id in daily}
+    sparks = {r.id: _spark(daily[r.id], targets[r.id]) for r in everybody if r.id in daily}
     return render(
         request,
         "doctor_worklist.html",
@@ -81,14 +96,12 @@ async def show_worklist(request: Request, visitor: Doctor) -> Response:
         headline=worklist.headline(entries, words),
         groups=worklist.grouped(entries),
         sparks=sparks,
-        conditions={r.id: conditions(r, words) for r in everybody},
+        conditions={r.id: conditions(r, protocols.present, words) for r in everybody},
     )
 
 
-def _spark(daily: portal.Daily, resident: Resident) -> Markup:
-    return charts.sparkline(
-        daily.day, daily.value, resident.target_systolic_low, resident.target_systolic_high, SPARK_DAYS
-    )
+def _spark(daily: portal.Daily, target: Target) -> Markup:
+    return charts.sparkline(daily.day, daily.value, target.systolic_low, target.systolic_high, SPARK_DAYS)
 
 
 @router.get("/doctor/residents/{resident_id}")
@@ -109,6 +122,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         unusable = await readings.unusable(c, resident_id, LINES)
         rows = await alerts.of_resident(c, resident_id, ALERTS)
         protocols = await made_by(c, await in_force(c, words.now), rows)
+        target = await judging.target_of(c, protocols.present, resident_id, words.now)
         numbers = [row.id for row in rows]
         trails = await alerts.trail(c, numbers)
         called = await portal.calls(c, numbers)
@@ -136,11 +150,12 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         "doctor_resident.html",
         words=words,
         resident=resident,
-        conditions=conditions(resident, words),
+        target=target,
+        conditions=conditions(resident, protocols.present, words),
         around=around,
-        charts=_charts(series, resident, words),
-        vitals=vitals.latest_vitals(latest, resident, words),
-        lines=vitals.lines(series, unknown, unusable, resident, words, LINES),
+        charts=_charts(series, target, words),
+        vitals=vitals.latest_vitals(latest, target, words),
+        lines=vitals.lines(series, unknown, unusable, target, words, LINES),
         open_cases=[case for case in known if case.standing != "closed"],
         closed_cases=[case for case in known if case.standing == "closed"],
         devices=[health(device, words) for device in devices],
@@ -156,13 +171,7 @@ def _timing(**seconds: float) -> str:
     return ", ".join(f"{name};dur={1000 * spent:.2f}" for name, spent in seconds.items())
 
 
-def _charts(series: dict[str, readings.Series], resident: Resident, words: Words) -> dict[str, Markup]:
-    target = charts.Target(
-        resident.target_systolic_low,
-        resident.target_systolic_high,
-        resident.target_diastolic_low,
-        resident.target_diastolic_high,
-    )
+def _charts(series: dict[str, readings.Series], target: Target, words: Words) -> dict[str, Markup]:
     pair = series.get("systolic"), series.get("diastolic")
     return {
         name: charts.blood_pressure(*pair, target, words, frame, f"chart-{name}")

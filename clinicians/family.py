@@ -9,7 +9,9 @@ from typing import Final
 
 from fastapi import APIRouter, Request, Response
 
+from alerts import judging
 from alerts.deployment import in_force, made_by
+from alerts.judging import Target
 from clinicians import cases, vitals
 from clinicians.doctor import words_of
 from clinicians.pages import PageRoute, render
@@ -54,7 +56,7 @@ def say(
     who: str,
     open_cases: Sequence[cases.Case],
     latest: Mapping[str, Latest],
-    resident: Resident,
+    target: Target,
     words: Words,
     moved_at: datetime | None = None,
 ) -> tuple[str, str, str]:
@@ -63,7 +65,7 @@ def say(
     if pressing:
         return _alarm(who, pressing, words)
     heard = vitals.newest_sign(latest, moved_at)
-    pressure = vitals.pressure(latest, resident, words)
+    pressure = vitals.pressure(latest, target, words)
     if heard is None:
         return (
             "quiet",
@@ -117,6 +119,7 @@ async def show(request: Request, visitor: Relative) -> Response:
         moved = await portal.last_movement(c, words.now - vitals.STALE)
         rows = [row for r in everybody for row in await alerts.of_resident(c, r.id, 10)]
         protocols = await made_by(c, await in_force(c, words.now), rows)
+        targets = await judging.targets(c, protocols.present, words.now)
         names = await people.people(c, cases.named(rows))
         around = await residents.around_each(c, [r.id for r in everybody])
     known = [cases.case(row, protocols, "family", words, names, visitor.person_id) for row in rows]
@@ -124,6 +127,7 @@ async def show(request: Request, visitor: Relative) -> Response:
         _kin(
             called(r, relations, words),
             r,
+            targets[r.id],
             [case for case in known if case.resident_id == r.id],
             latest.get(r.id, {}),
             around.get(r.id, []),
@@ -138,6 +142,7 @@ async def show(request: Request, visitor: Relative) -> Response:
 def _kin(
     who: str,
     resident: Resident,
+    target: Target,
     known: Sequence[cases.Case],
     latest: Mapping[str, Latest],
     around: Sequence[Related],
@@ -148,14 +153,14 @@ def _kin(
         (case for case in known if case.standing != "closed"), key=lambda case: case.standing != "waiting"
     )
     closed = [case for case in known if case.closed_at and words.now - case.closed_at < RECENT and not case.is_task]
-    mood, sentence, basis = say(who, open_cases, latest, resident, words, moved_at)
+    mood, sentence, basis = say(who, open_cases, latest, target, words, moved_at)
     doctor = next((person.name(words.language) for person in around if person.kind == "doctor"), "")
     return Kin(
         called=who,
         mood=mood,
         sentence=sentence,
         known=basis,
-        vitals=tuple(vitals.latest_vitals(latest, resident, words)),
+        vitals=tuple(vitals.latest_vitals(latest, target, words)),
         open_cases=tuple(case for case in open_cases if not case.is_task),
         closed_cases=tuple(closed),
         phone=resident.phone,

@@ -9,7 +9,9 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 
+from alerts import judging
 from alerts.deployment import Protocols, in_force, made_by
+from alerts.judging import Target
 from clinicians import cases, vitals
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Refused, ResidentHerself
@@ -55,6 +57,7 @@ class Scene:
 
 def scene(
     resident: Resident,
+    target: Target,
     prompts: Sequence[Prompt],
     open_cases: Sequence[cases.Case],
     latest: Mapping[str, Latest],
@@ -70,7 +73,7 @@ def scene(
         return Scene(
             "repeat_measurement", words.gettext("Please measure once more"), _question(repeats[0], protocols, words)
         )
-    return _calm(resident, latest, words)
+    return _calm(resident, target, latest, words)
 
 
 def _question(prompt: Prompt, protocols: Protocols, words: Words) -> tuple[str, ...]:
@@ -89,9 +92,9 @@ def _help(case: cases.Case, words: Words) -> Scene:
     return Scene("help", title, (case.sentence, words.gettext("If you can, keep the telephone beside you.")))
 
 
-def _calm(resident: Resident, latest: Mapping[str, Latest], words: Words) -> Scene:
+def _calm(resident: Resident, target: Target, latest: Mapping[str, Latest], words: Words) -> Scene:
     greeting = words.gettext("%(greeting)s, %(name)s", greeting=_greeting(words), name=resident.name(words.language))
-    pressure = vitals.pressure(latest, resident, words)
+    pressure = vitals.pressure(latest, target, words)
     if pressure is None:
         return Scene("calm", greeting, (words.gettext("Nothing has been measured yet."),))
     upper, _, lower = pressure.text.partition("/")
@@ -124,6 +127,7 @@ async def show(request: Request, visitor: ResidentHerself) -> Response:
         prompts = await alerts.open_prompts(c, resident.id, words.now)
         rows = await alerts.open_alerts(c, resident.id)
         protocols = await made_by(c, await in_force(c, words.now), [*rows, *prompts])
+        target = await judging.target_of(c, protocols.present, resident.id, words.now)
         names = await people.people(c, cases.named(rows))
         latest = (await readings.latest(c, resident.id)).get(resident.id, {})
         devices = await gateways.devices(c, resident.id)
@@ -132,8 +136,8 @@ async def show(request: Request, visitor: ResidentHerself) -> Response:
         request,
         "me.html",
         words=words,
-        scene=scene(resident, prompts, known, latest, protocols, words),
-        pressure=vitals.pressure(latest, resident, words),
+        scene=scene(resident, target, prompts, known, latest, protocols, words),
+        pressure=vitals.pressure(latest, target, words),
         pulse=latest.get("pulse"),
         centre_phone=centre.phone if centre else None,
         emergency=EMERGENCY_NUMBER,

@@ -10,10 +10,10 @@ from typing import Final
 
 import numpy as np
 
+from alerts.judging import Target
 from clinicians.words import N_, Words
 from devices.readings import METRICS, Kind, Quality
 from store.readings import Latest, ReadingRow, Series, UnusableRow, utc
-from store.residents import Resident
 
 STALE: Final = timedelta(hours=36)
 """Older than a day and a half, a daily measurement has been missed: the page says so beside the value."""
@@ -159,17 +159,17 @@ class Vital:
     reservations: tuple[str, ...] = ()
 
 
-def standing(systolic: float, diastolic: float | None, target: Resident) -> str:
+def standing(systolic: float, diastolic: float | None, target: Target) -> str:
     """How a pressure in mm[Hg] stands to the target: above if either number is, else below if either is, else within."""
-    low = systolic < target.target_systolic_low
-    high = systolic > target.target_systolic_high
+    low = systolic < target.systolic_low
+    high = systolic > target.systolic_high
     if diastolic is not None:
-        low |= diastolic < target.target_diastolic_low
-        high |= diastolic > target.target_diastolic_high
+        low |= diastolic < target.diastolic_low
+        high |= diastolic > target.diastolic_high
     return "above" if high else "below" if low else "within"
 
 
-def pressure(latest: Mapping[str, Latest], resident: Resident, words: Words) -> Vital | None:
+def pressure(latest: Mapping[str, Latest], target: Target, words: Words) -> Vital | None:
     """The newest blood pressure, if both numbers are of the same measurement."""
     upper, lower = latest.get("systolic"), latest.get("diastolic")
     if upper is None or lower is None or upper.at != lower.at:
@@ -180,14 +180,14 @@ def pressure(latest: Mapping[str, Latest], resident: Resident, words: Words) -> 
         "mmHg",
         upper.at,
         words.now - upper.at > STALE,
-        standing(upper.value, lower.value, resident),
+        standing(upper.value, lower.value, target),
         tuple(reservations(upper.quality, words)),
     )
 
 
-def latest_vitals(latest: Mapping[str, Latest], resident: Resident, words: Words) -> list[Vital]:
+def latest_vitals(latest: Mapping[str, Latest], target: Target, words: Words) -> list[Vital]:
     """Blood pressure first, then every other vital sign that was ever measured."""
-    first = pressure(latest, resident, words)
+    first = pressure(latest, target, words)
     shown = {"systolic", "diastolic"} if first else set()
     others = [_vital(m, latest[m], words) for m in METRICS if m in latest and m not in shown and _is_shown(m)]
     return [first, *others] if first else others
@@ -241,24 +241,24 @@ def lines(
     series: Mapping[str, Series],
     unknown: Sequence[ReadingRow],
     unusable: Sequence[UnusableRow],
-    resident: Resident,
+    target: Target,
     words: Words,
     limit: int,
 ) -> list[Line]:
     """The newest of all that arrived, whatever it was worth, newest first."""
-    found = [*_pressures(series, resident, words, limit), *_singles(series, words, limit)]
+    found = [*_pressures(series, target, words, limit), *_singles(series, words, limit)]
     found += [_unknown(row, words) for row in unknown if METRICS[row.metric].kind is not Kind.AMBIENT]
     found += [_unusable(row, words) for row in unusable]
     return sorted(found, key=lambda line: line.at, reverse=True)[:limit]
 
 
-def _pressures(series: Mapping[str, Series], resident: Resident, words: Words, limit: int) -> list[Line]:
+def _pressures(series: Mapping[str, Series], target: Target, words: Words, limit: int) -> list[Line]:
     if "systolic" not in series:
         return []
     upper = series["systolic"]
     others = {name: _by_moment(series[name], limit * 2) for name in ("diastolic", "pulse") if name in series}
     return [
-        _pressure_line(upper, i, others, resident, words) for i in range(max(0, len(upper.at) - limit), len(upper.at))
+        _pressure_line(upper, i, others, target, words) for i in range(max(0, len(upper.at) - limit), len(upper.at))
     ]
 
 
@@ -273,7 +273,7 @@ def _by_moment(series: Series, limit: int) -> dict[_Moment, float]:
 
 
 def _pressure_line(
-    upper: Series, i: int, others: Mapping[str, Mapping[_Moment, float]], resident: Resident, words: Words
+    upper: Series, i: int, others: Mapping[str, Mapping[_Moment, float]], target: Target, words: Words
 ) -> Line:
     moment = (upper.at[i], int(upper.device_id[i]))
     systolic, diastolic = float(upper.value[i]), others.get("diastolic", {}).get(moment)
@@ -283,7 +283,7 @@ def _pressure_line(
         text += " · " + words.gettext("pulse %(pulse)s", pulse=words.number(pulse))
     remark = words.gettext(", ").join(reservations(int(upper.quality[i]), words))
     at = utc(upper.at[i])
-    return Line("measured", at, words.gettext("Blood pressure"), text, remark, standing(systolic, diastolic, resident))
+    return Line("measured", at, words.gettext("Blood pressure"), text, remark, standing(systolic, diastolic, target))
 
 
 def _singles(series: Mapping[str, Series], words: Words, limit: int) -> list[Line]:

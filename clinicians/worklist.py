@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal
 
+from alerts.judging import Target
 from clinicians.cases import Case
 from clinicians.vitals import SILENT, Vital
 from clinicians.words import N_, Words
@@ -47,6 +48,7 @@ class Entry:
     """One resident on the list. ``mean`` is that of the last seven days, as text."""
 
     resident: Resident
+    target: Target
     age: int
     group: Group
     weight: float
@@ -57,16 +59,22 @@ class Entry:
 
 
 def entry(
-    resident: Resident, cases: Sequence[Case], summary: PressureSummary | None, last: Vital | None, words: Words
+    resident: Resident,
+    target: Target,
+    cases: Sequence[Case],
+    summary: PressureSummary | None,
+    last: Vital | None,
+    words: Words,
 ) -> Entry:
     """One resident's place on the list."""
-    reasons = [*_alerts(cases, words), *_pressure(resident, summary, words), *_silence(summary, last, words)]
+    reasons = [*_alerts(cases, words), *_pressure(target, summary, words), *_silence(summary, last, words)]
     reasons.sort(key=lambda reason: -reason.weight)
     mean = ""
     if summary and summary.systolic_7d is not None and summary.diastolic_7d is not None:
         mean = f"{words.number(summary.systolic_7d)}/{words.number(summary.diastolic_7d)}"
     return Entry(
         resident=resident,
+        target=target,
         age=resident.age(words.today),
         group=_group(reasons),
         weight=sum(reason.weight for reason in reasons),
@@ -110,10 +118,10 @@ def _alerts(cases: Sequence[Case], words: Words) -> list[Reason]:
     return found
 
 
-def _pressure(resident: Resident, summary: PressureSummary | None, words: Words) -> list[Reason]:
+def _pressure(target: Target, summary: PressureSummary | None, words: Words) -> list[Reason]:
     if summary is None or summary.systolic_7d is None or summary.measurements_7d < ENOUGH:
         return []
-    found = _against_target(resident, summary, words)
+    found = _against_target(target, summary, words)
     rise = summary.systolic_7d - summary.systolic_before if summary.systolic_before is not None else 0.0
     if abs(rise) >= RISE_MMHG:
         text = (
@@ -125,24 +133,36 @@ def _pressure(resident: Resident, summary: PressureSummary | None, words: Words)
     return found
 
 
-def _against_target(resident: Resident, summary: PressureSummary, words: Words) -> list[Reason]:
+def _against_target(target: Target, summary: PressureSummary, words: Words) -> list[Reason]:
     assert summary.systolic_7d is not None
-    upper = round(summary.systolic_7d) - resident.target_systolic_high
-    lower = round(summary.diastolic_7d) - resident.target_diastolic_high if summary.diastolic_7d is not None else 0
-    under = resident.target_systolic_low - round(summary.systolic_7d)
+    upper = round(summary.systolic_7d) - target.systolic_high
+    lower = round(summary.diastolic_7d) - target.diastolic_high if summary.diastolic_7d is not None else 0
+    under = target.systolic_low - round(summary.systolic_7d)
     found = []
     if upper > 0:
         weight = (200.0 if upper >= FAR_ABOVE_MMHG else 20.0) + upper
         found.append(
-            Reason("above", words.gettext("week's mean systolic %(mmhg)s mmHg above target", mmhg=upper), weight)
+            Reason(
+                "above",
+                words.gettext("week's mean systolic %(mmhg)s mmHg above target", mmhg=words.number(upper)),
+                weight,
+            )
         )
     if lower > 0:
         found.append(
-            Reason("above", words.gettext("week's mean diastolic %(mmhg)s mmHg above target", mmhg=lower), 20.0 + lower)
+            Reason(
+                "above",
+                words.gettext("week's mean diastolic %(mmhg)s mmHg above target", mmhg=words.number(lower)),
+                20.0 + lower,
+            )
         )
     if under > 0:
         found.append(
-            Reason("below", words.gettext("week's mean systolic %(mmhg)s mmHg below target", mmhg=under), 40.0 + under)
+            Reason(
+                "below",
+                words.gettext("week's mean systolic %(mmhg)s mmHg below target", mmhg=words.number(under)),
+                40.0 + under,
+            )
         )
     return found
 

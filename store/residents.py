@@ -12,15 +12,14 @@ from store.postgres import Connection, one, rows, value
 
 _RESIDENT: Final[LiteralString] = """
     SELECT r.id, r.person_id, r.centre_id, p.name_zh, p.name_en, p.phone, p.language, r.born, r.sex, r.address_zh, r.address_en,
-           r.conditions, r.target_systolic_low, r.target_systolic_high, r.target_diastolic_low, r.target_diastolic_high,
-           c.time_zone
+           r.conditions, c.time_zone
     FROM resident r JOIN person p ON p.id = r.person_id JOIN centre c ON c.id = r.centre_id
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Resident:
-    """Somebody watched over. Targets are in mm[Hg], the doctor's own for this resident."""
+    """Somebody watched over. By what she is judged: see :mod:`store.parameters`."""
 
     id: int
     person_id: UUID
@@ -34,10 +33,6 @@ class Resident:
     address_zh: str
     address_en: str
     conditions: list[str]
-    target_systolic_low: int
-    target_systolic_high: int
-    target_diastolic_low: int
-    target_diastolic_high: int
     time_zone: str
 
     def name(self, language: str) -> str:
@@ -64,8 +59,6 @@ class NewResident:
     address_zh: str
     address_en: str
     conditions: Sequence[str] = ()
-    target_systolic: tuple[int, int] = (100, 135)
-    target_diastolic: tuple[int, int] = (60, 85)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +81,8 @@ async def add(c: Connection, new: NewResident) -> int:
     number = int(
         await value(
             c,
-            "INSERT INTO resident (person_id, centre_id, born, sex, address_zh, address_en, conditions, target_systolic_low, "
-            "target_systolic_high, target_diastolic_low, target_diastolic_high) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
+            "INSERT INTO resident (person_id, centre_id, born, sex, address_zh, address_en, conditions) "
+            "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
             [
                 new.person_id,
                 new.centre_id,
@@ -99,8 +91,6 @@ async def add(c: Connection, new: NewResident) -> int:
                 new.address_zh,
                 new.address_en,
                 list(new.conditions),
-                *new.target_systolic,
-                *new.target_diastolic,
             ],
         )
     )

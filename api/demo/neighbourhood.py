@@ -7,9 +7,12 @@ the machine for: the telephone network is a stand-in.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
+
+from alerts.judging import SYSTOLIC_HIGH, SYSTOLIC_LOW
 
 CENTRE_ZH: Final = "梧桐里社区卫生服务中心"
 CENTRE_EN: Final = "Wutongli Community Health Centre"
@@ -83,7 +86,7 @@ class Home:
     address_zh: str
     address_en: str
     conditions: tuple[str, ...]
-    target: tuple[int, int, int, int]
+    target: Mapping[str, float]
     pattern: Pattern
     doctor: int
     relatives: tuple[Relative, ...]
@@ -196,10 +199,12 @@ def _twin(home: int, kind: str, name: str) -> Twin:
     return Twin(address, kind, name, _MODELS[kind], key, battery)
 
 
-def _target(born: date, conditions: tuple[str, ...]) -> tuple[int, int, int, int]:
-    # ESH 2023 at home: below 135/85; from 80 years or frail the doctor sets systolic 130-150.
-    old = date(2025, 1, 1).year - born.year >= 80 or "frail" in conditions
-    return (130, 150, 60, 85) if old and "frail" in conditions else (110, 145 if old else 135, 60, 85)
+def _target(born: date, conditions: tuple[str, ...]) -> Mapping[str, float]:
+    # ESH 2023 at home: below 135/85, as the protocol has it; from 80 years or frail the doctor sets systolic 130-150.
+    if "frail" in conditions:
+        return {SYSTOLIC_LOW: 130.0, SYSTOLIC_HIGH: 150.0}
+    old = date(2025, 1, 1).year - born.year >= 80
+    return {SYSTOLIC_LOW: 110.0, SYSTOLIC_HIGH: 145.0} if old else {}
 
 
 def _relatives(number: int) -> tuple[Relative, ...]:

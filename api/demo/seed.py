@@ -32,12 +32,14 @@ from api.demo.neighbourhood import (
     Human,
 )
 from devices.readings import METRICS, Quality
-from store import duties, gateways, people, readings, residents
+from store import duties, gateways, parameters, people, readings, residents
 from store.postgres import Connection, Database
 
 PASSWORD: Final = "hearthwatch"  # noqa: S105  a demo on the loopback interface, its data invented
 _SHIFT: Final = timedelta(hours=12)
 _ROTA_AHEAD: Final = timedelta(days=14)
+_WHY: Final = "高龄或衰弱，目标放宽"
+"""A doctor's own note, in her language."""
 _PAIRING_PLACEHOLDER: Final = timedelta(seconds=1)
 
 
@@ -110,7 +112,7 @@ async def _furnish(c: Connection, now: datetime) -> Seeded:
     homes = {}
     for home in HOMES:
         by_name[home.human.username] = await _add_human(c, centre_id, home.human, password_hash)
-        homes[home.number] = await _furnish_home(c, centre_id, gateway_id, home, by_name, password_hash)
+        homes[home.number] = await _furnish_home(c, centre_id, gateway_id, home, by_name, password_hash, now)
     return Seeded(centre_id, gateway_id, by_name, homes)
 
 
@@ -121,9 +123,14 @@ async def _add_human(c: Connection, centre_id: int, human: Human, password_hash:
 
 
 async def _furnish_home(
-    c: Connection, centre_id: int, gateway_id: int, home: Home, by_name: dict[str, UUID], password_hash: str
+    c: Connection,
+    centre_id: int,
+    gateway_id: int,
+    home: Home,
+    by_name: dict[str, UUID],
+    password_hash: str,
+    now: datetime,
 ) -> Household:
-    low, high, diastolic_low, diastolic_high = home.target
     resident_id = await residents.add(
         c,
         residents.NewResident(
@@ -134,11 +141,12 @@ async def _furnish_home(
             home.address_zh,
             home.address_en,
             home.conditions,
-            (low, high),
-            (diastolic_low, diastolic_high),
         ),
     )
     await residents.grant(c, by_name[DOCTORS[home.doctor].username], resident_id, "doctor")
+    for name, value in home.target.items():
+        doctor = by_name[DOCTORS[home.doctor].username]
+        await parameters.set_own(c, resident_id, name, value, now, by=doctor, why=_WHY)
     for worker in CARE_WORKERS:
         await residents.grant(c, by_name[worker.username], resident_id, "care_worker")
     await residents.grant(c, by_name[SUPERVISOR.username], resident_id, "supervisor")

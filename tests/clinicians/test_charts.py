@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clinicians.charts import NARROW, WIDE, Frame, Target, blood_pressure, sparkline, trailing_means
+from alerts.judging import Target
+from clinicians.charts import NARROW, WIDE, Frame, blood_pressure, sparkline, trailing_means
 from clinicians.words import Words
 from store.readings import Series
 

@@ -21,7 +21,7 @@ from store.alerts import Prompt
 from store.readings import Latest, utc
 from tests.clinicians.lived import Lived, live_in, open_service, settle, visit
 from tests.clinicians.test_family import FRESH, measured
-from tests.clinicians.test_worklist import ALERT, EN, NOW, TAKEN, TASK, WANG, ZH
+from tests.clinicians.test_worklist import ALERT, EN, NOW, TAKEN, TARGET, TASK, WANG, ZH
 
 ASKED = Prompt(1, 1, "fall", "are_you_well", NOW, NOW + timedelta(seconds=30))
 REPEAT = Prompt(2, 1, "bp.severe", "repeat_measurement", NOW, NOW + timedelta(minutes=30))
@@ -29,7 +29,7 @@ SHIPPED = load()
 
 
 def scene(prompts: list[Prompt], cases: list[Case], latest: dict[str, Latest], words: Words) -> Scene:
-    return resident.scene(WANG, prompts, cases, latest, Protocols(SHIPPED), words)
+    return resident.scene(WANG, TARGET, prompts, cases, latest, Protocols(SHIPPED), words)
 
 
 def test_is_she_well_comes_before_all_else() -> None:

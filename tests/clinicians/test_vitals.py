@@ -13,7 +13,7 @@ from clinicians.words import Words
 from devices.readings import METRICS, Quality
 from store.readings import Latest, ReadingRow, Series, UnusableRow
 from tests.clinicians.test_family import measured
-from tests.clinicians.test_worklist import EN, NOW, WANG, ZH
+from tests.clinicians.test_worklist import EN, NOW, TARGET, ZH
 
 
 def series(*points: tuple[float, float], quality: int = 0, device: int = 1) -> Series:
@@ -35,17 +35,17 @@ def series(*points: tuple[float, float], quality: int = 0, device: int = 1) -> S
     ],
 )
 def test_a_pressure_stands_to_the_doctor_s_target(systolic: float, diastolic: float, expected: str) -> None:
-    assert standing(systolic, diastolic, WANG) == expected
+    assert standing(systolic, diastolic, TARGET) == expected
 
 
 def test_two_numbers_of_different_measurements_are_no_blood_pressure() -> None:
     latest = {**measured(timedelta(hours=3)), "diastolic": Latest(78.0, NOW, NOW, 0, 1)}
-    assert pressure(latest, WANG, EN) is None
-    assert [v.label for v in latest_vitals(latest, WANG, EN)] == ["Systolic", "Diastolic"]
+    assert pressure(latest, TARGET, EN) is None
+    assert [v.label for v in latest_vitals(latest, TARGET, EN)] == ["Systolic", "Diastolic"]
 
 
 def test_a_value_grows_stale_after_a_day_and_a_half() -> None:
-    fresh, old = (pressure(measured(timedelta(hours=h)), WANG, EN) for h in (36, 37))
+    fresh, old = (pressure(measured(timedelta(hours=h)), TARGET, EN) for h in (36, 37))
     assert fresh is not None
     assert old is not None
     assert (fresh.is_stale, old.is_stale) == (False, True)
@@ -60,7 +60,7 @@ def test_a_measurement_is_one_line_with_its_pulse_and_its_reservations() -> None
         },
         [],
         [],
-        WANG,
+        TARGET,
         EN,
         10,
     )
@@ -70,7 +70,7 @@ def test_a_measurement_is_one_line_with_its_pulse_and_its_reservations() -> None
 
 
 def test_a_pulse_from_another_device_is_a_line_of_its_own() -> None:
-    found = lines({"systolic": series((2, 142)), "pulse": series((2, 71), device=2)}, [], [], WANG, EN, 10)
+    found = lines({"systolic": series((2, 142)), "pulse": series((2, 71), device=2)}, [], [], TARGET, EN, 10)
     assert sorted(line.text for line in found) == ["142/? mmHg", "71 /min"]
 
 
@@ -78,7 +78,7 @@ def test_a_reading_of_unknown_time_is_never_shown_as_now() -> None:
     received = NOW - timedelta(hours=1)
     year_2000 = NOW.replace(year=2000)
     row = ReadingRow("systolic", 144.0, None, year_2000, received, int(Quality.CLOCK_SUSPECT), 1, 255)
-    (line,) = lines({}, [row], [], WANG, EN, 10)
+    (line,) = lines({}, [row], [], TARGET, EN, 10)
     assert (line.kind, line.at, line.is_received) == ("time_unknown", received, True)
     assert line.remark == "the device's clock is wrong; it says 24 Nov 2000"
 
@@ -94,8 +94,8 @@ def test_a_reading_of_unknown_time_is_never_shown_as_now() -> None:
 )
 def test_what_is_not_usable_says_why(reason: str, english: str, chinese: str) -> None:
     row = UnusableRow("C0", "systolic", 20.0, NOW - timedelta(hours=2), NOW, reason)
-    assert lines({}, [], [row], WANG, EN, 10)[0].remark == english
-    assert lines({}, [], [row], WANG, ZH, 10)[0].remark == chinese
+    assert lines({}, [], [row], TARGET, EN, 10)[0].remark == english
+    assert lines({}, [], [row], TARGET, ZH, 10)[0].remark == chinese
 
 
 @pytest.mark.parametrize(
@@ -103,24 +103,24 @@ def test_what_is_not_usable_says_why(reason: str, english: str, chinese: str) ->
 )
 def test_an_unusable_reading_stands_at_its_measured_time_only_if_that_can_be(ago: timedelta, believed: bool) -> None:
     row = UnusableRow("C0", "systolic", 20.0, NOW - ago, NOW, "implausible_value")
-    (line,) = lines({}, [], [row], WANG, EN, 10)
+    (line,) = lines({}, [], [row], TARGET, EN, 10)
     assert line.is_received is not believed
     assert line.at == (NOW - ago if believed else NOW)
 
 
 def test_the_newest_come_first_whatever_they_are_worth() -> None:
     row = UnusableRow("C0", "systolic", 20.0, NOW - timedelta(hours=2), NOW, "implausible_value")
-    found = lines({"systolic": series((3, 120), (1, 125)), "fall": series((2.5, 0.93))}, [], [row], WANG, EN, 10)
+    found = lines({"systolic": series((3, 120), (1, 125)), "fall": series((2.5, 0.93))}, [], [row], TARGET, EN, 10)
     assert [line.kind for line in found] == ["measured", "unusable", "measured", "measured"]
     assert found[2].text == "likelihood 93%"
     told = {metric: series((1, 1.0)) for metric in ("fall_confirmed", "said_well", "worn", "device_dropped")}
-    assert {line.what: line.text for line in lines(told, [], [], WANG, EN, 10)} == {
+    assert {line.what: line.text for line in lines(told, [], [], TARGET, EN, 10)} == {
         "Fall confirmed": "likelihood 100%",
         "Said that all is well": "",
         "Wearable worn": "worn",
         "Device dropped": "",
     }
-    assert [line.text for line in lines({"systolic": series((3, 120), (1, 125))}, [], [], WANG, EN, 1)] == [
+    assert [line.text for line in lines({"systolic": series((3, 120), (1, 125))}, [], [], TARGET, EN, 1)] == [
         "125/? mmHg"
     ]
 
@@ -130,7 +130,7 @@ def test_what_sensors_in_the_flat_see_is_no_vital_sign_but_movement_is_a_sign_of
     of_the_flat = ("movement", "door", "bed", "device_silence", "worn", "not_worn")
     of_stillness = ("inactivity", "fall_confirmed", "long_lie")
     latest = {metric: Latest(1.0, at, at, 0, 1) for metric in (*of_the_flat, *of_stillness)}
-    assert latest_vitals(latest, WANG, EN) == []
+    assert latest_vitals(latest, TARGET, EN) == []
     assert newest_sign(latest) is None
     assert newest_sign(latest, moved_at=at) == at
     pulse = Latest(70.0, NOW, NOW, 0, 1)

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from alerts.judging import Target
 from clinicians.cases import Case
 from clinicians.vitals import Vital
 from clinicians.words import Words
@@ -31,12 +32,9 @@ WANG = Resident(
     address_zh="",
     address_en="",
     conditions=[],
-    target_systolic_low=110,
-    target_systolic_high=135,
-    target_diastolic_low=60,
-    target_diastolic_high=85,
     time_zone="Asia/Shanghai",
 )
+TARGET = Target(110, 135, 60, 85)
 WELL = PressureSummary(1, 128.0, 78.0, 127.0, 28, NOW - timedelta(hours=3))
 ALERT = Case(
     id=1,
@@ -63,7 +61,7 @@ TASK = replace(ALERT, priority="low", is_task=True, sentence="Battery at 9 %")
 
 
 def of(summary: PressureSummary | None = WELL, *cases: Case, words: Words = EN, last: Vital | None = None) -> Entry:
-    return entry(WANG, cases, summary, last, words)
+    return entry(WANG, TARGET, cases, summary, last, words)
 
 
 def texts(e: Entry) -> list[str]:

@@ -1,0 +1,98 @@
+"""By what residents are judged, as the record and the protocol together say: profiles, and targets of blood pressure.
+
+The protocol has the parameters and their usual values, the record what doctors and centres have set otherwise. Nobody
+else puts the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Final
+
+from alerts.profiles import Profile, profile
+from alerts.protocol import Protocol
+from store import parameters
+from store.parameters import Judged
+from store.postgres import Connection
+
+SYSTOLIC_LOW: Final = "bp.target.systolic_low"
+SYSTOLIC_HIGH: Final = "bp.target.systolic"
+DIASTOLIC_LOW: Final = "bp.target.diastolic_low"
+DIASTOLIC_HIGH: Final = "bp.target.diastolic"
+_WITHOUT: Final = MappingProxyType(
+    {SYSTOLIC_LOW: 100.0, SYSTOLIC_HIGH: 135.0, DIASTOLIC_LOW: 60.0, DIASTOLIC_HIGH: 85.0}
+)
+"""Where the protocol in force has no such parameter: below 135/85 at home (ESH 2023), and not too low."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Within which a resident's blood pressure at home is meant to lie, in mm[Hg]; the ends belong to it."""
+
+    systolic_low: float
+    systolic_high: float
+    diastolic_low: float
+    diastolic_high: float
+
+
+async def profiles(c: Connection, protocol: Protocol, now: datetime | None = None) -> dict[int, Profile]:
+    """The profile of everybody the connection may see who has not left, by resident, as of ``now``."""
+    return await _profiles(c, protocol, now or datetime.now(UTC))
+
+
+async def profile_of(c: Connection, protocol: Protocol, resident_id: int, now: datetime) -> Profile:
+    """One resident's profile; the usual one of nobody whom the connection may not see."""
+    return (await _profiles(c, protocol, now, resident_id)).get(resident_id, Profile())
+
+
+async def targets(c: Connection, protocol: Protocol, now: datetime) -> dict[int, Target]:
+    """The target of everybody the connection may see who has not left, by resident."""
+    return {number: target(protocol, found) for number, found in (await profiles(c, protocol, now)).items()}
+
+
+async def target_of(c: Connection, protocol: Protocol, resident_id: int, now: datetime) -> Target:
+    """One resident's target."""
+    return target(protocol, await profile_of(c, protocol, resident_id, now))
+
+
+def target(protocol: Protocol, of: Profile) -> Target:
+    """The target of whoever has this profile."""
+    known = {parameter.name: of.value(parameter) for parameter in protocol.parameters if parameter.name in _WITHOUT}
+    value = {**_WITHOUT, **known}
+    return Target(value[SYSTOLIC_LOW], value[SYSTOLIC_HIGH], value[DIASTOLIC_LOW], value[DIASTOLIC_HIGH])
+
+
+async def _profiles(
+    c: Connection, protocol: Protocol, now: datetime, resident_id: int | None = None
+) -> dict[int, Profile]:
+    everybody = await parameters.judged(c, resident_id)
+    own = await parameters.own_values(c, now, resident_id)
+    of_groups = await parameters.group_values(c, now)
+    made = _Profiles(protocol, of_groups)
+    return {judged.resident_id: made.of(judged, own.get(judged.resident_id, {})) for judged in everybody}
+
+
+class _Profiles:
+    """Makes profiles. Who has no value of her own shares one with all of her centre who have the same conditions."""
+
+    def __init__(self, protocol: Protocol, of_groups: Mapping[int, Mapping[tuple[str, str], float]]) -> None:
+        self._protocol = protocol
+        self._of_groups = of_groups
+        self._codes = {group.code for group in protocol.groups}
+        self._shared: dict[tuple[int, frozenset[str]], Profile] = {}
+
+    def of(self, judged: Judged, own: Mapping[str, float]) -> Profile:
+        groups = self._codes.intersection(judged.conditions)
+        if own:
+            return self._made(judged, groups, own)
+        key = judged.centre_id, frozenset(groups)
+        if key not in self._shared:
+            self._shared[key] = self._made(judged, groups, {})
+        return self._shared[key]
+
+    def _made(self, judged: Judged, groups: set[str], own: Mapping[str, float]) -> Profile:
+        of_groups = self._of_groups.get(judged.centre_id, {})
+        return profile(self._protocol, judged.time_zone, groups, of_groups, own)
