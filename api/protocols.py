@@ -65,8 +65,8 @@ def _read(directory: Path | None) -> Protocol:
     except protocol.ProtocolError as error:
         fail(str(error))
     wrong = protocol.check(texts)
-    for error in wrong:
-        typer.echo(str(error), err=True)
+    for fault in wrong:
+        typer.echo(str(fault), err=True)
     if wrong:
         raise typer.Exit(1)
     return protocol.parse_all(texts, whole=True)
