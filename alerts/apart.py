@@ -18,8 +18,9 @@ from alerts.engine import Batch, Engine
 from alerts.measurements import Rows
 from alerts.protocol import Protocol
 from alerts.verdicts import Verdicts, let_go_of_closed
-from store import feed
+from store import feed, partitions
 from store.feed import FeedBatch
+from store.partitions import Share
 from store.postgres import Connection, Unavailable, part
 from store.readings import utc
 
@@ -34,21 +35,25 @@ REASON: Final = "not_judged"
 
 @dataclass(slots=True)
 class Apart:
-    """Judges residents one by one as of ``now``, in a transaction that has already moved the watch ``name`` on."""
+    """Judges residents one by one up to ``upto``, in a transaction that holds their partitions and has moved them on.
+
+    ``now`` is the time, when people are called.
+    """
 
     c: Connection
-    name: str
+    share: Share
     protocol: Protocol
     now: datetime
+    upto: datetime
 
     async def judge(self, readings: FeedBatch | None, columns: Batch) -> None:
         """Judge what came, given as it was read and as the rules core takes it, and let every timer run."""
-        rows = await feed.load_rows(self.c, self.name)
+        rows = await partitions.load_rows(self.c, self.share)
         for resident in sorted({*rows, *columns.resident.tolist()}):
             hers = np.flatnonzero(columns.resident == resident)
             row = await self._up_to_the_first(resident, rows.get(resident), columns, hers)
             try:
-                await self._step(resident, row, readings, columns, hers, self.now)
+                await self._step(resident, row, readings, columns, hers, self.upto)
             except Unavailable:
                 raise
             except Exception as error:  # noqa: BLE001  # whatever it is, it must not stop the others
@@ -57,7 +62,7 @@ class Apart:
 
     async def _up_to_the_first(self, resident: int, row: bytes | None, columns: Batch, hers: Rows) -> bytes | None:
         """Her row when her first reading comes; a row that cannot get so far is forgotten, and no reading is to blame."""
-        return await self._timers(resident, row, columns, self._received(columns, hers[0]) if len(hers) else self.now)
+        return await self._timers(resident, row, columns, self._received(columns, hers[0]) if len(hers) else self.upto)
 
     async def _timers(self, resident: int, row: bytes | None, columns: Batch, now: datetime) -> bytes | None:
         try:
@@ -67,7 +72,7 @@ class Apart:
         except Exception:
             SET_ASIDE.labels("state").inc()
             log.exception("watch_row_set_aside", resident=resident, hint="she is watched anew from now on")
-            await feed.forget_row(self.c, self.name, resident)
+            await partitions.forget_row(self.c, resident)
             return None
 
     async def _one_by_one(
@@ -83,10 +88,10 @@ class Apart:
                 log.exception("reading_set_aside", resident=resident, metric=int(columns.metric[i]))
                 assert readings is not None, "a reading was read"
                 await feed.set_aside(self.c, readings, int(i), f"{REASON}:{type(error).__name__}")
-        await self._timers(resident, row, columns, self.now)
+        await self._timers(resident, row, columns, self.upto)
 
     def _received(self, columns: Batch, row: np.intp) -> datetime:
-        return self.now if columns.received is None else utc(columns.received[row])
+        return self.upto if columns.received is None else utc(columns.received[row])
 
     async def _step(
         self,
@@ -104,8 +109,7 @@ class Apart:
             firings = engine.step(columns[which], _numpy(now))
             await Verdicts(self.c, self.protocol, self.now).carry_out(firings)
             changed = engine.dirty_rows()
-            if changed:
-                await feed.save_rows(self.c, self.name, changed)
+            await partitions.save_rows(self.c, changed)
             if readings is not None and len(which):
                 await feed.save_latest(self.c, readings.where(which))
         return changed.get(resident, row)

@@ -146,7 +146,7 @@ class Silence:
 
     async def _save(self, c: Connection, known: Known, place: Position, now: datetime) -> None:
         await known.save(c)
-        await feed.save_state(c, NAME, place, "", now, {})
+        await feed.save_state(c, NAME, place, "", now)
         self._known, self._state = known, await feed.load_state(c, NAME)
 
     async def _take_up(self, c: Connection, now: datetime) -> tuple[Known, Position]:

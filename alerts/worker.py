@@ -1,42 +1,50 @@
 """The watch: follows the record, steps the rules core, and commits what it decides together with its place.
 
-One round is one transaction. Killed before its commit, nothing of the round happened and the next watch does the
-same again; killed after it, all of it did. Only one watch works at a time, however many run.
+Residents are dealt into partitions, and each is watched by one worker at a time, however many run
+(:mod:`store.partitions`, :mod:`alerts.tenure`). One round is one transaction about those of a worker's partitions that
+stand at the same place: all of them, nearly always, by one rules core. Killed before its commit, nothing of the round
+happened and the next worker does the same again; killed after it, all of it did. A worker that lost a partition
+meanwhile finds that out before it writes.
 
-A round that fails for another reason than the database's absence is done again one resident at a time
-(:mod:`alerts.apart`): what made it fail is set aside, and everybody else is watched as before.
+A round that fails for another reason than the database's absence is done again for each partition, and for the one
+that fails by itself one resident at a time (:mod:`alerts.apart`): what made it fail is set aside, and everybody else is
+watched as before.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Literal
 
 import numpy as np
 import structlog
 from prometheus_client import Counter, Histogram
 
+from alerts import deployment
 from alerts.apart import Apart
 from alerts.bell import Bell
 from alerts.engine import Batch, Engine
 from alerts.protocol import Protocol
+from alerts.tenure import LEASE_S, Tenure
 from alerts.verdicts import Verdicts, let_go_of_closed
-from store import alerts, feed
-from store.feed import FeedBatch, Position, WatchState
+from store import alerts, feed, partitions
+from store.feed import FeedBatch, Position
+from store.partitions import Partition, Share
 from store.postgres import Connection, Database, Unavailable
+from store.readings import utc
 
 log = structlog.get_logger(__name__)
-
-NAME: Final = "live"
 
 ROUNDS: Final = Counter("hearthwatch_watch_rounds_total", "Rounds of the watch that found something to judge.")
 FAILED: Final = Counter("hearthwatch_watch_rounds_failed_total", "Rounds of the watch that failed and were done apart.")
 JUDGED: Final = Counter("hearthwatch_watch_readings_total", "Readings the watch has judged.")
 ROUND_SECONDS: Final = Histogram(
     "hearthwatch_watch_round_seconds",
-    "Time for one round of the watch, from its lock to its commit.",
+    "Time for one round of the watch, from its beginning to its commit.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
 )
 
@@ -47,9 +55,16 @@ _LOOK_S: Final = 1.0
 _UNSAFE_S: Final = (0.004, 0.1)
 """How soon to look again, at first and at most, when something is there and an earlier transaction still runs."""
 _ENROL_EVERY: Final = timedelta(minutes=1)
-_WAIT_S: Final = (0.2, 5.0)
+_WAIT_S: Final = (0.1, 1.0)
+_ROUND_S: Final = 60.0
+"""A round that lasts longer hangs on a connection that says nothing any more."""
 _CLOCK_SLACK: Final = timedelta(minutes=1)
 """How far the server's clock may step back before the time it showed is no longer believed."""
+_LONG_AGO: Final = np.datetime64(0, "us")
+
+Care = Literal["together", "alone", "apart"]
+_MORE_CARE: Final[Mapping[Care, Care]] = MappingProxyType({"together": "alone", "alone": "apart"})
+"""How a round that failed is done again: each partition alone, then of the one that fails each resident apart."""
 
 
 def utc_now() -> datetime:
@@ -57,27 +72,105 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Watch:
-    """Watches the record under one protocol. ``clock`` says what time it is."""
+@dataclass(slots=True)
+class Group:
+    """Partitions that stand at one place, and the rules core that judges their residents."""
 
-    def __init__(self, database: Database, protocol: Protocol, *, clock: Callable[[], datetime] = utc_now) -> None:
+    engine: Engine
+    partitions: list[Partition]
+    of: int
+    enrolled_at: datetime | None = None
+    received: np.datetime64 = _LONG_AGO
+
+    @property
+    def protocol(self) -> Protocol:
+        return self.engine.protocol
+
+    @property
+    def share(self) -> Share:
+        return _share(self.partitions, self.of)
+
+    def moved(self, place: Position, clock: datetime) -> None:
+        """They have been judged up to this place and as of ``clock``."""
+        digest = self.protocol.digest
+        self.partitions = [
+            replace(p, tx=place.tx, seq=place.seq, protocol=digest, clock=clock) for p in self.partitions
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a round is about: partitions at one place, and what has come for them up to ``place``.
+
+    ``now`` is the time, and ``upto`` the moment up to which everything received has been read: timers run no further.
+    ``has_more``: something is there that has not been read.
+    """
+
+    partitions: list[Partition]
+    share: Share
+    place: Position
+    batch: FeedBatch | None
+    now: datetime
+    upto: datetime
+    has_more: bool
+
+    @property
+    def start(self) -> Position:
+        return self.partitions[0].place
+
+    @property
+    def moves(self) -> bool:
+        return self.place != self.start
+
+    @property
+    def judged_at(self) -> datetime | None:
+        return _judged_at(self.partitions)
+
+    def columns(self, after: np.datetime64) -> tuple[Batch, datetime]:
+        """What the rules core is to step, ``after`` what was received before, and until when."""
+        columns = _columns(self.batch, after, _numpy(self.now))
+        last = self.upto if columns.received is None else utc(columns.received[-1])
+        return columns, max(self.upto, last)
+
+
+class Watch:
+    """Watches the record, as one worker among others. ``clock`` says what time it is.
+
+    Judges by the protocol in force, or by ``protocol`` alone where one is given.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        protocol: Protocol | None = None,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        lease_s: float = LEASE_S,
+    ) -> None:
         self._database = database
         self._protocol = protocol
         self._clock = clock
         self._bell = Bell()
-        self._engine: Engine | None = None
-        self._place = Position()
-        self._judged_at: datetime | None = None
-        self._enrolled_at: datetime | None = None
-        self._received = np.datetime64(0, "us")
+        self._tenure = Tenure(database, lease_s, self._bell.ring)
+        self._of = 0
+        self._groups: list[Group] = []
         self._unsafe_s = _UNSAFE_S[0]
-        self._apart = False
+        self._care: Care = "together"
 
     async def run(self) -> None:
         """Watch until cancelled. While the database is away it waits, and goes on where it stood."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._listen())
-            await self._watch()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen())
+                group.create_task(self._tenure.run())
+                await self._watch()
+        finally:
+            await self.leave()
+
+    async def leave(self) -> None:
+        """Give up what it watches, so that others can go on at once."""
+        self._groups.clear()
+        await self._tenure.leave()
 
     async def _watch(self) -> None:
         pause_s = _WAIT_S[0]
@@ -93,119 +186,206 @@ class Watch:
 
     async def _listen(self) -> None:
         async for note in self._database.listen():
-            if note["kind"] in ("feed", "reconnected"):
+            if note["kind"] in ("watch_partition", "reconnected"):
+                self._tenure.look_again()
+            if note["kind"] in ("feed", "protocol_decision", "reconnected"):
                 self._bell.ring()
 
     async def round(self) -> float:
         """Judge what has come and let timers run. Returns for how many seconds there is nothing to do."""
-        with ROUND_SECONDS.time():
-            try:
-                async with self._database.service() as c:
-                    if not await feed.lock_watch(c):
-                        self._engine = None
-                        return _LOOK_S
-                    place, wait_s = await (self._work_apart(c) if self._apart else self._work(c))
-            except Unavailable:
-                self._engine = None
+        await self._tenure.keep()
+        await self._tenure.give_up_surplus()
+        try:
+            with ROUND_SECONDS.time():
+                async with asyncio.timeout(_ROUND_S), self._database.service() as c:
+                    wait_s, care = await self._round(c)
+        except TimeoutError as error:
+            self._groups.clear()
+            raise Unavailable(f"a round took longer than {_ROUND_S:.0f} s") from error
+        except Unavailable:
+            self._groups.clear()
+            raise
+        except Exception as error:
+            self._groups.clear()
+            if self._care == "apart":
                 raise
-            except Exception as error:
-                self._engine = None
-                if self._apart:
-                    raise
-                FAILED.inc()
-                log.exception("watch_round_failed", error=type(error).__name__, hint="judging one resident at a time")
-                self._apart = True
-                return 0.0
-            except BaseException:
-                self._engine = None  # it may be ahead of the record: to be loaded again
-                raise
-            self._apart = False
-            self._place = place
+            self._care = _MORE_CARE[self._care]
+            FAILED.inc()
+            log.exception("watch_round_failed", error=type(error).__name__, again=self._care)
+            return 0.0
+        except BaseException:
+            self._groups.clear()  # they may be ahead of the record: to be loaded again
+            raise
+        self._care = care
         return wait_s
 
-    async def _work(self, c: Connection) -> tuple[Position, float]:
-        now = self._clock()
-        engine = await self._take_up(c, now)
-        now = _onward(now, self._judged_at)
-        await self._enrol(c, engine, now)
-        batch = await feed.next_batch(c, self._place, _BATCHES)
-        if batch is None and not _timer_due(engine, now):
-            await self._save(c, engine, self._place, now, only_if_changed=True)
-            return self._place, await self._idle_s(c, engine, now)
-        place = self._place if batch is None else batch.position
-        await self._judge(c, engine, batch, now)
-        await self._save(c, engine, place, now)
-        return place, 0.0
+    async def _round(self, c: Connection) -> tuple[float, Care]:
+        owned = await partitions.owned(c, self._tenure.id)
+        self._groups = [group for group in self._groups if all(p in owned for p in group.partitions)]
+        if not owned:
+            return min(self._tenure.due_in_s, _LOOK_S), "together"
+        turn = await self._turn(c, owned)
+        wait_s = await (self._work_apart(c, turn) if self._care == "apart" else self._work(c, turn))
+        is_over = self._care == "together" or not any(p.place == turn.start for p in owned if p not in turn.partitions)
+        return wait_s, "together" if is_over else "alone"
 
-    async def _work_apart(self, c: Connection) -> tuple[Position, float]:
-        """After a round that failed: one resident at a time, so that what made it fail stops nobody else's alerts."""
-        self._engine = None
-        state = await feed.load_state(c, NAME) or WatchState(0, 0, "", None)
-        now = _onward(self._clock(), state.clock)
-        place = Position(state.tx, state.seq)
-        batch = await feed.next_batch(c, place, _BATCHES)
-        place = place if batch is None else batch.position
-        await feed.save_state(c, NAME, place, self._protocol.digest, now, {})
-        await Apart(c, NAME, self._protocol, now).judge(batch, _columns(batch, self._received, _numpy(now)))
-        ROUNDS.inc()
-        if batch is not None:
-            JUDGED.inc(len(batch))
-            self._received = max(self._received, batch.received_at.max())
-        return place, 0.0
+    async def _turn(self, c: Connection, owned: list[Partition]) -> Turn:
+        """Who lags furthest, and what has come for them, up to where the next ones stand."""
+        self._of = self._of or await partitions.count(c)
+        behind = [p for p in owned if p.place == owned[0].place][: None if self._care == "together" else 1]
+        until = min((p.place for p in owned if p.place > behind[0].place), default=None)
+        # The time before reading: all that was received until then, and is in the record, is read or known to wait.
+        now, judged_at = self._clock(), _judged_at(behind)
+        batch = await feed.next_batch(c, behind[0].place, _BATCHES, until)
+        place = batch.position if batch else until or behind[0].place
+        if batch and (received := utc(batch.received_at.max())) > now:
+            now = min(received, self._clock())
+        now = _onward(now, judged_at)
+        ahead = await feed.unread(c, place)
+        share = Share(tuple(p.number for p in behind), self._of)
+        if batch and not share.is_everybody:
+            batch = batch.where(np.flatnonzero(share.holds(batch.resident_id)))
+        return Turn(behind, share, place, batch or None, now, _upto(now, ahead, judged_at), ahead is not None)
 
-    async def _judge(self, c: Connection, engine: Engine, batch: FeedBatch | None, now: datetime) -> None:
-        columns = _columns(batch, self._received, _numpy(now))
-        await let_go_of_closed(c, engine, columns)
-        firings = engine.step(columns, _numpy(now))
-        ROUNDS.inc()
-        if batch is not None:
-            JUDGED.inc(len(batch))
-        await Verdicts(c, self._protocol, now).carry_out(firings)
-        if batch is not None:
-            self._received = max(self._received, batch.received_at.max())
-            await feed.save_latest(c, batch)
+    async def _work(self, c: Connection, turn: Turn) -> float:
+        group = await self._take_up(c, turn)
+        await self._enrol(c, group, turn.upto)
+        present = await self._in_force(c, turn.upto)
+        columns, upto = turn.columns(group.received)
+        if not (turn.moves or _timer_due(group.engine, upto) or present.digest != group.protocol.digest):
+            return await self._rest(c, group, turn)
+        if not await self._hold(c, turn):
+            return 0.0
+        await self._judge(c, group, columns, turn, upto, present)
+        if turn.batch is not None:
+            await feed.save_latest(c, turn.batch)
+            group.received = max(group.received, turn.batch.received_at.max())
+        await self._save(c, group, turn.place, upto)
+        return 0.0
 
-    async def _take_up(self, c: Connection, now: datetime) -> Engine:
-        """The rules core as the record has it: the one at hand, unless another watch has moved on meanwhile."""
-        state = await feed.load_state(c, NAME) or WatchState(0, 0, "", None)
-        place = Position(state.tx, state.seq)
-        if self._engine is None or place != self._place or state.clock != self._judged_at:
-            self._engine = Engine(self._protocol)
-            self._engine.load_rows(await feed.load_rows(c, NAME))
-            asked = await alerts.asking(c, state.clock or now)
-            self._engine.ask_again((p.resident_id, p.rule, _numpy(p.asked_at), _numpy(p.until)) for p in asked)
-            self._enrolled_at = None
-            log.info("watch_takes_up", tx=place.tx, seq=place.seq, protocol=self._protocol.version)
-        self._place, self._judged_at = place, state.clock
-        return self._engine
-
-    async def _enrol(self, c: Connection, engine: Engine, now: datetime) -> None:
-        if self._enrolled_at is None or now >= self._enrolled_at + _ENROL_EVERY:
-            engine.enrol(await feed.watched(c), _numpy(now))
-            self._enrolled_at = now
-
-    async def _save(
-        self, c: Connection, engine: Engine, place: Position, now: datetime, *, only_if_changed: bool = False
-    ) -> None:
-        changed = engine.dirty_rows()
-        if changed or not only_if_changed:
-            await feed.save_state(c, NAME, place, self._protocol.digest, now, changed)
-            self._judged_at = now
-
-    async def _idle_s(self, c: Connection, engine: Engine, now: datetime) -> float:
-        if await feed.waiting(c, self._place):
+    async def _rest(self, c: Connection, group: Group, turn: Turn) -> float:
+        """Nothing to judge: keep what else has changed. Returns how long it may rest."""
+        if changed := group.engine.dirty_rows():
+            if not await self._hold(c, turn):
+                return 0.0
+            await partitions.save_rows(c, changed)
+            await self._save(c, group, turn.place, turn.upto)
+        if turn.has_more:
             pause_s, self._unsafe_s = self._unsafe_s, min(2 * self._unsafe_s, _UNSAFE_S[1])
             return pause_s
         self._unsafe_s = _UNSAFE_S[0]
-        wake_at = engine.wake_at()
+        wake_at = group.engine.wake_at()
         if wake_at is None:
             return _LOOK_S
-        return min(max((wake_at - _numpy(now)) / np.timedelta64(1, "s"), 0.0), _LOOK_S)
+        return min(max((wake_at - _numpy(turn.now)) / np.timedelta64(1, "s"), 0.0), _LOOK_S)
+
+    async def _work_apart(self, c: Connection, turn: Turn) -> float:
+        """After a round that failed: one resident at a time, so that what made it fail stops nobody else's alerts."""
+        if not await self._hold(c, turn):
+            return 0.0
+        protocol = await self._in_force(c, turn.upto)
+        columns, upto = turn.columns(_LONG_AGO)
+        await partitions.save(c, turn.share.numbers, turn.place, protocol.digest, upto)
+        await Apart(c, turn.share, protocol, turn.now, upto).judge(turn.batch, columns)
+        _count(turn.batch)
+        return 0.0
+
+    async def _hold(self, c: Connection, turn: Turn) -> bool:
+        """Whether this round may write: nobody has taken over any of its partitions."""
+        if await partitions.hold(c, self._tenure.id, self._tenure.lease_s, turn.partitions):
+            return True
+        self._groups.clear()
+        log.warning("watch_has_lost", partitions=turn.share.numbers)
+        return False
+
+    async def _judge(
+        self, c: Connection, group: Group, columns: Batch, turn: Turn, upto: datetime, present: Protocol
+    ) -> None:
+        if present.digest != group.protocol.digest:
+            columns = await self._change(c, group, columns, turn, upto)
+        await _step(c, group, columns, turn.now, upto)
+        _count(turn.batch)
+
+    async def _change(self, c: Connection, group: Group, columns: Batch, turn: Turn, upto: datetime) -> Batch:
+        """Judge by each protocol what was received while it was in force; returns what is left for the last one."""
+        at = turn.judged_at or upto
+        await self._judge_by(c, group, await self._in_force(c, at))
+        while (change := await deployment.next_change(c, at)) and change <= upto:
+            before = int(np.searchsorted(columns.received, _numpy(change))) if columns.received is not None else 0
+            await _step(c, group, columns[:before], turn.now, change)
+            await self._judge_by(c, group, await self._in_force(c, change))
+            columns, at = columns[before:], change
+        return columns
+
+    async def _judge_by(self, c: Connection, group: Group, protocol: Protocol) -> None:
+        """Go on under another protocol; where a rule is the same, so is its state."""
+        if protocol.digest == group.protocol.digest:
+            return
+        await partitions.save_rows(c, group.engine.dirty_rows())
+        group.engine = Engine(protocol)
+        await _load(c, group.engine, group.share, _judged_at(group.partitions))
+        log.info("watch_changes_protocol", protocol=protocol.version, partitions=group.share.numbers)
+
+    async def _in_force(self, c: Connection, at: datetime) -> Protocol:
+        return self._protocol or await deployment.in_force(c, at)
+
+    async def _take_up(self, c: Connection, turn: Turn) -> Group:
+        """The rules core as the record has it: the one at hand, with whatever it does not have yet."""
+        known = [group for group in self._groups if all(p in turn.partitions for p in group.partitions)]
+        group = max(known, key=lambda g: len(g.partitions), default=None)
+        if group is None:
+            group = Group(Engine(await self._in_force(c, turn.judged_at or turn.upto)), [], turn.share.of)
+            self._groups.append(group)
+        if new := [p for p in turn.partitions if p not in group.partitions]:
+            self._groups = [g for g in self._groups if g is group or g not in known]
+            await _load(c, group.engine, _share(new, turn.share.of), turn.judged_at)
+            group.partitions, group.enrolled_at = turn.partitions, None
+            log.info("watch_takes_up", partitions=[p.number for p in new], protocol=group.protocol.version)
+        return group
+
+    async def _enrol(self, c: Connection, group: Group, at: datetime) -> None:
+        if group.enrolled_at is None or at >= group.enrolled_at + _ENROL_EVERY:
+            group.engine.enrol(await partitions.residents(c, group.share), _numpy(at))
+            group.enrolled_at = at
+
+    async def _save(self, c: Connection, group: Group, place: Position, clock: datetime) -> None:
+        await partitions.save_rows(c, group.engine.dirty_rows())
+        await partitions.save(c, group.share.numbers, place, group.protocol.digest, clock)
+        group.moved(place, clock)
 
 
-def _timer_due(engine: Engine, now: datetime) -> bool:
+async def _step(c: Connection, group: Group, columns: Batch, now: datetime, upto: datetime) -> None:
+    await let_go_of_closed(c, group.engine, columns)
+    firings = group.engine.step(columns, _numpy(upto))
+    await Verdicts(c, group.protocol, now).carry_out(firings)
+
+
+async def _load(c: Connection, engine: Engine, share: Share, judged_at: datetime | None) -> None:
+    """Take up what the record has of these residents, beside the loop: leases are renewed meanwhile."""
+    saved = await partitions.load_rows(c, share)
+    await asyncio.to_thread(engine.load_rows, saved)
+    asked = await alerts.asking(c, judged_at) if judged_at else []
+    engine.ask_again(
+        (p.resident_id, p.rule, _numpy(p.asked_at), _numpy(p.until)) for p in asked if p.resident_id in saved
+    )
+
+
+def _count(batch: FeedBatch | None) -> None:
+    ROUNDS.inc()
+    JUDGED.inc(0 if batch is None else len(batch))
+
+
+def _share(of_these: Sequence[Partition], of: int) -> Share:
+    return Share(tuple(p.number for p in of_these), of)
+
+
+def _judged_at(of_these: Sequence[Partition]) -> datetime | None:
+    return max((p.clock for p in of_these if p.clock), default=None)
+
+
+def _timer_due(engine: Engine, at: datetime) -> bool:
     wake_at = engine.wake_at()
-    return wake_at is not None and bool(wake_at <= _numpy(now))
+    return wake_at is not None and bool(wake_at <= _numpy(at))
 
 
 def _columns(batch: FeedBatch | None, after: np.datetime64, now: np.datetime64) -> Batch:
@@ -221,6 +401,13 @@ def _columns(batch: FeedBatch | None, after: np.datetime64, now: np.datetime64) 
 
 def _numpy(moment: datetime) -> np.datetime64:
     return np.datetime64(moment.astimezone(UTC).replace(tzinfo=None), "us")
+
+
+def _upto(now: datetime, ahead: datetime | None, judged_at: datetime | None) -> datetime:
+    """How far timers may run: not past what was received next and is not read yet, nor back."""
+    if ahead is None:
+        return now
+    return min(now, max(ahead, judged_at or ahead))
 
 
 def _onward(now: datetime, judged_at: datetime | None) -> datetime:

@@ -8,7 +8,6 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
-from alerts.worker import NAME as WATCH_NAME
 from store import feed, gateways, messages, readings
 from store.postgres import Database, Unavailable
 
@@ -67,7 +66,7 @@ async def metrics(request: Request) -> Response:
 async def _ask_the_record(database: Database) -> None:
     now = datetime.now(UTC)
     async with database.service() as c:
-        _WATCH_LAG.set(await feed.lag_s(c, WATCH_NAME))
+        _WATCH_LAG.set(await feed.lag_s(c))
         due = await messages.oldest_due(c)
         _OLDEST_DUE.set(0 if due is None else (now - due).total_seconds())
         paired = [g for g in await gateways.gateways(c) if g.paired_at and not g.revoked_at]

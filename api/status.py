@@ -9,7 +9,6 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
-from alerts.worker import NAME as WATCH_NAME
 from store import alerts, feed, gateways, messages, readings
 from store.gateways import SILENT_AFTER, Gateway
 from store.migrate import lacking
@@ -27,7 +26,7 @@ async def show(database: Database) -> int:
             console.print(f"[red]The database lacks {', '.join(missing)}: run 'hearthwatch migrate'.[/]")
             return 1
         known = await gateways.gateways(c)
-        lag_s = await feed.lag_s(c, WATCH_NAME)
+        lag_s = await feed.lag_s(c)
         due = await messages.oldest_due(c)
         waiting = await messages.waiting(c)
         open_alerts = await alerts.open_alerts(c)

@@ -1,15 +1,14 @@
-"""The feed of accepted readings, and where each watch stands in it.
+"""The feed of accepted readings, and where those who follow it alone stand in it (:mod:`store.partitions`: the others).
 
-The watch follows ``(tx, seq)`` and never passes the oldest transaction still running: a plain sequence is not
-safe to follow, for a later number may be committed before an earlier one.
+Followers go by ``(tx, seq)`` and never pass the oldest transaction still running: a plain sequence is not safe to
+follow, for a later number may be committed before an earlier one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +19,13 @@ from store.columns import Float8, Int2, Int4, Time, use_columns
 from store.postgres import Connection, one, value
 from store.readings import utc
 
-_WATCH_LOCK: Final = 0x7761746368
+_BEHIND: Final[LiteralString] = "(SELECT tx, seq FROM watch_partition ORDER BY tx, seq LIMIT 1)"
+"""How far the partition has come that lags furthest."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Position:
-    """How far a watch has read."""
+    """How far a follower has read."""
 
     tx: int = 0
     seq: int = 0
@@ -55,17 +55,12 @@ class FeedBatch:
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """A watch's place: position, digest of the protocol, and the moment it last judged."""
+    """A follower's place: position, digest of the protocol it goes by, and the moment it last worked."""
 
     tx: int
     seq: int
     protocol: str
     clock: datetime | None
-
-
-async def lock_watch(c: Connection) -> bool:
-    """Whether this transaction is now the only one that watches; held until it ends."""
-    return bool(await value(c, "SELECT pg_try_advisory_xact_lock(%s)", [_WATCH_LOCK]))
 
 
 async def load_state(c: Connection, name: str) -> WatchState | None:
@@ -78,16 +73,8 @@ async def load_state(c: Connection, name: str) -> WatchState | None:
     )
 
 
-async def load_rows(c: Connection, name: str) -> dict[int, bytes]:
-    """The rules core's saved row of each resident."""
-    cursor = await c.execute("SELECT resident_id, state FROM watch_row WHERE name = %s", [name])
-    return dict(await cursor.fetchall())
-
-
-async def save_state(
-    c: Connection, name: str, position: Position, protocol: str, clock: datetime, changed: Mapping[int, bytes]
-) -> None:
-    """Commit a place, and the rows that changed, together with whatever else this transaction decided."""
+async def save_state(c: Connection, name: str, position: Position, protocol: str, clock: datetime) -> None:
+    """Commit a place together with whatever else this transaction decided."""
     await c.execute(
         """
         INSERT INTO watch_state (name, tx, seq, protocol, clock, worked_at)
@@ -97,22 +84,6 @@ async def save_state(
         """,
         {"name": name, "tx": str(position.tx), "seq": position.seq, "protocol": protocol, "clock": clock},
     )
-    if changed:
-        await save_rows(c, name, changed)
-
-
-async def save_rows(c: Connection, name: str, changed: Mapping[int, bytes]) -> None:
-    """Keep these rows of a watch whose place is known."""
-    await c.execute(
-        "INSERT INTO watch_row (name, resident_id, state) SELECT %s, * FROM unnest(%s::int[], %s::bytea[]) "
-        "ON CONFLICT (name, resident_id) DO UPDATE SET state = excluded.state",
-        [name, list(changed), list(changed.values())],
-    )
-
-
-async def forget_row(c: Connection, name: str, resident_id: int) -> None:
-    """Let a resident begin anew under this watch."""
-    await c.execute("DELETE FROM watch_row WHERE name = %s AND resident_id = %s", [name, resident_id])
 
 
 async def set_aside(c: Connection, batch: FeedBatch, row: int, reason: str) -> None:
@@ -133,18 +104,25 @@ async def set_aside(c: Connection, batch: FeedBatch, row: int, reason: str) -> N
     )
 
 
-async def next_batch(c: Connection, after: Position, limit: int) -> FeedBatch | None:
-    """Up to ``limit`` accepted batches after a position, joined; ``None`` when there is nothing yet."""
+async def next_batch(c: Connection, after: Position, limit: int, until: Position | None = None) -> FeedBatch | None:
+    """Up to ``limit`` accepted batches after a position, joined, and none after ``until``; ``None``: nothing yet."""
     async with c.cursor(binary=True) as cursor:
         use_columns(cursor)
         await cursor.execute(
             """
             SELECT tx::text::bigint, seq, received_at, resident_id, metric, at, measured_at, value, quality, device_id
             FROM feed
-            WHERE (tx, seq) > (%s::text::xid8, %s) AND tx < pg_snapshot_xmin(pg_current_snapshot())
-            ORDER BY tx, seq LIMIT %s
+            WHERE (tx, seq) > (%(tx)s::text::xid8, %(seq)s) AND tx < pg_snapshot_xmin(pg_current_snapshot())
+                AND (%(last_tx)s::text IS NULL OR (tx, seq) <= (%(last_tx)s::text::xid8, %(last_seq)s))
+            ORDER BY tx, seq LIMIT %(limit)s
             """,
-            [str(after.tx), after.seq, limit],
+            {
+                "tx": str(after.tx),
+                "seq": after.seq,
+                "last_tx": None if until is None else str(until.tx),
+                "last_seq": 0 if until is None else until.seq,
+                "limit": limit,
+            },
         )
         found = await cursor.fetchall()
     if not found:
@@ -155,19 +133,14 @@ async def next_batch(c: Connection, after: Position, limit: int) -> FeedBatch | 
     return FeedBatch(Position(found[-1][0], found[-1][1]), received, *columns)
 
 
-async def waiting(c: Connection, after: Position) -> bool:
-    """Whether something was accepted after a position that is not safe to read yet: a transaction is still running."""
-    return bool(
-        await value(
-            c, "SELECT EXISTS (SELECT 1 FROM feed WHERE (tx, seq) > (%s::text::xid8, %s))", [str(after.tx), after.seq]
-        )
+async def unread(c: Connection, after: Position) -> datetime | None:
+    """When the next batch after a position was received, be it safe to read yet or not; ``None``: there is none."""
+    found: datetime | None = await value(
+        c,
+        "SELECT received_at FROM feed WHERE (tx, seq) > (%s::text::xid8, %s) ORDER BY tx, seq LIMIT 1",
+        [str(after.tx), after.seq],
     )
-
-
-async def watched(c: Connection) -> list[int]:
-    """Every resident who has not left."""
-    cursor = await c.execute("SELECT id FROM resident WHERE left_at IS NULL OR left_at > now() ORDER BY id")
-    return [row[0] for row in await cursor.fetchall()]
+    return found
 
 
 async def save_latest(c: Connection, batch: FeedBatch) -> None:
@@ -205,7 +178,7 @@ def metric_name(code: int) -> str:
 
 
 async def end(c: Connection) -> Position:
-    """The last position that is safe to stand on: a new watch that starts here sees only what comes later."""
+    """The last position that is safe to stand on: a new follower that starts here sees only what comes later."""
     row = await (
         await c.execute(
             "SELECT tx::text::bigint, seq FROM feed WHERE tx < pg_snapshot_xmin(pg_current_snapshot()) ORDER BY tx DESC, seq DESC LIMIT 1"
@@ -215,24 +188,22 @@ async def end(c: Connection) -> Position:
 
 
 async def prune(c: Connection, before: datetime) -> int:
-    """Drop what every watch has passed and was received before ``before``; the readings themselves stay."""
+    """Drop what every follower and every partition has passed and was received before ``before``; the readings stay."""
     done = await c.execute(
-        "DELETE FROM feed WHERE received_at < %s AND NOT EXISTS "
-        "(SELECT 1 FROM watch_state w WHERE (w.tx, w.seq) < (feed.tx, feed.seq))",
+        "DELETE FROM feed WHERE received_at < %s AND (tx, seq) <= "
+        + _BEHIND
+        + " AND NOT EXISTS (SELECT 1 FROM watch_state w WHERE (w.tx, w.seq) < (feed.tx, feed.seq))",
         [before],
     )
     return done.rowcount
 
 
-async def lag_s(c: Connection, name: str) -> float:
-    """Age in seconds of the oldest accepted batch the watch has not judged; 0 when it has judged all."""
+async def lag_s(c: Connection) -> float:
+    """Age in seconds of the oldest accepted batch that some partition has not judged; 0 when all are judged."""
     found = await value(
         c,
-        """
-        SELECT extract(epoch FROM now() - min(f.received_at))::float8 FROM feed f
-        WHERE NOT EXISTS (SELECT 1 FROM watch_state w WHERE w.name = %s AND (w.tx, w.seq) >= (f.tx, f.seq))
-        """,
-        [name],
+        "SELECT extract(epoch FROM clock_timestamp() - min(received_at))::float8 FROM feed WHERE (tx, seq) > "
+        + _BEHIND,
     )
     return max(float(found or 0.0), 0.0)
 

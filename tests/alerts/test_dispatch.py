@@ -11,7 +11,7 @@ import pytest
 from alerts import actions
 from alerts.channels import sms
 from alerts.dispatch import Dispatcher
-from store import feed, readings
+from store import feed, partitions, readings
 from store.postgres import Database, value
 from tests.alerts.network import until
 from tests.alerts.service import Service, at_work
@@ -270,7 +270,7 @@ async def test_what_every_watch_has_passed_is_dropped_after_a_day(service: Servi
             at = service.clock.now - timedelta(hours=hours)
             await readings.insert(c, batch(home, (home.wang, home.cuff, "pulse", 70.0, at), received_at=at))
     async with service.database.service() as c:
-        await feed.save_state(c, "live", await feed.end(c), "digest", service.clock.now, {})
+        await partitions.save(c, range(8), await feed.end(c), "digest", service.clock.now)
     await service.dispatcher.tidy()
     async with service.database.service() as c:
         assert await value(c, "SELECT count(*) FROM feed") == 1

@@ -101,7 +101,7 @@ async def caught_up(database: Database) -> bool:
         return bool(
             await value(
                 c,
-                "SELECT (SELECT (tx, seq) FROM watch_state WHERE name = 'live') = "
+                "SELECT (SELECT (tx, seq) FROM watch_partition ORDER BY tx, seq LIMIT 1) = "
                 "(SELECT (tx, seq) FROM feed ORDER BY tx DESC, seq DESC LIMIT 1)",
             )
         )

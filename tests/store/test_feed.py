@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from devices.readings import METRICS
-from store import feed, readings
+from store import feed, partitions, readings
 from store.feed import FeedBatch, Position
 from store.postgres import Database
 from tests.household import NOW, Household, batch, furnish
@@ -63,11 +63,11 @@ async def test_what_is_not_safe_yet_waits_and_is_known_to_wait(database: Databas
         await accept(database, home, 120)
         assert await next_of(database, Position()) is None
         async with database.service() as c:
-            assert await feed.waiting(c, Position())
+            assert await feed.unread(c, Position()) == NOW
     found = await next_of(database, Position())
     assert found is not None
     async with database.service() as c:
-        assert not await feed.waiting(c, found.position)
+        assert await feed.unread(c, found.position) is None
 
 
 async def test_no_batch_is_passed_over_while_many_write(database: Database, home: Household) -> None:
@@ -85,30 +85,37 @@ async def test_no_batch_is_passed_over_while_many_write(database: Database, home
     assert len(seen) == len(set(seen)) == 48
 
 
-async def test_one_watch_works_at_a_time(database: Database) -> None:
-    async with database.service() as one, database.service() as other:
-        assert await feed.lock_watch(one)
-        assert not await feed.lock_watch(other)
+async def test_a_followers_place_is_saved_and_found_again(database: Database) -> None:
     async with database.service() as c:
-        assert await feed.lock_watch(c)
-
-
-async def test_a_place_and_its_rows_are_saved_together_and_found_again(database: Database, home: Household) -> None:
+        assert await feed.load_state(c, "silence") is None
+        await feed.save_state(c, "silence", Position(7, 8), "digest", NOW)
+        await feed.save_state(c, "silence", Position(9, 10), "digest", NOW)
     async with database.service() as c:
-        assert await feed.load_state(c, "live") is None
-        await feed.save_state(c, "live", Position(7, 8), "digest", NOW, {home.wang: b"one", home.zhao: b"two"})
-        await feed.save_state(c, "live", Position(9, 10), "digest", NOW, {home.wang: b"three"})
-    async with database.service() as c:
-        assert await feed.load_state(c, "live") == feed.WatchState(9, 10, "digest", NOW)
-        assert await feed.load_rows(c, "live") == {home.wang: b"three", home.zhao: b"two"}
+        assert await feed.load_state(c, "silence") == feed.WatchState(9, 10, "digest", NOW)
 
 
-async def test_the_lag_is_the_age_of_the_oldest_batch_not_judged(database: Database, home: Household) -> None:
+async def test_the_lag_is_the_age_of_the_oldest_batch_that_some_partition_has_not_judged(
+    database: Database, home: Household
+) -> None:
     await accept(database, home, 120)
     async with database.service() as c:
-        assert await feed.lag_s(c, "live") >= 0
-        await feed.save_state(c, "live", await feed.end(c), "digest", NOW, {})
-        assert await feed.lag_s(c, "live") == 0
+        end = await feed.end(c)
+        await partitions.save(c, range(7), end, "digest", NOW)
+        assert await feed.lag_s(c) > 0
+        await partitions.save(c, [7], end, "digest", NOW)
+        assert await feed.lag_s(c) == 0
+
+
+async def test_what_lies_before_a_place_is_read_up_to_there_and_no_further(database: Database, home: Household) -> None:
+    for n in range(3):
+        await accept(database, home, 120 + n, minute=n)
+    first = await next_of(database, Position(), limit=2)
+    assert first is not None
+    async with database.service() as c:
+        found = await feed.next_batch(c, Position(), 100, first.position)
+        assert found is not None
+        assert found.value.tolist() == [120, 121]
+        assert await feed.next_batch(c, first.position, 100, first.position) is None
 
 
 async def test_only_the_newest_of_each_metric_is_kept_as_latest(database: Database, home: Household) -> None:
@@ -134,10 +141,3 @@ def _columns(found: FeedBatch) -> tuple[np.ndarray, ...]:
         found.quality,
         found.device_id,
     )
-
-
-async def test_those_who_have_left_are_not_watched(database: Database, home: Household) -> None:
-    async with database.service() as c:
-        assert await feed.watched(c) == [home.wang, home.zhao]
-        await c.execute("UPDATE resident SET left_at = now() WHERE id = %s", [home.zhao])
-        assert await feed.watched(c) == [home.wang]

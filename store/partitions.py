@@ -1,0 +1,251 @@
+"""Who watches whom: residents dealt into partitions, the workers that hold them, and where each partition stands.
+
+A partition's row is the fence. Its owner locks it before it writes and holds it until the commit; whoever takes it over
+changes the row, and so waits for that commit or ends the session that does not get there. All leases are by
+``clock_timestamp()`` of the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, LiteralString
+from uuid import UUID
+
+import numpy as np
+from numpy.typing import NDArray
+from psycopg.errors import InsufficientPrivilege
+
+from store.feed import Position
+from store.postgres import CHANNEL, Connection, rows, value
+
+_END_WITHIN_MS: Final = 300
+_FORGOTTEN_AFTER: Final = timedelta(minutes=1)
+_SESSION: Final = "hearthwatch watch "
+_COLUMNS: Final[LiteralString] = "number, epoch, tx::text::bigint AS tx, seq, protocol, clock"
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One partition as its owner finds it: where it stands in the feed, and the moment as of which it was judged.
+
+    ``protocol`` is the digest of the protocol it was last judged by, empty before the first time.
+    """
+
+    number: int
+    epoch: int
+    tx: int
+    seq: int
+    protocol: str
+    clock: datetime | None
+
+    @property
+    def place(self) -> Position:
+        return Position(self.tx, self.seq)
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Some of the partitions, of ``of`` in all: whose residents they are is said by their numbers alone."""
+
+    numbers: tuple[int, ...]
+    of: int
+
+    @property
+    def is_everybody(self) -> bool:
+        return len(self.numbers) == self.of
+
+    def holds(self, residents: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Which of these residents are in it."""
+        return np.isin(residents % self.of, self.numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """Who holds a partition, and whether that worker is alive by its lease."""
+
+    number: int
+    epoch: int
+    owner: UUID | None
+    is_alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Every partition's holder, how many workers are alive, and in how many seconds the next other's lease ends."""
+
+    held: list[Holding]
+    alive: int
+    next_end_s: float | None
+
+
+async def renew(c: Connection, worker: UUID, lease_s: float) -> Roll:
+    """Renew a worker's lease, and see who else is there.
+
+    After a restart of the database nobody is taken for dead before a lease's time: nobody could renew.
+    """
+    await bound(c, worker, lease_s)
+    await c.execute(
+        "INSERT INTO watch_worker (id, alive_until) VALUES (%(id)s, clock_timestamp() + %(lease)s) "
+        "ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
+        {"id": worker, "lease": timedelta(seconds=lease_s)},
+    )
+    until: LiteralString = "greatest(w.alive_until, pg_postmaster_start_time() + %(lease)s)"
+    params = {"id": worker, "lease": timedelta(seconds=lease_s)}
+    held = await rows(
+        c,
+        Holding,
+        f"SELECT p.number, p.epoch, p.owner, w.id IS NOT NULL AND {until} > clock_timestamp() AS is_alive "
+        "FROM watch_partition p LEFT JOIN watch_worker w ON w.id = p.owner ORDER BY p.tx, p.seq, p.number",
+        params,
+    )
+    seen = await (
+        await c.execute(
+            f"SELECT count(*), extract(epoch FROM min({until}) FILTER (WHERE w.id <> %(id)s) - clock_timestamp())::float8 "
+            f"FROM watch_worker w WHERE {until} > clock_timestamp()",
+            params,
+        )
+    ).fetchone()
+    assert seen is not None, "an aggregate gives a row"
+    return Roll(held, *seen)
+
+
+async def bound(c: Connection, worker: UUID, lease_s: float) -> None:
+    """Put a worker's name on this transaction, and bound how long it may stand idle in it.
+
+    Whoever is stopped in its midst holds up the others until then at most, and where they may end its session only
+    until they miss it (:func:`end_sessions`).
+    """
+    await c.execute(
+        "SELECT set_config('application_name', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)",
+        [_session(worker), f"{2000 * lease_s:.0f}ms"],
+    )
+
+
+async def claim(c: Connection, worker: UUID, free: Sequence[Holding], most: int) -> list[int]:
+    """Take over up to ``most`` of these, in this order; those that somebody is writing to just now are passed over."""
+    cursor = await c.execute(
+        """
+        WITH taken AS (
+            SELECT p.number FROM watch_partition p
+            JOIN unnest(%s::smallint[], %s::bigint[]) WITH ORDINALITY AS f (number, epoch, nth)
+                ON p.number = f.number AND p.epoch = f.epoch
+            ORDER BY f.nth LIMIT %s FOR UPDATE OF p SKIP LOCKED
+        )
+        UPDATE watch_partition p SET owner = %s, epoch = p.epoch + 1 FROM taken WHERE p.number = taken.number
+        RETURNING p.number
+        """,
+        [[h.number for h in free], [h.epoch for h in free], most, worker],
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def end_sessions(c: Connection, workers: Collection[UUID]) -> int:
+    """End the sessions in which these workers have a transaction open; returns how many there were.
+
+    As the user who signed in, who may end sessions of the same user: the role it acts as may not. Where users differ,
+    the session's own bound ends it a little later.
+    """
+    try:
+        async with c.transaction():
+            await c.execute("SET LOCAL ROLE NONE")
+            ended = await value(
+                c,
+                "SELECT count(*) FROM (SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity "
+                "WHERE application_name = ANY(%s) AND datname = current_database() AND pid <> pg_backend_pid() OFFSET 0) ended",
+                [_END_WITHIN_MS, [_session(worker) for worker in workers]],
+            )
+            await c.execute("SET LOCAL ROLE hearthwatch_service")
+    except InsufficientPrivilege:
+        return 0
+    return int(ended)
+
+
+async def forget_dead(c: Connection) -> None:
+    """Strike off workers that have been dead for long."""
+    await c.execute("DELETE FROM watch_worker WHERE alive_until < clock_timestamp() - %s", [_FORGOTTEN_AFTER])
+
+
+async def release(c: Connection, worker: UUID, numbers: Collection[int] | None = None) -> None:
+    """Give up these partitions, or all and the lease with them, and tell the others at once."""
+    await c.execute(
+        "UPDATE watch_partition SET owner = NULL WHERE owner = %s AND (%s::smallint[] IS NULL OR number = ANY(%s))",
+        [worker, None if numbers is None else list(numbers), [] if numbers is None else list(numbers)],
+    )
+    if numbers is None:
+        await c.execute("DELETE FROM watch_worker WHERE id = %s", [worker])
+    await c.execute('SELECT pg_notify(%s, \'{"kind": "watch_partition"}\')', [CHANNEL])
+
+
+async def count(c: Connection) -> int:
+    """Into how many partitions residents are dealt."""
+    return int(await value(c, "SELECT count(*) FROM watch_partition"))
+
+
+async def owned(c: Connection, worker: UUID) -> list[Partition]:
+    """A worker's partitions, those that lag furthest first."""
+    return await rows(
+        c,
+        Partition,
+        "SELECT " + _COLUMNS + " FROM watch_partition WHERE owner = %s ORDER BY tx, seq, number",
+        [worker],
+    )
+
+
+async def hold(c: Connection, worker: UUID, lease_s: float, partitions: Sequence[Partition]) -> bool:
+    """Lock these for the transaction; says whether they still are as they were found. If not, nothing may be written."""
+    await bound(c, worker, lease_s)
+    found = await rows(
+        c,
+        Partition,
+        "SELECT " + _COLUMNS + " FROM watch_partition WHERE owner = %s AND number = ANY(%s) ORDER BY number FOR UPDATE",
+        [worker, [p.number for p in partitions]],
+    )
+    return sorted(found, key=lambda p: p.number) == sorted(partitions, key=lambda p: p.number)
+
+
+async def save(c: Connection, numbers: Collection[int], place: Position, protocol: str, clock: datetime) -> None:
+    """Commit a place together with whatever else this transaction decided. The partitions are held."""
+    await c.execute(
+        "UPDATE watch_partition SET tx = %s::text::xid8, seq = %s, protocol = %s, clock = %s, worked_at = clock_timestamp() "
+        "WHERE number = ANY(%s)",
+        [str(place.tx), place.seq, protocol, clock, list(numbers)],
+    )
+
+
+async def residents(c: Connection, share: Share) -> list[int]:
+    """Every resident of these partitions who has not left."""
+    cursor = await c.execute(
+        "SELECT id FROM resident WHERE (left_at IS NULL OR left_at > now()) AND id %% %s = ANY(%s) ORDER BY id",
+        [share.of, list(share.numbers)],
+    )
+    return [row[0] for row in await cursor.fetchall()]
+
+
+async def load_rows(c: Connection, share: Share) -> dict[int, bytes]:
+    """The rules core's saved row of each resident of these partitions."""
+    cursor = await c.execute(
+        "SELECT resident_id, state FROM watch_row WHERE resident_id %% %s = ANY(%s)", [share.of, list(share.numbers)]
+    )
+    return dict(await cursor.fetchall())
+
+
+async def save_rows(c: Connection, changed: Mapping[int, bytes]) -> None:
+    """Keep these rows. Their partitions are held."""
+    if not changed:
+        return
+    await c.execute(
+        "INSERT INTO watch_row (resident_id, state) SELECT * FROM unnest(%s::int[], %s::bytea[]) "
+        "ON CONFLICT (resident_id) DO UPDATE SET state = excluded.state",
+        [list(changed), list(changed.values())],
+    )
+
+
+async def forget_row(c: Connection, resident_id: int) -> None:
+    """Let a resident begin anew."""
+    await c.execute("DELETE FROM watch_row WHERE resident_id = %s", [resident_id])
+
+
+def _session(worker: UUID) -> str:
+    return f"{_SESSION}{worker}"
