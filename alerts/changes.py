@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
-from alerts.explain import explain
+from alerts.explain import explain, explain_protocol
 from alerts.protocol import Protocol
-from alerts.rule import Rule, shown_unit
+from alerts.rule import Rule
 from alerts.state import fingerprint
 from alerts.wording import LANGUAGES
 
@@ -24,7 +24,7 @@ _WORDS: Final = frozenset({"version", "protocol", "titles", "say", "say_unanswer
 _CALLS: Final = frozenset({"priority", "kind", "calls", "calls_at_night", "cause", "joins"})
 """Of a rule: what follows once it has fired."""
 _NOT_ITS_OWN: Final = frozenset({"joined_by"})
-_END: Final = re.compile(r"(?<=[.:]) (?=[A-Z])|(?<=。)|(?<= \|) ")
+_END: Final = re.compile(r"(?<=\.) (?=[A-Z])|(?<=。)| \| ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +73,17 @@ def _bare(value: Any, without: frozenset[str] = frozenset()) -> Any:
     return tuple(_bare(part, without) for part in value) if isinstance(value, tuple) else value
 
 
-def told(change: Change, language: str) -> list[str]:
+def told(change: Change, before: Protocol, after: Protocol, language: str) -> list[str]:
     """A change in sentences: ``+`` what comes, ``-`` what goes. A rule that is new or gone is explained in full."""
+    old = _sentences(explain(change.before, language, before)) if change.before else []
+    new = _sentences(explain(change.after, language, after)) if change.after else []
     if change.before is None or change.after is None:
-        sign, rule = ("+", change.after) if change.before is None else ("-", change.before)
-        return [f"{sign} {sentence}" for sentence in _sentences(explain(rule, language))] if rule else []
-    explained = _differing(_sentences(explain(change.before, language)), _sentences(explain(change.after, language)))
-    return [*explained, *_differing(list(_spoken(change.before)), list(_spoken(change.after)))]
+        return _differing(old, new)
+    return [*_differing(old, new), *_differing(list(_spoken(change.before)), list(_spoken(change.after)))]
 
 
 def _sentences(text: str) -> list[str]:
-    return [sentence.strip() for sentence in _END.split(text) if sentence.strip()]
+    return [sentence.strip(" |") for sentence in _END.split(text) if sentence.strip(" |")]
 
 
 def _spoken(rule: Rule) -> Iterator[str]:
@@ -103,15 +103,12 @@ def _differing(before: Sequence[str], after: Sequence[str]) -> list[str]:
     return lines
 
 
-def values_told(before: Protocol, after: Protocol) -> list[str]:
-    """What changes of groups, and of parameters and their values for groups, in the same signs."""
-    return _differing(list(_values(before)), list(_values(after)))
+def values_told(before: Protocol, after: Protocol, language: str) -> list[str]:
+    """What changes of groups, of numbers that may be set, and of scores, in the same signs."""
+    return _differing(_values(before, language), _values(after, language))
 
 
-def _values(protocol: Protocol) -> Iterator[str]:
-    yield from (f"group {group.code}" for group in protocol.groups)
-    for parameter in sorted(protocol.parameters, key=lambda p: p.name):
-        unit = shown_unit(parameter.metric)
-        yield f"parameter {parameter.name} = {parameter.value:g} {unit}, between {parameter.low:g} and {parameter.high:g}"
-        groups: Iterable[tuple[str, Any]] = parameter.groups.items()
-        yield from (f"parameter {parameter.name} of {group} = {own.value:g} {unit}" for group, own in groups)
+def _values(protocol: Protocol, language: str) -> list[str]:
+    rules = {explain(rule, language, protocol) for rule in protocol.rules}
+    _summary, *paragraphs = explain_protocol(protocol, language).split("\n\n")
+    return [paragraph for paragraph in paragraphs if paragraph not in rules]

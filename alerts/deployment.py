@@ -17,13 +17,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version as release_of
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import structlog
 
-from alerts.protocol import SHIPPED, Protocol, ProtocolError, load, parse_all
+from alerts.protocol import SHIPPED, Protocol, ProtocolError, load, parse_all, texts_in
 from alerts.rule import JOINED, Audience, Rule
 from store import audit, protocols
 from store.alerts import AlertRow, Prompt
@@ -52,12 +51,6 @@ def shipped() -> Protocol:
 def release() -> str:
     """Who acts where nobody did: this release."""
     return f"Hearthwatch {release_of('hearthwatch')}"
-
-
-def texts_of(directory: Path) -> dict[str, str]:
-    """The files of a protocol, text by name, as they are kept. Raises :class:`ProtocolError`, in the parser's words."""
-    load(directory)
-    return {path.name: path.read_text(encoding="utf-8") for path in sorted(directory.glob("*.toml"))}
 
 
 _parsed: Final[dict[str, Protocol | ProtocolError]] = {}
@@ -152,7 +145,7 @@ async def register_shipped(c: Connection, now: datetime) -> None:
     mine = shipped()
     if await protocols.kept(c, mine.version) is None:
         came = Kept(mine.version, mine.digest, True, now, release(), f"came with {release()}")
-        await protocols.add(c, came, texts_of(SHIPPED))
+        await protocols.add(c, came, texts_in(SHIPPED))
         log.info("protocol_registered", version=mine.version)
     if await protocols.in_force(c, now) is None:
         await protocols.activate(c, mine.version, now, release(), "the first one here", now)
@@ -184,7 +177,7 @@ async def stage(c: Connection, texts: Mapping[str, str], *, by: str, why: str, n
 
     Raises :class:`ProtocolError` where the parser refuses it, :class:`NotPossible` where it is there already.
     """
-    staged = parse_all(dict(sorted(texts.items())), whole=True)
+    staged = parse_all(texts, whole=True)
     if not why.strip():
         raise NotPossible("say why it is staged: whoever activates it reads that")
     await protocols.lock(c)

@@ -60,8 +60,15 @@ def explain(
 def _read(directory: Path | None) -> Protocol:
     from alerts import protocol
 
+    return protocol.parse_all(texts_in(directory or protocol.SHIPPED), whole=True)
+
+
+def texts_in(directory: Path) -> dict[str, str]:
+    """The files of a protocol that can be used, text by name; otherwise each fault is said and the command ends."""
+    from alerts import protocol
+
     try:
-        texts = protocol.texts_in(directory or protocol.SHIPPED)
+        texts = protocol.texts_in(directory)
     except protocol.ProtocolError as error:
         fail(str(error))
     wrong = protocol.check(texts)
@@ -69,4 +76,4 @@ def _read(directory: Path | None) -> Protocol:
         typer.echo(str(fault), err=True)
     if wrong:
         raise typer.Exit(1)
-    return protocol.parse_all(texts, whole=True)
+    return texts
