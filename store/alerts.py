@@ -17,6 +17,7 @@ _ALERT: Final[LiteralString] = (
     "id, resident_id, rule, protocol, priority, kind, state, happened_at, raised_at, evidence, reply_code, step, climb_at, rounds, "
     "acknowledged_at, acknowledged_by, shelved_until, cleared_at, resolved_at, resolved_by, outcome"
 )
+_CALLING: Final = 0x63616C6C696E67
 _WORST_FIRST: Final[LiteralString] = " ORDER BY array_position(ARRAY['high', 'medium', 'low'], priority), raised_at"
 
 
@@ -125,7 +126,11 @@ async def open_rules(c: Connection, resident_ids: Sequence[int]) -> set[tuple[in
 
 
 async def is_called_about(c: Connection, rule: str, device: object, but: int) -> bool:
-    """Whether another open alert of this rule names the same device, and people are called to it or will be."""
+    """Whether another open alert of this rule names the same device, and people are called to it or will be.
+
+    Until this transaction ends nobody else calls: two workers must not both find that nobody has.
+    """
+    await _call_alone(c)
     return bool(
         await value(
             c,
@@ -279,7 +284,11 @@ async def by_reply_code(c: Connection, person_id: UUID, code: int) -> AlertRow |
 
 
 async def free_reply_code(c: Connection) -> int:
-    """The smallest number from 11 to 99 that no open alert bears, so that a reply says which alert is meant."""
+    """The smallest number from 11 to 99 that no open alert bears, so that a reply says which alert is meant.
+
+    Until this transaction ends nobody else gets one.
+    """
+    await _call_alone(c)
     return int(
         await value(
             c,
@@ -287,6 +296,10 @@ async def free_reply_code(c: Connection) -> int:
             "WHERE NOT EXISTS (SELECT 1 FROM alert WHERE state <> 'resolved' AND reply_code = n)",
         )
     )
+
+
+async def _call_alone(c: Connection) -> None:
+    await c.execute("SELECT pg_advisory_xact_lock(%s)", [_CALLING])
 
 
 async def update(c: Connection, alert_id: int, changes: Mapping[str, Any]) -> None:
