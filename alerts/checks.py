@@ -61,6 +61,15 @@ def faults_of_limit(limit: Limit) -> Iterator[Fault]:
         yield clear, f"nothing would ever end this alarm: {span.plausible}"
 
 
+def judged(limit: Limit) -> str:
+    """What a limit judges, in an error."""
+    if limit.statistic is None:
+        return limit.metric.name
+    if limit.statistic.kind == "from_usual":
+        return f"the difference from the usual {limit.metric.name}"
+    return f"the {limit.statistic.kind} of {limit.score.id if limit.score else limit.metric.name}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Span:
     """From where to where something can lie; ``ordinary`` is what it is where nothing is amiss, if that is one value."""

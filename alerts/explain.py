@@ -24,6 +24,11 @@ _HEADINGS: Final = {
     "medium": ("中优先级", "Medium priority"),
     "low": ("低优先级", "Low priority"),
 }
+_DIFFERS: Final = (
+    ("数值不同", "专用规则", "不用的规则", "评分不同"),
+    ("Its own numbers", "Rules for it", "Rules not for it", "Scored otherwise"),
+)
+"""What may be different for a group: parameters, rules for it, rules not for it, scores."""
 
 
 def explain(rule: Rule, language: str, protocol: Protocol | None = None) -> str:
@@ -56,33 +61,34 @@ def _chapters(protocol: Protocol, language: str) -> Iterator[tuple[str, list[str
 def _summary(protocol: Protocol, language: str) -> str:
     counts = [sum(rule.priority == priority for rule in protocol.rules) for priority in PRIORITIES]
     rules, (high, medium, low) = len(protocol.rules), counts
+    noun = "rule" if rules == 1 else "rules"
     if language == ZH:
         return f"规程{protocol.version}：共{rules}条规则，其中高优先级{high}条，中优先级{medium}条，低优先级{low}条。"
-    return f"Protocol {protocol.version}: {rules} rules, {high} of high, {medium} of medium and {low} of low priority."
+    return f"Protocol {protocol.version}: {rules} {noun}, {high} of high, {medium} of medium and {low} of low priority."
 
 
 def _group(group: Group, protocol: Protocol, language: str) -> str:
     """A group, by what is different for it."""
+    zh = language == ZH
     numbers = [
-        f"{parameter.titles[language]} {_value(parameter, parameter.groups[group.code].value, language)}"
+        f"{parameter.titles[language]}{'' if zh else ' '}{_value(parameter, parameter.groups[group.code].value, language)}"
         for parameter in protocol.parameters
         if group.code in parameter.groups
     ]
-    only = [rule.id for rule in protocol.rules if group.code in rule.groups]
-    never = [rule.id for rule in protocol.rules if group.code in rule.not_groups]
+    only = [_named(rule, language) for rule in protocol.rules if group.code in rule.groups]
+    never = [_named(rule, language) for rule in protocol.rules if group.code in rule.not_groups]
     points = [score.titles[language] for score in protocol.scores if _tells_apart(score, group.code)]
-    if language == ZH:
-        said = [("数值不同：", numbers), ("适用规则：", only), ("不适用的规则：", never), ("评分不同：", points)]
-        differs = "".join(f"{what}{listed(names, ZH)}。" for what, names in said if names)
-        return f"{group.titles[ZH]}（{group.code}）。{differs}"
-    said = [
-        ("Other numbers: ", numbers),
-        ("Rules for it: ", only),
-        ("Rules not for it: ", never),
-        ("Scored otherwise: ", points),
-    ]
-    differs = "".join(f" {what}{listed(names, language)}." for what, names in said if names)
+    said = zip(_DIFFERS[not zh], (numbers, only, never, points), strict=True)
+    if zh:
+        return f"{group.titles[ZH]}（{group.code}）。" + "".join(
+            f"{what}：{listed(names, ZH)}。" for what, names in said if names
+        )
+    differs = "".join(f" {what}: {listed(names, language)}." for what, names in said if names)
     return f"{group.titles[language]} ({group.code}).{differs}"
+
+
+def _named(rule: Rule, language: str) -> str:
+    return f"{rule.title(ZH)}（{rule.id}）" if language == ZH else f"{rule.title(language)} ({rule.id})"
 
 
 def _tells_apart(score: Score, code: str) -> bool:

@@ -92,12 +92,11 @@ def _condition(rule: Rule, terms: Terms) -> str:
         return _missing(rule)
     if rule.answered:
         return f"Fires when the question of {rule.answered.rule} has been answered."
-    limits = " or ".join(_over(limit, terms) for limit in rule.when)
+    limits = " or ".join(_over(limit, terms, first=limit is rule.when[0]) for limit in rule.when)
     if rule.on_event:
         return f"Fires on {limits}."
     if rule.on_statistic:
-        again = ", and is so once more when it has been measured again" if rule.count.k > 1 else ""
-        return f"Fires when {limits}{again}."
+        return f"Fires when {limits}{', and still so when measured again' if rule.count.k > 1 else ''}."
     lasting = f" and stays so for {length(rule.persists.time, _EN)} without a break" if rule.persists else ""
     return f"Fires when {limits}{lasting}{_counted(rule.count)}."
 
@@ -123,12 +122,12 @@ def _counted(count: Count) -> str:
     return often + days
 
 
-def _over(limit: Limit, terms: Terms) -> str:
-    """When a limit is over."""
+def _over(limit: Limit, terms: Terms, *, first: bool) -> str:
+    """When a limit is over. What a score is made of is said with the ``first``."""
     if limit.metric.kind is Kind.EVENT:
         return f"{metric_name(limit.metric, _EN)} (probability {_LEVELS[limit.word]} {limit.level:g})"
     said = _said(limit, limit.word, limit.level)
-    return f"{said}{_made_of(limit)}{_set_by(limit, terms)}"
+    return f"{said}{_made_of(limit) if first or limit.score is None else ''}{_set_by(limit, terms)}"
 
 
 def _said(limit: Limit, word: Word, level: float) -> str:
@@ -154,7 +153,7 @@ def _plain(metric: Metric, word: Word, level: float) -> str:
 
 def _statistic_name(limit: Limit, statistic: Statistic) -> str:
     if limit.score:
-        return f"the score “{limit.score.titles[_EN]}”"
+        return f"“{limit.score.titles[_EN]}”"
     window = length(statistic.window, _EN)
     name = _value_name(limit.metric)
     return {
@@ -172,7 +171,7 @@ def _value_name(metric: Metric) -> str:
 
 def _worst_part(limit: Limit, word: Word, amount: str) -> str:
     assert limit.score is not None
-    score = f"the score “{limit.score.titles[_EN]}”"
+    score = f"“{limit.score.titles[_EN]}”"
     if word in ("at_least", "above"):
         return f"a single part of {score} gives {_BY[word, 1]} {amount}"
     return f"every part of {score} gives {_BY[word, 1]} {amount}"
@@ -207,7 +206,7 @@ def _made_of(limit: Limit) -> str:
         return ""
     if limit.score:
         parts = listed(dict.fromkeys(metric_name(part.metric, _EN) for part in limit.score.parts), _EN)
-        known = f"at least {limit.score.needs} of its parts, none older than {length(limit.score.fresh, _EN)}"
+        known = f"at least {limit.score.needs} of them, none older than {length(limit.score.fresh, _EN)}"
         return f" (made of {parts}; {known})"
     days = f"at least {statistic.needs} days with readings"
     return {
@@ -215,13 +214,13 @@ def _made_of(limit: Limit) -> str:
         "deviation": f" ({days})",
         "variation": f" (the standard deviation of its daily means as a share of their mean; {days})",
         "trend": f" (the slope of its daily means; {days})",
-        "from_usual": f" (learned from {statistic.needs} readings at this time of day on)",
+        "from_usual": f" (known once there are {statistic.needs} readings at this time of day)",
     }.get(statistic.kind, "")
 
 
 def _readings(statistic: Statistic) -> str:
-    needs = f"at least {statistic.needs} reading{'' if statistic.needs == 1 else 's'}"
-    return f"without the first day; {needs}" if statistic.drop_first_day else needs
+    needs = f"from at least {statistic.needs} reading{'' if statistic.needs == 1 else 's'}"
+    return f"{needs}, the first day left out" if statistic.drop_first_day else needs
 
 
 def _set_by(limit: Limit, terms: Terms) -> str:
@@ -244,13 +243,13 @@ def _set_by(limit: Limit, terms: Terms) -> str:
 def _required(rule: Rule) -> str:
     if not rule.requires:
         return ""
-    return f"It fires only if besides {' and '.join(_so(required) for required in rule.requires)}."
+    return f"It fires only if {' and '.join(_so(required) for required in rule.requires)}."
 
 
 def _so(required: Required) -> str:
     time, metric = length(required.within, _EN), required.metric
     if metric.kind is Kind.EVENT:
-        return f"there was {metric_name(metric, _EN)} in the {time} before"
+        return f"there was {metric_name(metric, _EN)} within {time} before"
     if metric.name == "irregular_pulse":
         regular = "irregular" if required.sign > 0 else "regular"
         return f"the last pulse, measured no longer than {time} before, was {regular}"

@@ -93,13 +93,13 @@ def _condition(rule: Rule, terms: Terms) -> str:
         return _missing(rule)
     if rule.answered:
         return f"{rule.answered.rule}的询问得到回答时触发。"
-    limits = "或".join(_over(limit, terms) for limit in rule.when)
+    limits = [_over(limit, terms, first=limit is rule.when[0]) for limit in rule.when]
     if rule.on_event:
-        return f"发生{limits}时触发。"
+        return f"发生{limits[0]}时触发。"
     if rule.on_statistic:
-        return f"{limits}{'，且再次测量后仍然如此' if rule.count.k > 1 else ''}时触发。"
-    lasting = f"并持续{length(rule.persists.time, ZH)}不间断" if rule.persists else ""
-    return f"{_counted(rule.count)}{limits}{lasting}时触发。"
+        return f"{'，或'.join(limits)}{'，且再次测量后仍然如此' if rule.count.k > 1 else ''}时触发。"
+    lasting = f"并持续{length(rule.persists.time, ZH)}" if rule.persists else ""
+    return f"{_counted(rule.count, '或'.join(limits))}{lasting}时触发。"
 
 
 def _missing(rule: Rule) -> str:
@@ -115,18 +115,17 @@ def _sign_of(metric: Metric) -> str:
     return name if metric.kind in (Kind.EVENT, Kind.AMBIENT) else f"{name}读数"
 
 
-def _counted(count: Count) -> str:
-    days = f"{length(count.days_within, ZH)}内有{count.days}天出现：" if count.days > 1 else ""
-    often = f"{length(count.within, ZH)}内最近{count.n}次测量中有{count.k}次" if count.k > 1 else ""
-    return days + often
+def _counted(count: Count, limits: str) -> str:
+    often = f"{length(count.within, ZH)}内最近{count.n}次测量中有{count.k}次{limits}" if count.k > 1 else limits
+    return f"{length(count.days_within, ZH)}内有{count.days}天出现“{often}”" if count.days > 1 else often
 
 
-def _over(limit: Limit, terms: Terms) -> str:
-    """When a limit is over."""
+def _over(limit: Limit, terms: Terms, *, first: bool) -> str:
+    """When a limit is over. What a score is made of is said with the ``first``."""
     if limit.metric.kind is Kind.EVENT:
         return f"{metric_name(limit.metric, ZH)}（可能性{_LEVELS[limit.word]}{limit.level:g}）"
     said = _said(limit, limit.word, limit.level)
-    return f"{said}{_made_of(limit)}{_set_by(limit, terms)}"
+    return f"{said}{_made_of(limit) if first or limit.score is None else ''}{_set_by(limit, terms)}"
 
 
 def _said(limit: Limit, word: Word, level: float) -> str:
@@ -150,7 +149,7 @@ def _plain(metric: Metric, word: Word, level: float) -> str:
 
 def _statistic_name(limit: Limit, statistic: Statistic) -> str:
     if limit.score:
-        return f"“{limit.score.titles[ZH]}”评分"
+        return f"“{limit.score.titles[ZH]}”"
     window, name = f"近{length(statistic.window, ZH)}", _value_name(limit.metric)
     return {
         "average": f"{window}{name}的平均值",
@@ -166,7 +165,7 @@ def _value_name(metric: Metric) -> str:
 def _worst_part(limit: Limit, word: Word, amount: str) -> str:
     assert limit.score is not None
     every = "有单项" if word in ("at_least", "above") else "各项均"
-    return f"“{limit.score.titles[ZH]}”评分{every}{_LEVELS[word]}{amount}"
+    return f"“{limit.score.titles[ZH]}”{every}{_LEVELS[word]}{amount}"
 
 
 def _moved(limit: Limit, statistic: Statistic, word: Word, level: float) -> str:
@@ -196,8 +195,7 @@ def _made_of(limit: Limit) -> str:
         return ""
     if limit.score:
         parts = listed(dict.fromkeys(metric_name(part.metric, ZH) for part in limit.score.parts), ZH)
-        fresh = length(limit.score.fresh, ZH)
-        return f"（由{parts}组成，须有{fresh}内的至少{limit.score.needs}项）"
+        return f"（由{parts}组成，其中至少{limit.score.needs}项须有{length(limit.score.fresh, ZH)}内的读数）"
     days = f"至少{statistic.needs}天有读数"
     return {
         "average": f"（{_readings(statistic)}）",
@@ -230,7 +228,7 @@ def _set_by(limit: Limit, terms: Terms) -> str:
 
 
 def _required(rule: Rule) -> str:
-    return f"同时还须{'，且'.join(_so(required) for required in rule.requires)}。" if rule.requires else ""
+    return f"同时须满足：{'，且'.join(_so(required) for required in rule.requires)}。" if rule.requires else ""
 
 
 def _so(required: Required) -> str:
@@ -297,11 +295,11 @@ def _end(rule: Rule) -> str:
         if limit.clear_word and limit.clear_level is not None
     ]
     lasting = f"并持续{length(rule.clear_after.time, ZH)}" if rule.clear_after else ""
-    return f"{'且'.join(ends)}{lasting}时结束。"
+    return f"{('，且' if rule.on_statistic else '且').join(ends)}{lasting}时结束。"
 
 
 def _late(rule: Rule) -> str:
     if not rule.when:
         return ""
     late = f"测量后超过{length(rule.expires, ZH)}才收到的读数不触发警报"
-    return f"{late}，只为医生记下。" if rule.notes else f"{late}。"
+    return f"{late}，只记录下来供医生查看。" if rule.notes else f"{late}。"

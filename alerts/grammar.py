@@ -21,6 +21,7 @@ from alerts.checks import (
     faults_of_score,
     faults_of_sentence,
     faults_of_statistic,
+    judged,
 )
 from alerts.rule import (
     ASKS,
@@ -259,8 +260,10 @@ def _limit(table: Table, known: Known) -> Limit:
 def _limits_unit(table: Table, limit: Limit, numbers: Sequence[float]) -> None:
     unit = limit_unit(limit)
     if limit.parameter and unit != shown_unit(limit.metric):
-        raise table.error("statistic", f"{_judged(limit)} is in {unit}, and so is no parameter: write the number here")
-    _unit(table, _judged(limit), unit, limit.metric.unit if unit == shown_unit(limit.metric) else unit, numbers)
+        raise table.error("statistic", f"{judged(limit)} is in {unit}, and so is no parameter: write the number here")
+    ucum = limit.metric.unit if unit == shown_unit(limit.metric) else unit
+    difference = limit.statistic is not None and limit.statistic.kind != "average"
+    _unit(table, judged(limit), unit, ucum, numbers, difference=difference)
 
 
 def _limit_by_number(table: Table, word: Word, metric: Metric) -> Limit:
@@ -296,13 +299,6 @@ def _check_bounds(table: Table, limit: Limit, named: Parameter) -> None:
     for end in (named.low, named.high):
         for key, message in faults_of_limit(limit.at_level(end)):
             raise table.error(key, f"{named.name} may be set to {end:g}, and then {message}")
-
-
-def _judged(limit: Limit) -> str:
-    """What a limit judges, for an error."""
-    if limit.statistic is None:
-        return limit.metric.name
-    return f"the {limit.statistic.kind} of {limit.score.id if limit.score else limit.metric.name}"
 
 
 def _named_score(table: Table, known: Known) -> Score:
@@ -378,10 +374,13 @@ def _calm_words(word: str) -> tuple[str, ...]:
     return ("clear_below", "clear_at_most") if word in UP else ("clear_above", "clear_at_least")
 
 
-def _unit(table: Table, what: str, shown: str, ucum: str, numbers: Sequence[float]) -> None:
+def _unit(
+    table: Table, what: str, shown: str, ucum: str, numbers: Sequence[float], *, difference: bool = False
+) -> None:
     unit = table.take("unit", str)
     if unit not in (shown, ucum):
-        raise table.error("unit", f"{what} is measured in {shown}, not in {unit}{converted(numbers, unit, shown)}")
+        meant = converted(numbers, unit, shown, difference=difference)
+        raise table.error("unit", f"{what} is measured in {shown}, not in {unit}{meant}")
 
 
 def _one_of(table: Table, words: Sequence[str], what: str) -> str:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from alerts import protocol
 from alerts.protocol import Answered, Limit, ProtocolError, Related, Rule
-from alerts.rule import AUDIENCES
+from alerts.rule import AUDIENCES, Word
 from alerts.wording import LANGUAGES, ZH, About, alert_sms, one_segment
 from devices.readings import METRICS
+from tests.alerts.trial import TRIAL
 
 SHIPPED = protocol.load()
 RULES = {rule.id: rule for rule in SHIPPED.rules}
@@ -103,7 +104,7 @@ def test_a_rule_is_read_with_all_its_parts() -> None:
     ("word", "over", "not_over"),
     [("at_least", 180, 179.9), ("above", 180.1, 180), ("at_most", 180, 180.1), ("below", 179.9, 180)],
 )
-def test_a_level_is_over_exactly_as_its_word_says(word: protocol.Word, over: float, not_over: float) -> None:
+def test_a_level_is_over_exactly_as_its_word_says(word: Word, over: float, not_over: float) -> None:
     limit = Limit(METRICS["systolic"], word, 180, None, None, "test")
     assert limit.over(over)
     assert not limit.over(not_over)
@@ -213,10 +214,12 @@ def test_a_file_without_rules_a_folder_without_files_and_another_encoding_are_re
         protocol.load(tmp_path)
 
 
-@given(
-    st.text()
-    | st.builds(lambda i, s: GOOD[:i] + s + GOOD[i + len(s) :], st.integers(0, len(GOOD)), st.text(max_size=5))
-)
+def damaged(text: str) -> st.SearchStrategy[str]:
+    """``text`` with a few characters of it replaced."""
+    return st.builds(lambda i, s: text[:i] + s + text[i + len(s) :], st.integers(0, len(text)), st.text(max_size=5))
+
+
+@given(st.text() | damaged(GOOD) | damaged(TRIAL))
 def test_whatever_is_written_is_read_or_refused_in_words(text: str) -> None:
     with suppress(ProtocolError):
         assert protocol.parse(text, "trial.toml").rules
