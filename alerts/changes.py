@@ -111,4 +111,8 @@ def values_told(before: Protocol, after: Protocol, language: str) -> list[str]:
 def _values(protocol: Protocol, language: str) -> list[str]:
     rules = {explain(rule, language, protocol) for rule in protocol.rules}
     _summary, *paragraphs = explain_protocol(protocol, language).split("\n\n")
-    return [paragraph for paragraph in paragraphs if paragraph not in rules]
+    return [said for said in paragraphs if said not in rules and not _is_heading(said)]
+
+
+def _is_heading(paragraph: str) -> bool:
+    return "." not in paragraph and "。" not in paragraph

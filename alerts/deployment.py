@@ -146,10 +146,8 @@ async def register_shipped(c: Connection, now: datetime) -> None:
     if await protocols.kept(c, mine.version) is None:
         came = Kept(mine.version, mine.digest, True, now, release(), f"came with {release()}")
         await protocols.add(c, came, texts_in(SHIPPED))
-        log.info("protocol_registered", version=mine.version)
     if await protocols.in_force(c, now) is None:
         await protocols.activate(c, mine.version, now, release(), "the first one here", now)
-        log.info("protocol_in_force", version=mine.version)
 
 
 async def keep_registered(database: Database) -> None:
@@ -163,6 +161,8 @@ async def keep_registered(database: Database) -> None:
         except Unavailable:
             await asyncio.sleep(_RETRY_S)
             continue
+        if found.present:
+            log.info("protocol_in_force", version=found.present.version, since=found.present.at.isoformat())
         if found.waiting:
             log.warning(
                 "shipped_protocol_waits",

@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
+from alerts import deployment
 from store import feed, gateways, messages, readings
 from store.postgres import Database, Unavailable
 
@@ -46,6 +47,10 @@ _OLDEST_DUE: Final = Gauge(
 _SILENT: Final = Gauge("hearthwatch_gateways_silent", "Paired gateways not heard of for two minutes.")
 _OUTBOX: Final = Gauge("hearthwatch_gateways_outbox_waiting", "Readings waiting on all gateways, as they last said.")
 _QUARANTINE: Final = Gauge("hearthwatch_quarantine_size", "Readings and packets in quarantine.")
+_PROTOCOL_WAITS: Final = Gauge(
+    "hearthwatch_protocol_needs_somebody",
+    "1 while the protocol that came with this release waits for a decision, or the one in force cannot be read.",
+)
 _OLDEST_TRANSACTION: Final = Gauge(
     "hearthwatch_oldest_transaction_seconds",
     "Age of the oldest open writing transaction: while it lasts the watch must wait.",
@@ -72,5 +77,6 @@ async def _ask_the_record(database: Database) -> None:
         paired = [g for g in await gateways.gateways(c) if g.paired_at and not g.revoked_at]
         _QUARANTINE.set(await readings.quarantine_size(c))
         _OLDEST_TRANSACTION.set(await feed.oldest_transaction_s(c))
+        _PROTOCOL_WAITS.set((await deployment.standing(c, now)).needs_somebody)
     _SILENT.set(sum(g.last_seen_at is None or g.last_seen_at < now - gateways.SILENT_AFTER for g in paired))
     _OUTBOX.set(sum(g.outbox_waiting or 0 for g in paired))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from alerts import deployment
+from alerts.deployment import Standing
 from store import alerts, feed, gateways, messages, readings
 from store.gateways import SILENT_AFTER, Gateway
 from store.migrate import lacking
@@ -31,6 +35,7 @@ async def show(database: Database) -> int:
         waiting = await messages.waiting(c)
         open_alerts = await alerts.open_alerts(c)
         unusable = await readings.quarantine_size(c)
+        protocols = await deployment.standing(c, now)
     console.print(_gateways(known, now))
     late_s = 0.0 if due is None else (now - due).total_seconds()
     by_priority = Counter(a.priority for a in open_alerts)
@@ -39,8 +44,31 @@ async def show(database: Database) -> int:
     facts.add_row("messages waiting", _judged(late_s, f"{waiting}, the oldest for {late_s:.0f} s"))
     facts.add_row("open alerts", ", ".join(f"{n} {p}" for p, n in sorted(by_priority.items())) or "none")
     facts.add_row("in quarantine", str(unusable))
+    for what, words in _protocols(protocols):
+        facts.add_row(what, words)
     console.print(facts)
-    return int(lag_s > _SLOW_S or late_s > _SLOW_S or any(_is_silent(g, now) for g in known))
+    late = lag_s > _SLOW_S or late_s > _SLOW_S
+    return int(late or protocols.needs_somebody or any(_is_silent(g, now) for g in known))
+
+
+def _protocols(standing: Standing) -> Iterator[tuple[str, str]]:
+    if standing.present is None:
+        yield "protocol", "none yet: the service takes the shipped one when it first runs"
+        return
+    yield "protocol", f"{standing.present.version}, in force since {_minute(standing.present.at)}"
+    if standing.unreadable:
+        yield "", f"[red]this release cannot read it, and judges by the shipped one: {escape(standing.unreadable)}[/]"
+    if coming := standing.coming:
+        yield "", f"{coming.version} comes into force at {_minute(coming.at)}"
+    if standing.waiting:
+        yield (
+            "",
+            f"[red]{standing.waiting} came with this release and waits: 'hearthwatch protocol diff', then activate or decline[/]",
+        )
+
+
+def _minute(at: datetime) -> str:
+    return at.astimezone().isoformat(sep=" ", timespec="minutes")
 
 
 def _gateways(known: list[Gateway], now: datetime) -> Table:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 from markupsafe import Markup
 
+from alerts import deployment
 from clinicians import equipment as shown
 from clinicians.administrator.desk import changing, looking, plain, told
 from clinicians.pages import PageRoute, back_to, render
@@ -55,7 +56,7 @@ class FoundLine:
 
 @router.get("/admin")
 async def show_gateways(request: Request, visitor: Administrator) -> Response:
-    """Every gateway of the centre, those that need somebody first."""
+    """Every gateway of the centre, those that need somebody first; and by which rules is judged."""
     return await _list(request, visitor)
 
 
@@ -63,6 +64,7 @@ async def _list(request: Request, visitor: Visitor, problem: str = "", entered: 
     async with looking(request, visitor) as (c, words):
         known = [shown.gateway(g, words) for g in await equipment.gateways(c)]
         devices = await equipment.devices(c)
+        rules = await deployment.standing(c, words.now)
     known.sort(key=lambda g: _ORDER.index(g.mark))
     ill = [d.gateway_id for d in devices if shown.wrongs(d, words)]
     return render(
@@ -73,6 +75,7 @@ async def _list(request: Request, visitor: Visitor, problem: str = "", entered: 
         gateways=known,
         devices={g.id: sum(d.gateway_id == g.id for d in devices) for g in known},
         ill={g.id: ill.count(g.id) for g in known},
+        rules=rules,
         problem=words.gettext(problem) if problem else "",
         entered=entered,
     )
