@@ -14,7 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 import clinicians
 from alerts.channels.sms import SmsChannel
-from alerts.deployment import keep_registered, shipped
+from alerts.deployment import keep_registered
 from alerts.dispatch import Dispatcher
 from alerts.silence import Silence
 from alerts.worker import Watch
@@ -89,7 +89,7 @@ async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], A
         "protocols": lambda: keep_registered(database),
     }
     if settings.watch:
-        work["watch"] = Watch(database, shipped()).run
+        work["watch"] = Watch(database).run
         work["silence"] = Silence(database).run
     if settings.dispatch and settings.has_telephone:
         channel = sms_channel(settings)
