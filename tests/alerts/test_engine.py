@@ -1,23 +1,19 @@
-"""The rules core: what the shipped rules say of a day, and that nobody can tell how the stream was cut."""
+"""The rules core: what the shipped rules say of a day. What any rules must fulfil: ``test_engine_properties.py``."""
 
 from __future__ import annotations
 
 import dataclasses
-import itertools
-from collections.abc import Iterator, Sequence
-from datetime import timedelta
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from alerts import protocol
 from alerts.engine import Batch, Engine, Firing
-from alerts.protocol import Ask, Count, Limit, Missing, Protocol, Related, Rule
+from alerts.protocol import Protocol, Rule
 from devices.readings import METRICS
-from tests.alerts.reference import Heard, Interpreter
+from tests.alerts.reference import Heard
+from tests.alerts.streams import batch
 
 T0 = np.datetime64("2026-11-02T08:00:00", "us")
 SHIPPED = protocol.load()
@@ -38,21 +34,6 @@ def heard(
 
 def pressure(systolic: float, diastolic: float, at: float, **more: Any) -> list[Heard]:
     return [heard("systolic", systolic, at, **more), heard("diastolic", diastolic, at, **more)]
-
-
-def batch(readings: Sequence[Heard]) -> Batch:
-    if not readings:
-        return Batch.empty()
-    resident, metric, at, value, device, received = zip(*readings, strict=True)
-    return Batch(
-        np.array(resident, np.int32),
-        np.array(metric, np.int16),
-        np.array(at, "datetime64[us]"),
-        np.array(value, np.float64),
-        np.zeros(len(readings), np.int32),
-        np.array(device, np.int32),
-        np.array(received, "datetime64[us]"),
-    )
 
 
 class Day:
@@ -410,200 +391,3 @@ def rule(rule_id: str) -> Rule:
     found = SHIPPED.rule(rule_id)
     assert found is not None
     return found
-
-
-# What any protocol and any stream must fulfil. Small grids, so that times and levels meet often.
-
-_MINUTES = st.integers(0, 40)
-_LEVELS: dict[str, list[float]] = {
-    "systolic": [100, 120, 140, 160],
-    "diastolic": [60, 70, 80, 90],
-    "pulse": [50, 70, 90, 110],
-    "fall": [0.25, 0.5, 0.75],
-    "help_call": [0.25, 0.5, 0.75],
-    "battery": [10, 20, 30, 40],
-    "fall_recovered": [1.0],
-    "activity_resumed": [1.0],
-    "fall_confirmed": [0.25, 0.75],
-    "long_lie": [0.25, 0.75],
-}
-_VITAL = ["systolic", "diastolic", "pulse"]
-_TOGETHER = [
-    _VITAL,
-    _VITAL,
-    ["systolic", "diastolic"],
-    *[[metric] for metric in _LEVELS],
-    ["fall"],
-    ["fall"],
-    ["fall_recovered"],
-    ["activity_resumed"],
-    ["fall_confirmed"],
-    ["long_lie"],
-]
-
-
-@st.composite
-def limits(draw: st.DrawFn, metric: str) -> Limit:
-    clear, level = sorted(draw(st.lists(st.sampled_from(_LEVELS[metric]), min_size=2, max_size=2, unique=True)))
-    if draw(st.booleans()):
-        word, calm = draw(st.sampled_from(["at_least", "above"])), draw(st.sampled_from(["below", "at_most"]))
-        return Limit(METRICS[metric], word, level, calm, clear, "test")
-    word, calm = draw(st.sampled_from(["at_most", "below"])), draw(st.sampled_from(["above", "at_least"]))
-    return Limit(METRICS[metric], word, clear, calm, level, "test")
-
-
-TAKEN_BACK = st.sampled_from([("fall_recovered",), ("fall_recovered", "activity_resumed")]).map(
-    lambda names: tuple(METRICS[name] for name in names)
-)
-
-
-@st.composite
-def rules(draw: st.DrawFn, number: int) -> Rule:
-    minutes = st.integers(1, 20).map(lambda m: timedelta(minutes=m))
-    form = draw(st.sampled_from(["level", "level", "level", "event", "device", "silence"]))
-    more: dict[str, Any] = {"expires": draw(st.sampled_from([timedelta(minutes=3), timedelta(hours=1)]))}
-    ask_within = draw(minutes)
-    if form == "level":
-        metrics = draw(st.lists(st.sampled_from(_VITAL), min_size=1, max_size=2, unique=True))
-        more["when"] = tuple(draw(limits(m)) for m in metrics)
-        more["also"] = tuple(METRICS[m] for m in _VITAL if m not in metrics and draw(st.booleans()))
-        if draw(st.booleans()):
-            n = draw(st.integers(2, 4))
-            more["count"] = Count(draw(st.integers(2, n)), n, draw(minutes), "test")
-            if draw(st.sampled_from([True, True, False])):
-                more["ask"] = Ask("repeat_measurement", ask_within, "test", {})
-    elif form == "event":
-        event = draw(st.sampled_from(["fall", "fall", "help_call", "long_lie"]))
-        more["when"] = (Limit(METRICS[event], "at_least", 0.5, None, None, "test"),)
-        if event == "long_lie":
-            more["unless"] = draw(TAKEN_BACK)
-            more["follows"] = Related(METRICS["fall"], draw(minutes), "test", more["unless"][:1])
-        elif draw(st.sampled_from([True, True, False])):
-            more["unless"], more["ask"] = draw(TAKEN_BACK), Ask("are_you_well", ask_within, "test", {})
-            if draw(st.booleans()):
-                unless = more["unless"][: draw(st.integers(0, 2))]
-                more["confirmed_by"] = Related(METRICS["fall_confirmed"], draw(minutes), "test", unless)
-    elif form == "device":
-        more["when"] = (draw(limits("battery")),)
-    else:
-        more["missing"] = Missing(
-            METRICS[draw(st.sampled_from(["systolic", "pulse", "battery"]))], draw(minutes), "test"
-        )
-    return Rule(f"rule{number}", 1, "test", "high", "physiological", True, {}, **more)
-
-
-@st.composite
-def protocols(draw: st.DrawFn) -> Protocol:
-    return Protocol("test", "", tuple(draw(rules(n)) for n in range(draw(st.integers(1, 5)))))
-
-
-@st.composite
-def streams(draw: st.DrawFn) -> list[list[Heard]]:
-    """Measurements in order of arrival: one to three readings each, late ones among them."""
-    received = sorted(draw(st.lists(_MINUTES, min_size=draw(st.sampled_from([0, 10, 20])), max_size=30)))
-    return [draw(arrivals(minute)) for minute in received]
-
-
-@st.composite
-def arrivals(draw: st.DrawFn, received: int) -> list[Heard]:
-    at = max(received - draw(st.sampled_from([0, 0, 0, 1, 2, 5, 15])), 0)
-    metrics = draw(st.sampled_from(_TOGETHER))
-    resident, device = draw(st.sampled_from([1, 1, 1, 2, 300])), draw(st.sampled_from([CUFF, CUFF, BUTTON]))
-    if metrics[0] in ("fall_confirmed", "long_lie"):
-        device = WEARABLE  # of another device, so that it is no part of the measurement that it confirms
-    return [
-        heard(m, draw(st.sampled_from(_LEVELS[m])), at, received=received, resident=resident, device=device)
-        for m in metrics
-    ]
-
-
-def by_rule(firings: Sequence[Firing]) -> dict[tuple[int, str], list[Firing]]:
-    told: dict[tuple[int, str], list[Firing]] = {}
-    for firing in firings:
-        told.setdefault((firing.resident, firing.rule), []).append(firing)
-    return told
-
-
-def whole_measurements(readings: Sequence[Heard]) -> list[int]:
-    """Where the stream can be cut without dividing what one resident's device said at one time."""
-    edges = [0]
-    for edge in range(1, len(readings)):
-        before = {r.resident: r for r in readings[:edge]}
-        after = {r.resident: r for r in reversed(readings[edge:])}
-        if all(_moment(before[who]) != _moment(after[who]) for who in before.keys() & after.keys()):
-            edges.append(edge)
-    return edges
-
-
-def _moment(reading: Heard) -> tuple[Any, ...]:
-    return reading.at, reading.received, reading.device
-
-
-END = when(100)
-
-
-def at_once(p: Protocol, stream: Sequence[Heard]) -> list[Firing]:
-    engine = Engine(p)
-    engine.enrol([1, 2], T0)
-    return engine.step(batch(stream), END)
-
-
-def in_pieces(p: Protocol, stream: Sequence[Heard], cuts: Sequence[int], restarts: Sequence[int]) -> Iterator[Firing]:
-    """Cut before the readings at ``cuts``; before those also in ``restarts`` another process takes over."""
-    engine = Engine(p)
-    engine.enrol([1, 2], T0)
-    saved: dict[int, bytes] = {}
-    edges = [0, *sorted(c for c in set(cuts) if 0 < c < len(stream)), len(stream)]
-    for start, end in itertools.pairwise(edges):
-        if start in restarts:
-            saved |= engine.dirty_rows()
-            engine = Engine(p)
-            engine.load_rows(saved)
-        piece = stream[start:end]
-        yield from engine.step(batch(piece), piece[-1].received if piece else T0)
-    yield from engine.step(Batch.empty(), END)
-
-
-@settings(max_examples=120, deadline=None)
-@given(protocols(), streams())
-def test_columns_and_plain_python_say_the_same(p: Protocol, stream: list[list[Heard]]) -> None:
-    readings = [reading for measurement in stream for reading in measurement]
-    plain = Interpreter(p)
-    plain.enrol([1, 2], T0)
-    assert by_rule(at_once(p, readings)) == by_rule(plain.step(readings, END))
-
-
-@settings(max_examples=120, deadline=None)
-@given(st.data())
-def test_nobody_can_tell_how_the_stream_was_cut_and_restarted(data: st.DataObject) -> None:
-    p, stream = data.draw(protocols()), data.draw(streams())
-    readings = [reading for measurement in stream for reading in measurement]
-    edges = whole_measurements(readings)
-    cuts = data.draw(st.lists(st.sampled_from(edges)))
-    restarts = data.draw(st.lists(st.sampled_from(edges)))
-    assert by_rule(list(in_pieces(p, readings, cuts, restarts))) == by_rule(at_once(p, readings))
-
-
-@settings(max_examples=120, deadline=None)
-@given(st.data())
-def test_a_cut_through_a_measurement_changes_no_more_than_what_is_named(data: st.DataObject) -> None:
-    p, stream = data.draw(protocols()), data.draw(streams())
-    readings = [reading for measurement in stream for reading in measurement]
-    cuts = data.draw(st.lists(st.integers(0, len(readings))))
-
-    def told(firings: Sequence[Firing]) -> dict[tuple[int, str], list[Any]]:
-        return {key: [(f.what, f.at, f.until) for f in theirs] for key, theirs in by_rule(firings).items()}
-
-    assert told(list(in_pieces(p, readings, cuts, cuts))) == told(at_once(p, readings))
-
-
-@settings(max_examples=120, deadline=None)
-@given(st.data())
-def test_residents_do_not_concern_each_other(data: st.DataObject) -> None:
-    p, stream = data.draw(protocols()), data.draw(streams())
-    readings = [reading for measurement in stream for reading in measurement]
-    alone = {r: [x for x in readings if x.resident == r] for r in (1, 2)}
-    together = by_rule(at_once(p, readings))
-    for resident, theirs in alone.items():
-        mine = {key: fired for key, fired in together.items() if key[0] == resident}
-        assert {k: v for k, v in by_rule(at_once(p, theirs)).items() if k[0] == resident} == mine
