@@ -45,8 +45,8 @@ def faults_of_limit(limit: Limit) -> Iterator[Fault]:
     """What is wrong with one level, by the range in which what it judges is plausible."""
     span = _span(limit)
     best, worst = (span.low, span.high) if limit.sign > 0 else (span.high, span.low)
-    if span.ordinary is not None:
-        best = span.ordinary
+    best = best if span.ordinary is None else span.ordinary
+    calmest = best if span.calmest is None else span.calmest
     if not limit.over(worst):
         yield limit.word, f"this can never fire: {span.plausible}"
     elif limit.over(best):
@@ -57,7 +57,7 @@ def faults_of_limit(limit: Limit) -> Iterator[Fault]:
     if limit.sign * limit.clear_level >= limit.sign * limit.level:
         side = "below" if limit.sign > 0 else "above"
         yield clear, f"the clear level must lie {side} {limit.level:g}, on the calm side, or the alarm chatters"
-    elif not limit.calm(best):
+    elif not limit.calm(calmest):
         yield clear, f"nothing would ever end this alarm: {span.plausible}"
 
 
@@ -72,12 +72,17 @@ def judged(limit: Limit) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """From where to where something can lie; ``ordinary`` is what it is where nothing is amiss, if that is one value."""
+    """From where to where something can lie.
+
+    ``ordinary`` is what it is where nothing is amiss, if that is one value; ``calmest`` what it may come back to at best,
+    where that lies beyond: a weight that has risen may fall again.
+    """
 
     low: float
     high: float
     plausible: str
     ordinary: float | None = None
+    calmest: float | None = None
 
 
 def _span(limit: Limit) -> _Span:
@@ -91,12 +96,9 @@ def _span(limit: Limit) -> _Span:
     kind, width = limit.statistic.kind, metric.high - metric.low
     spans = {"variation": (0.0, 100.0), "trend": (-7 * width, 7 * width), "from_usual": (-width, width)}
     low, high = spans.get(kind, (0.0, width))
-    return _Span(
-        low,
-        high,
-        f"the {kind} of {metric.name} lies from {low:g} to {high:g} {unit}, and is 0 where nothing changes",
-        0,
-    )
+    turns = -limit.sign * width if kind in ("trend", "rise", "drop") else None
+    plausible = f"{judged(limit)} lies from {low:g} to {high:g} {unit}, and is 0 where nothing changes"
+    return _Span(low, high, plausible, 0, turns)
 
 
 def points(score: Score, *, highest: bool = False) -> tuple[int, int]:

@@ -276,6 +276,12 @@ CLEARS = 'clear_after = {time = "1 min", source = "x"}'
         (PULSE + count(2, 3), PERSISTS, "physiological", "leave out persists, or [rule.count]"),
         (FALL, PERSISTS, "event", "leave out persists"),
         (FALL, CLEARS, "event", "leave out clear_after"),
+        (
+            when("body_weight", "kg", "at_most = -2", "clear_above = -1", statistic='kind = "rise", window = "3 d"'),
+            "",
+            "physiological",
+            "this can never fire: the rise of body_weight lies from 0",
+        ),
         (BATTERY, CLEARS, "technical", "leave out clear_after"),
         (BATTERY + count(1, 1, on_days='days = 2, within = "7 d"'), "", "technical", "only measurements are counted"),
         (PULSE + count(2, 3, on_days='days = 2, within = "7 d"') + ASK, "", "physiological", "cannot stand for days"),
