@@ -152,7 +152,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A backtest's answer. ``since`` and ``until`` bound what is counted, ``readings`` what was judged, before it too."""
+    """A backtest's answer. ``since`` and ``until`` bound what is counted, ``readings`` what was judged, before it too.
+
+    ``more`` is the interval of how many more alerts the new one raises per 100 resident-days.
+    """
 
     since: datetime
     until: datetime
@@ -162,6 +165,7 @@ class Comparison:
     assumed: Assumed
     against: Totals
     new: Totals
+    more: tuple[float, float]
     by_priority: tuple[Line, ...]
     by_rule: tuple[Line, ...]
     found: tuple[Found, ...]
@@ -194,6 +198,7 @@ def compare(
         assumed=assumed,
         against=_totals(protocols["against"], told["against"], watched, lots, (since, until)),
         new=_totals(protocols["new"], told["new"], watched, lots, (since, until)),
+        more=lots.difference(_counts(told["against"].raised, watched), _counts(told["new"].raised, watched), 100),
         by_priority=tuple(_of_priority(name, protocols, told, watched, lots) for name in PRIORITIES),
         by_rule=tuple(_rules(protocols, told, watched, lots, given)),
         found=tuple(_found(episode, protocols, told) for episode in merged(episodes)),
@@ -236,17 +241,20 @@ class _Lots:
 
     def rate(self, counts: NDArray[np.float64], per_days: float) -> Rate:
         count, days = int(counts.sum()), max(float(self.days.sum()), 1e-9)
-        low, high = np.percentile(self.rates(counts), (2.5, 97.5)) if len(counts) else (0.0, 0.0)
+        low, high = _interval(self.rates(counts))
         least, most = (bound / days for bound in poisson(count))
         return Rate(count, per_days * count / days, per_days * min(low, least), per_days * max(high, most))
 
     def difference(
         self, before: NDArray[np.float64], after: NDArray[np.float64], per_days: float
     ) -> tuple[float, float]:
-        if not len(before):
-            return 0.0, 0.0
-        low, high = np.percentile(self.rates(after - before), (2.5, 97.5))
-        return per_days * float(low), per_days * float(high)
+        low, high = _interval(self.rates(after - before))
+        return per_days * low, per_days * high
+
+
+def _interval(drawn: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = np.percentile(drawn, (2.5, 97.5)).tolist()
+    return low, high
 
 
 def _of_watched(told: Told, watched: Watched) -> Told:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 import numpy as np
 
-from alerts import protocol
+from alerts import judging, protocol
 from alerts.backtest import NEVER, Assumed, Given, Past, Replay, Told
 from alerts.backtest_counts import SIDES, Comparison, Episode, Side, Watched, What, compare
 from alerts.engine import Batch
@@ -173,9 +173,10 @@ async def _known(dsn: str, question: Question, protocols: Mapping[Side, Protocol
         residents = [row.resident_id for row in rows]
         past = await history.alerts(c, residents, begin, until)
         visits = await history.hospital_visits(c, residents, since, until)
+        usual = {row.resident_id: Profile(zone=row.time_zone) for row in rows}
+        profiles = {side: {**usual, **await judging.profiles(c, protocols[side])} for side in SIDES}
     if not rows:
         raise NothingToJudge("nobody was watched over in these days")
-    profiles = {row.resident_id: Profile(zone=row.time_zone) for row in rows}
     ended = {row.resident_id: _us(row.left_at) for row in rows if row.left_at is not None}
     episodes = [Episode(visit.resident_id, visit.went_at, "hospital", visit.reason) for visit in visits]
     episodes += [e for e in map(_episode, past) if e is not None and since <= e.at < until]
@@ -183,7 +184,7 @@ async def _known(dsn: str, question: Question, protocols: Mapping[Side, Protocol
         rows,
         _watched(rows, question),
         begin,
-        dict.fromkeys(SIDES, profiles),
+        profiles,
         Past(_closed(past), _given(past, protocols.values()), ended),
         episodes,
     )

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 import clinicians
+from alerts.backtest_desk import Desk
 from alerts.channels.sms import SmsChannel
 from alerts.deployment import keep_registered
 from alerts.dispatch import Dispatcher
@@ -73,6 +74,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.database = await stack.enter_async_context(database)
         app.state.gatekeeper = gateways.Gatekeeper(database)
         app.state.hub = live.Hub(database)
+        app.state.backtests = Desk(settings.database_url)
+        stack.push_async_callback(app.state.backtests.close)
         work = await _work(app, stack)
         tasks = [asyncio.create_task(supervise(name, run), name=name) for name, run in work.items()]
         stack.push_async_callback(_end, tasks)

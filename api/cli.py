@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from api.backtest import backtest
 from api.commands import fail, settings, with_database
 from api.deployments import deployment_app
 from api.falls import falls_app
@@ -30,6 +31,7 @@ app.add_typer(user_app, name="user")
 app.add_typer(falls_app, name="falls")
 app.add_typer(protocol_app, name="protocol")
 protocol_app.add_typer(deployment_app)
+app.command()(backtest)
 
 _GATEWAY_DATA: Final = Path("gateway-data")
 _ADAPTERS: Final = ["hci0"]
