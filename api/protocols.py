@@ -29,12 +29,13 @@ def check(directory: Directory = None) -> None:
     """Say whether a protocol can be used; if not, each thing that is wrong with file and line. Exit code 1 then."""
     found = _read(directory)
     counts = (
-        ("rules", len(found.rules)),
-        ("parameters", len(found.parameters)),
-        ("groups", len(found.groups)),
-        ("scores", len(found.scores)),
+        (len(found.rules), "rule"),
+        (len(found.parameters), "parameter"),
+        (len(found.groups), "group"),
+        (len(found.scores), "score"),
     )
-    typer.echo(f"{found.version}: {', '.join(f'{number} {what}' for what, number in counts)}")
+    told = ", ".join(f"{number} {what}{'' if number == 1 else 's'}" for number, what in counts)
+    typer.echo(f"{found.version}: {told}")
 
 
 @protocol_app.command()
