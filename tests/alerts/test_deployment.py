@@ -16,13 +16,15 @@ from alerts.dispatch import Dispatcher
 from alerts.engine import Firing
 from alerts.protocol import Protocol, ProtocolError
 from alerts.verdicts import Verdicts
-from store import alerts, messages, protocols
+from alerts.worker import Watch
+from store import alerts, messages, protocols, readings
 from store.alerts import AlertRow
 from store.postgres import Connection, Database, value
 from store.protocols import Kept
 from tests.alerts.clock import Clock
+from tests.alerts.network import until
 from tests.alerts.protocols import asking, rule, texts, worse
-from tests.household import NOW, Household, furnish
+from tests.household import NOW, Household, batch, furnish
 
 pytestmark = pytest.mark.anyio
 
@@ -341,3 +343,73 @@ async def test_an_alert_from_before_protocols_were_kept_speaks_by_the_rule_of_it
         await c.execute("UPDATE alert SET protocol = 'before' WHERE id = %s", [row.id])
         assert await said(c, row, old) == "Pressure 182"
         assert await said(c, row, await activated(c, WITHOUT, 1)) is None
+
+
+async def test_the_watch_judges_by_each_protocol_what_came_while_it_was_in_force(
+    database: Database, home: Household
+) -> None:
+    clock = Clock(NOW)
+    watch = Watch(database, clock=clock)
+
+    async def measured(resident: int, cuff: int, systolic: float) -> None:
+        async with database.service() as c:
+            reading = batch(home, (resident, cuff, "systolic", systolic, clock.now), received_at=clock.now)
+            await readings.insert(c, reading)
+
+    async def at_rest() -> bool:
+        return await watch.round() > 0.1
+
+    async def opened() -> list[tuple[int, str | None]]:
+        await until(at_rest)
+        async with database.service() as c:
+            present = await in_force(c, clock.now)
+            return [(row.resident_id, await said(c, row, present)) for row in await alerts.open_alerts(c)]
+
+    async with database.service() as c:
+        old, version = await activated(c, OLD), await staged(c, NEW)
+        await deployment.activate(c, version, NOW + HOUR, instead_of=old.version, by=BY, now=NOW)
+    await measured(home.wang, home.cuff, 182.0)
+    assert await opened() == [(home.wang, "Pressure 182")]
+    clock.go_on(minutes=61)
+    await measured(home.zhao, home.zhao_cuff, 182.0)
+    assert await opened() == [(home.wang, "Pressure 182")]
+    clock.go_on(minutes=1)
+    await measured(home.zhao, home.zhao_cuff, 187.0)
+    assert await opened() == [(home.wang, "Pressure 182"), (home.zhao, "Upper pressure 187")]
+    async with database.service() as c:
+        present, third = await in_force(c, clock.now), await staged(c, WITHOUT)
+        await deployment.activate(c, third, clock.now, instead_of=present.version, by=BY, now=clock.now)
+    clock.go_on(minutes=1)
+    await measured(home.zhao, home.zhao_cuff, 120.0)
+    assert await opened() == [(home.wang, "Pressure 182"), (home.zhao, "Upper pressure 187")]
+    await watch.leave()
+
+
+async def test_a_question_of_a_rule_that_is_gone_raises_nothing_and_stops_nobody(
+    database: Database, home: Household
+) -> None:
+    clock = Clock(NOW)
+    watch = Watch(database, clock=clock)
+
+    async def happened(metric: str, value: float, resident: int, device: int) -> list[str]:
+        async with database.service() as c:
+            reading = batch(home, (resident, device, metric, value, clock.now), received_at=clock.now)
+            await readings.insert(c, reading)
+        await until(at_rest)
+        async with database.service() as c:
+            return [row.rule for row in await alerts.open_alerts(c)]
+
+    async def at_rest() -> bool:
+        return await watch.round() > 0.1
+
+    async with database.service() as c:
+        await activated(c, texts(asking("fall", "您还好吗？", "Are you well?")))
+    assert await happened("fall", 0.9, home.wang, home.wearable) == []
+    async with database.service() as c:
+        assert len(await alerts.open_prompts(c, home.wang, clock.now)) == 1
+        present, other = await in_force(c, clock.now), await staged(c, WITHOUT)
+        clock.go_on(seconds=5)
+        await deployment.activate(c, other, clock.now, instead_of=present.version, by=BY, now=clock.now)
+    clock.go_on(seconds=40)
+    assert await happened("systolic", 195.0, home.zhao, home.zhao_cuff) == ["bp.other"]
+    await watch.leave()
