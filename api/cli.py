@@ -10,6 +10,7 @@ import typer
 
 from api.backtest import backtest
 from api.commands import fail, settings, with_database
+from api.cohort import cohort_app
 from api.deployments import deployment_app
 from api.falls import falls_app
 from api.protocols import protocol_app
@@ -30,6 +31,7 @@ app.add_typer(gateway_app, name="gateway")
 app.add_typer(user_app, name="user")
 app.add_typer(falls_app, name="falls")
 app.add_typer(protocol_app, name="protocol")
+app.add_typer(cohort_app, name="cohort")
 protocol_app.add_typer(deployment_app)
 app.command()(backtest)
 

@@ -293,7 +293,7 @@ def _batteries(draws: Draws, who: People, days: int) -> list[Episodes]:
             owned = who.owns[instrument] & (low < days * DAY) & (over > 0)
             found.append(_of_device(owned, "battery", place, low, over, days))
             dead = owned & ~one.changed & (one.empty < days * DAY)
-            found.append(_of_device(dead, "silent", place, one.empty, one.new, days))
+            found.append(_of_device(dead, f"{instrument}_empty", place, one.empty, one.new, days))
     return found
 
 

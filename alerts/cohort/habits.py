@@ -14,7 +14,7 @@ from alerts.cohort import figures as f
 from alerts.cohort.draws import Bools, Draws, Ints
 from alerts.cohort.episodes import IN_HOSPITAL, Episodes
 from alerts.cohort.kinds import DAY, HOUR
-from alerts.cohort.people import INSTRUMENTS, People
+from alerts.cohort.people import People
 from alerts.cohort.vitals import Moments
 
 SLOTS: Final = 4
@@ -127,9 +127,7 @@ class Habits:
 
     def _working(self, instrument: str, when: Moments) -> Moments:
         """Without those at which the instrument has no power."""
-        place = INSTRUMENTS.index(instrument)
-        fate = self._fate.of("silent")
-        return when[~within(when, fate[fate.device == place], self._days)]
+        return when[~within(when, self._fate.of(f"{instrument}_empty"), self._days)]
 
 
 def within(when: Moments, fate: Episodes, days: int) -> Bools:

@@ -42,7 +42,26 @@ _FALLEN: Final = {
     "stood_up": 1,
     **_silent("movement"),
 }
-_MEASURED: Final = ("systolic", "diastolic", "pulse", "spo2", "body_temperature", "body_weight", "glucose")
+_MEASURES: Final = {
+    "cuff": ("systolic", "diastolic", "pulse"),
+    "oximeter": ("spo2", "pulse"),
+    "thermometer": ("body_temperature",),
+    "scale": ("body_weight",),
+    "meter": ("glucose",),
+}
+_CHINESE: Final = {
+    "cuff": "血压计",
+    "oximeter": "血氧仪",
+    "thermometer": "体温计",
+    "scale": "体重秤",
+    "meter": "血糖仪",
+}
+
+
+def _empty(instrument: str) -> Kind:
+    moves = {"device_silence": 1, "battery": -1, **_silent(*_MEASURES[instrument])}
+    return Kind(f"{instrument}_empty", f"{instrument} without power", f"{_CHINESE[instrument]}没电", moves, ill=False)
+
 
 _KINDS: Final = (
     Kind("crisis", "hypertensive crisis", "高血压危象", {"systolic": 1, "diastolic": 1, "pulse": 1}),
@@ -87,18 +106,12 @@ _KINDS: Final = (
     ),
     Kind("call", "call for help", "呼救", {"help_call": 1}, grace=HOUR),
     Kind("battery", "battery running down", "电池将尽", {"battery": -1}, ill=False),
-    Kind(
-        "silent",
-        "instrument with an empty battery",
-        "设备没电",
-        {"device_silence": 1, "battery": -1, **_silent(*_MEASURED)},
-        ill=False,
-    ),
+    *(_empty(instrument) for instrument in _MEASURES),
     Kind(
         "outage",
         "gateway or line away",
         "网关离线",
-        {"gateway_silence": 1, **_silent(*_MEASURED)},
+        {"gateway_silence": 1, **_silent(*dict.fromkeys(sum(_MEASURES.values(), ())))},
         ill=False,
     ),
     Kind("unworn", "wearable left off", "手环未戴", {"not_worn": 1}, grace=HOUR, ill=False),
@@ -107,5 +120,18 @@ _KINDS: Final = (
 KINDS: Final = MappingProxyType({kind.code: kind for kind in _KINDS})
 """Every kind by its code."""
 
+EMPTY: Final = tuple(f"{instrument}_empty" for instrument in _MEASURES)
+"""The kinds of an instrument without power."""
+
 CODES: Final = tuple(KINDS)
 """Their codes; the place in this row is the number of a kind in the labels."""
+
+LASTING: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType(
+    {
+        "hypertension": {"systolic": 1, "diastolic": 1},
+        "diabetes": {"glucose": 1},
+        "copd": {"spo2": -1, "respiratory_rate": 1},
+        "atrial_fibrillation": {"irregular_pulse": 1, "pulse": 1},
+    }
+)
+"""What a lasting condition moves by itself: an alarm about that is no episode, but no riddle either."""
