@@ -11,6 +11,13 @@ from typing import Final
 from clinicians.words import N_, Words
 
 _EMERGENCY: Final = N_("If any of these, or nobody answers: call 120 and go there.")
+_LOW_PRESSURE: Final = (
+    N_("Ring. Ask: any chest pain, fainting, confusion, bleeding?"),
+    _EMERGENCY,
+    N_("If none of these: lie down, get up slowly, tell the doctor today."),
+)
+_FOR_THE_DOCTOR: Final = (N_("Nothing is urgent: pass it on to the doctor, with the latest readings."),)
+_NOT_MEASURED: Final = (N_("Ring when it suits: is the device within reach, does it work, is anything the matter?"),)
 
 _STEPS: Final = MappingProxyType(
     {
@@ -35,10 +42,20 @@ _STEPS: Final = MappingProxyType(
             _EMERGENCY,
             N_("If none of these: rest, measure again in half an hour, tell the doctor today."),
         ),
-        "bp.low": (
-            N_("Ring. Ask: any chest pain, fainting, confusion, bleeding?"),
+        "fall.fast_pulse": (
+            N_("Ring at once. Ask: where does it hurt, did the head hit anything, short of breath, dizzy?"),
             _EMERGENCY,
-            N_("If none of these: lie down, get up slowly, tell the doctor today."),
+            N_("If none of these: rest, measure again in half an hour, tell the doctor today."),
+        ),
+        "bp.low": _LOW_PRESSURE,
+        "bp.low_after_fall": _LOW_PRESSURE,
+        "bp.drop": _LOW_PRESSURE,
+        "bp.average": _FOR_THE_DOCTOR,
+        "bp.pulse_pressure": _FOR_THE_DOCTOR,
+        "bp.variability": _FOR_THE_DOCTOR,
+        "bp.standing": (
+            N_("Ring when it suits: dizzy on getting up? Say: sit first, hold on, then walk."),
+            N_("Tell the doctor: it may be a medicine."),
         ),
         "bp.missing": (N_("Ring when it suits: is the monitor within reach, does it work?"),),
         "spo2": (
@@ -46,10 +63,50 @@ _STEPS: Final = MappingProxyType(
             _EMERGENCY,
             N_("If none of these: warm the hand, put the clip on again, measure once more, tell the doctor today."),
         ),
+        "spo2.too_high": (
+            N_("Ring. Ask: headache, very drowsy, confused?"),
+            _EMERGENCY,
+            N_(
+                "If none of these: set the oxygen to the doctor's flow, measure again in half an hour, tell the doctor today."
+            ),
+        ),
+        "spo2.missing": _NOT_MEASURED,
+        "respiration": (
+            N_("Ring. Ask: short of breath, confused, blue lips?"),
+            _EMERGENCY,
+            N_("If none of these: sit up, measure once more, tell the doctor today."),
+        ),
+        "points": (
+            N_("Ring at once. Ask: short of breath, chest pain, confused, hard to wake?"),
+            _EMERGENCY,
+            N_("If none of these: measure everything again in half an hour, tell the doctor today."),
+        ),
         "pulse": (
             N_("Ring. Ask: any chest pain, breathlessness, fainting, confusion?"),
             _EMERGENCY,
             N_("If none of these: rest, measure again in half an hour, tell the doctor today."),
+        ),
+        "pulse.irregular": (N_("Nothing is urgent: ask the doctor whether an ECG is needed."),),
+        "heart_failure": (
+            N_("Ring. Ask: short of breath, more pillows at night, swollen legs, chest pain?"),
+            N_("Short of breath at rest, chest pain, or nobody answers: call 120 and go there."),
+            N_("Otherwise: weigh again tomorrow morning, tell the doctor today."),
+        ),
+        "heart_failure.pulse": _FOR_THE_DOCTOR,
+        "weight": (
+            N_("Ring. Ask: short of breath, more pillows at night, swollen legs, chest pain?"),
+            N_("Short of breath at rest, chest pain, or nobody answers: call 120 and go there."),
+            N_("Otherwise: weigh again tomorrow morning, tell the doctor today."),
+        ),
+        "weight.day": (
+            N_("Ring when it suits: short of breath, swollen legs? If so, tell the doctor today."),
+            N_("If not: weigh again tomorrow morning."),
+        ),
+        "weight.missing": _NOT_MEASURED,
+        "infection": (
+            N_("Ring. Ask: confused, short of breath, hard to wake?"),
+            _EMERGENCY,
+            N_("If none of these: ask about cough and drinking, tell the doctor today."),
         ),
         "temperature": (
             N_("Ring. Ask: confused, short of breath, hard to wake?"),
@@ -66,6 +123,7 @@ _STEPS: Final = MappingProxyType(
             _EMERGENCY,
             N_("If none of these and low: something sweet now, measure again in 15 minutes."),
         ),
+        "glucose.missing": _NOT_MEASURED,
         "device.battery": (N_("Bring a battery on the next visit."),),
         "device.silent": (
             N_("Ring when it suits: is the device in use, charged, and near the gateway?"),

@@ -46,8 +46,8 @@ def test_every_shipped_rule_has_something_to_do_next(rule: str) -> None:
 
 
 def test_a_rule_added_tomorrow_has_advice_too() -> None:
-    assert next_steps("weight.rising", EN) == ["Ring and ask how things are.", "Tell the doctor what you found."]
-    assert next_steps("pulse.irregular", EN) == next_steps("pulse.high", EN)
+    assert next_steps("sleep.short", EN) == ["Ring and ask how things are.", "Tell the doctor what you found."]
+    assert next_steps("pulse.unheard_of", EN) == next_steps("pulse.high", EN)
 
 
 def test_what_staff_wrote_about_an_outcome_stays_among_staff() -> None:
