@@ -66,7 +66,7 @@ def by_rule(judged: Judged) -> Table:
             *_times(p.after),
         )
         for p in judged.pairs
-        if p.episodes
+        if p.measured
     ]
     return Table("Sensitivity of each rule", columns, rows, 2)
 

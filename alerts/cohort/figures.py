@@ -40,6 +40,12 @@ _AIDE: Final = "AIDE-MOI 2019*, as in our clinical reference: 0.17 false alarms 
 _OWN_FALLS: Final = "Our own figures, docs/falls.md: 137 of 225 with the set left out wholly"
 
 
+class Topic(str):
+    """What the figures below it are about."""
+
+    __slots__ = ()
+
+
 class Figure(float):
     """A number that knows what it is, its unit, and where it comes from."""
 
@@ -53,7 +59,7 @@ class Figure(float):
         return made
 
 
-# People
+_PEOPLE: Final = Topic("People")
 AGED_65: Final = Figure(0.388, "share", "65 to 69 years old", _CENSUS)
 AGED_70: Final = Figure(0.260, "share", "70 to 74 years old", _CENSUS)
 AGED_75: Final = Figure(0.164, "share", "75 to 79 years old", _CENSUS)
@@ -104,7 +110,7 @@ LIVES_WITH_OTHERS: Final = Figure(
     "assumed: many live alone, which is why they are watched",
 )
 
-# Blood pressure
+_BLOOD_PRESSURE: Final = Topic("Blood pressure")
 SYSTOLIC_NORMAL: Final = Figure(
     122,
     "mmHg",
@@ -170,8 +176,8 @@ FIRST_DAYS: Final = Figure(
 DOSE_MISSED: Final = Figure(0.10, "share", "of days on which the medicine is forgotten", _VRIJENS)
 DOSE_EFFECT: Final = Figure(3, "mmHg", "each forgotten dose, waning by a third a day", _ROSE)
 
-# Pulse
-PULSE: Final = Figure(68, "/min", "pulse at rest of men, mean", "Ohasama's home pulse is close to 70*")
+_PULSE: Final = Topic("Pulse")
+PULSE: Final = Figure(68, "/min", "pulse at rest of men, mean", "assumed: measured at home it is close to 70*")
 PULSE_WOMEN: Final = Figure(3, "/min", "women above men", "assumed: known to be higher*")
 PULSE_SD: Final = Figure(9, "/min", "between people, SD", "assumed: 9 to 10 in most surveys*")
 PULSE_DAILY_SD: Final = Figure(5, "/min", "from day to day, SD", _HURST)
@@ -183,7 +189,7 @@ PULSE_FIBRILLATION_SD: Final = Figure(
 PULSE_SLOWED: Final = Figure(0.25, "share", "take a beta blocker", "assumed")
 PULSE_BLOCKER: Final = Figure(-8, "/min", "what that does", "assumed: 8 to 10*")
 
-# Oxygen and breathing
+_OXYGEN_AND_BREATHING: Final = Topic("Oxygen and breathing")
 OXYGEN_TOP: Final = Figure(99, "%", "SpO2 nobody is usually above", _VOLD)
 OXYGEN_DEFICIT: Final = Figure(
     1.7,
@@ -213,7 +219,7 @@ BREATHING_COPD: Final = Figure(
     2, "/min", "more in COPD", "assumed: Yañez 2012, Chest 142:1524-1529* has 15 to 20 at rest"
 )
 
-# Temperature
+_TEMPERATURE: Final = Topic("Temperature")
 TEMPERATURE: Final = Figure(
     36.35, "°C", "in the mouth or ear in the morning, mean", _GENEVA + ": 36.57 of all, 0.23 less from 60 on"
 )
@@ -231,7 +237,7 @@ ARMPIT: Final = Figure(
 ARMPIT_LOWER: Final = Figure(0.5, "°C", "what that shows too little", _GENEVA + ": armpit 35.97, mouth 36.57")
 ARMPIT_READING_SD: Final = Figure(0.3, "°C", "and from reading to reading, SD", _GENEVA + ": 35.01 to 36.93 (2 SD)")
 
-# Weight
+_WEIGHT: Final = Topic("Weight")
 WEIGHT_MEN: Final = Figure(66, "kg", "men, mean", "assumed: old men in China*")
 WEIGHT_WOMEN: Final = Figure(58, "kg", "women, mean", "assumed: old women in China*")
 WEIGHT_SD: Final = Figure(10, "kg", "between people, SD", "assumed")
@@ -241,7 +247,7 @@ WEIGHT_DAILY_SD: Final = Figure(
 WEIGHT_YEARLY_SD: Final = Figure(1.3, "kg", "slow wandering over months, SD", _ZHANG)
 WEIGHT_CLOTHES: Final = Figure(0.03, "share", "of weighings in other clothes, about a kilogram more", "assumed")
 
-# Glucose
+_GLUCOSE: Final = Topic("Glucose")
 GLUCOSE: Final = Figure(7.6, "mmol/L", "fasting in diabetes without insulin, median", "assumed: HbA1c about 7.3 %*")
 GLUCOSE_INSULIN: Final = Figure(8.8, "mmol/L", "fasting with insulin, median", "assumed: HbA1c about 8 %*")
 GLUCOSE_SPREAD: Final = Figure(0.18, "log", "between people, SD of the logarithm", "assumed")
@@ -256,7 +262,7 @@ GLUCOSE_LEAST: Final = Figure(
 )
 GLUCOSE_METER: Final = Figure(0.06, "share", "error of a meter, SD", "ISO 15197*: 95 % within 15 %")
 
-# What befalls them. Rates are per person and year.
+_WHAT_BEFALLS_THEM: Final = Topic("What befalls them. Rates are per person and year.")
 CRISIS: Final = Figure(
     0.02,
     "/year",
@@ -360,7 +366,7 @@ CALLS_FALSE: Final = Figure(
     0.8, "/year", "presses by mistake", "assumed: alarm centres have far more calls by mistake than emergencies*"
 )
 
-# Habits
+_HABITS: Final = Topic("Habits")
 MEASURES: Final = Figure(
     0.80, "share", "of the occasions at which she should measure and does, mean", _DING + "; " + _HEARTCYCLE
 )
@@ -377,7 +383,7 @@ SCALE_AND_OTHERS: Final = Figure(0.4, "share", "have an instrument that their co
 WEARS: Final = Figure(0.6, "share", "have a wearable", "assumed")
 LEAVES_OFF: Final = Figure(0.12, "share", "of days on which it is left off for hours", "assumed")
 
-# Instruments
+_INSTRUMENTS: Final = Topic("Instruments")
 CUFF_MOVED: Final = Figure(0.025, "share", "of inflations during which she moves or talks", "assumed")
 CUFF_MOVED_SD: Final = Figure(14, "mmHg", "what that makes of it, SD", "assumed: talking alone 10 to 15*")
 CUFF_LOOSE: Final = Figure(0.015, "share", "of inflations with a loose or small cuff", "assumed")
@@ -399,6 +405,12 @@ BATTERY: Final = Figure(300, "days", "life of a battery, median", "assumed: a cu
 BATTERY_UNCHANGED: Final = Figure(0.3, "share", "of batteries that are left until they are empty", "assumed")
 
 
-def figures() -> tuple[Figure, ...]:
-    """All of them, in order."""
-    return tuple(value for value in globals().values() if isinstance(value, Figure))
+def figures() -> dict[str, list[Figure]]:
+    """All of them by topic, in order."""
+    found: dict[str, list[Figure]] = {}
+    for value in globals().values():
+        if isinstance(value, Topic):
+            found[value] = []
+        elif isinstance(value, Figure):
+            found[list(found)[-1]].append(value)
+    return found

@@ -28,12 +28,12 @@ WEEK: Final = np.timedelta64(7, "D")
 _WRONG_WITHIN: Final = np.timedelta64(12, "h")
 """How long before a false alert a wrong reading explains it."""
 _HOUR_MS: Final = 3.6e6
-_THE_SAME: Final = {
+_MOVES_WITH: Final = {
     "pulse_pressure": "systolic",
     "mean_arterial_pressure": "systolic",
     "interstitial_glucose": "glucose",
 }
-"""What moves with another metric."""
+_HEARD_AS: Final = {"irregular_pulse": "pulse", "pulse_pressure": "systolic"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +180,7 @@ def watched(protocol: Protocol, rule: Rule) -> dict[str, int]:
     found: dict[str, int] = {}
     for limit in rule.when:
         for metric, sign in _of_limit(limit):
-            name = _THE_SAME.get(metric, metric)
-            found[name] = sign if found.get(name, sign) == sign else 0
+            found[metric] = sign if found.get(metric, sign) == sign else 0
     return found
 
 
@@ -196,8 +195,13 @@ def _of_limit(limit: Limit) -> list[tuple[str, int]]:
 
 def explains(kind: Mapping[str, int], rule: Mapping[str, int]) -> bool:
     """Whether what moves so can be what a rule that watches so has raised about."""
-    both = kind.keys() & rule.keys()
-    return any(kind[metric] * rule[metric] >= 0 for metric in both)
+    return any(kind[moved] * rule[name] >= 0 for name, moved in _shared(kind, rule))
+
+
+def _shared(kind: Mapping[str, int], rule: Mapping[str, int]) -> list[tuple[str, str]]:
+    """What both name: as the rule calls it, and as the kind does."""
+    pairs = ((name, _MOVES_WITH.get(name, name)) for name in rule)
+    return [(name, moved) for name, moved in pairs if moved in kind]
 
 
 def kinds_seen_by(protocol: Protocol, rule: Rule) -> tuple[Kind, ...]:
@@ -334,11 +338,10 @@ class _Whole:
 
     def _measured(self, here: Bools, kind: Kind, rules: Sequence[Mapping[str, int]]) -> Bools:
         """Whether anything came of what these rules watch and the kind moves. A silence is there by itself."""
-        names = {name for rule in rules for name in rule.keys() & kind.moves.keys()}
+        names = {name for rule in rules for name, _ in _shared(kind.moves, rule)}
         if any(name.startswith("silence of ") for name in names):
             return np.ones(len(here), np.bool_)
-        names = {"pulse" if name == "irregular_pulse" else name for name in names}
-        columns = [_METRICS.index(name) for name in names]
+        columns = [_METRICS.index(_HEARD_AS.get(name, name)) for name in names]
         return np.asarray(here[:, columns].any(axis=1), np.bool_)
 
     def _elsewhere(self, labels: Labels, kind: Kind) -> Labels:

@@ -23,8 +23,6 @@ _SHARED: Final = 0.5
 _BOUTS: Final = 0.1
 """The share of days on which known atrial fibrillation that comes and goes is there. Assumed."""
 _EVENING: Final = 14 * 3600
-_PULSE_THERE: Final = 80
-"""The usual pulse of the people of whom the spread from day to day is known; in proportion for others. Assumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +97,8 @@ class Bodies:
     def pulse(self, when: Moments) -> Floats:
         """The pulse, without new illness."""
         known = self.known_irregular(when)
-        usual = self._who.usual["pulse"][when.row]
-        daily = f.PULSE_DAILY_SD * usual / _PULSE_THERE * self._daily("pulse", when)
-        return np.asarray(usual + f.PULSE_FIBRILLATION * known + daily)
+        daily = f.PULSE_DAILY_SD * self._daily("pulse", when)
+        return np.asarray(self._who.usual["pulse"][when.row] + f.PULSE_FIBRILLATION * known + daily)
 
     def known_irregular(self, when: Moments) -> Bools:
         """Whether atrial fibrillation that is known is there."""

@@ -117,8 +117,8 @@ class Run:
         """Everything from the first day to the last."""
         batch, engine = self.ward.batch, self._engine
         assert batch.received is not None, "a cohort says when each reading was received"
-        engine.assign(profiles(self.protocol, self.ward.groups))
         engine.enrol(self.ward.residents.tolist(), self.plan.start)
+        engine.assign(profiles(self.protocol, self.ward.groups))
         moments = cuts(self.protocol, self.plan, batch)
         ends = np.searchsorted(batch.received, moments, side="right").tolist()
         begin = 0
