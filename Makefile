@@ -16,6 +16,7 @@ $(VENV)/.demo: requirements/demo.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -c 'from alerts.engine import compile_ahead; compile_ahead()'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.demo requirements/dev.lock

@@ -1,46 +1,43 @@
-"""The rules core: columns of state, ``step(batch, now) -> firings``, and nothing else. Pure: no clock, no I/O.
+"""The rules core: a row of state per resident, ``step(batch, now) -> firings``, and nothing else. Pure: no clock, no I/O.
 
 Two times, never confused. *Measured* time is when a reading happened (``Batch.at``); what is counted together, what
 is newer, and how long a silence lasted, are judged by it. *Received* time is when the service had it
 (``Batch.received``); how old a reading is, and how long a question has waited, are judged by that. ``now`` says only
-that everything received up to then has been given.
+that everything received up to then has been given. Live and replay are this one function.
 
-- A **measurement** is what one device says of one resident at one measured time. It is over as soon as one of its
-  values is; it is not over only when all the rule's metrics have come.
-- A reading older than its rule's ``expires`` when received is not judged. A late one (older than the newest
-  measurement judged) takes its place among those counted, but only the newest measurement asks, answers or clears,
-  and nothing is raised unless the newest is over itself.
-- An event can be about one that began its episode (``Rule.confirmed_by``, ``Rule.follows``): the newest of those before
-  it, if not too long before. What its ``unless`` names takes it back also when it came before it, since that one.
-- A question stands until its measurement was received plus ``ask.within``; a silence until the newest measured
-  time plus ``missing.within``. A timer runs out before any reading received later than it, and at the end of a
-  step whose ``now`` is later. While a question stands, all since the measurement that caused it is counted.
-
-So the firings of a resident and rule depend on the readings, their order and their received times, and not on how
-the stream is cut into batches, nor on how residents are interleaved. (Only where a cut divides one measurement does
-the evidence name no more than what had come.) ``tests/alerts/reference.py`` says the same in plain Python.
+The firings of a resident and rule depend on her readings, their order and their received times, and not on how the
+stream is cut into batches, nor on how residents are interleaved, nor on whether the state was saved and taken up between.
+(A cut that divides one measurement is the exception: ``docs/rules.md`` says what it can change.) What each word of the
+language means stands there too, the loop over the readings in :mod:`alerts.kernel`, and the same in slow, obvious
+Python in ``tests/alerts/reference``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.measurements import Batch, Bools, Floats, Int64s, Part, Rows, microseconds, parts
+from alerts import kernel
+from alerts.kernel import ACTIVE, ASKING, CALM, LONG_AGO, NEVER, Readings
+from alerts.measurements import Batch, Int64s, Rows, microseconds
 from alerts.parameters import Parameters
+from alerts.profiles import Profile
 from alerts.protocol import Protocol
-from alerts.rule import Rule, evidence_name
-from alerts.state import ACTIVE, ASKING, CALM, LONG_AGO, NEVER, Columns
+from alerts.protocol import load as shipped
+from alerts.state import Memory
+from devices.readings import Quality
 
 __all__ = ["Batch", "Engine", "Firing", "What"]
 
-What = Literal["raise", "clear", "ask", "answered", "confirmed"]
+What = Literal["raise", "clear", "ask", "answered", "confirmed", "note"]
 
+_WHAT: Final[tuple[What, ...]] = ("raise", "clear", "ask", "answered", "confirmed", "note")
 _US: Final = np.timedelta64(1, "us")
+_FIRINGS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +47,10 @@ class Firing:
     ``at`` is when it happened: the measured time of the measurement that speaks for it, or for a silence the
     moment it had lasted too long. ``until`` is when an ``ask`` times out. ``evidence`` holds, by metric, the values
     of that measurement (an event's under ``probability``, in a rule that counts those of the first that was over
-    under ``first_...`` and how many were over under ``count``; of a rule on a device also ``device``; once a
-    confirmation has come its value as ``confirmed``); for a silence it holds its length in ``hours`` and ``days``.
-    ``confirmed`` says that the confirmation of what has been raised already has come.
+    under ``first_...`` and how many were over under ``count``; of a statistic what :func:`alerts.rule.statistic_names`
+    names; of a rule on a device also ``device``; once a confirmation has come its value as ``confirmed``); for a
+    silence it holds its length in ``hours`` and ``days``. A ``confirmed`` says that the confirmation of what has been
+    raised already has come, a ``note`` that there was an alarm in the past that nobody could know of.
     """
 
     resident: int
@@ -69,9 +67,12 @@ class Engine:
     def __init__(self, protocol: Protocol) -> None:
         self.protocol = protocol
         self._p = Parameters(protocol)
-        self._state = Columns(protocol, self._p.metrics, self._p.look_back, self._p.kept)
-        self._earliest = NEVER
-        self._unstarted: list[Rows] = []
+        self._known = {Profile(): 0}
+        self._room = 5 * len(protocol.rules) + 2
+        self._memory = Memory(self._p, self._p.profiles(list(self._known)), max(_FIRINGS, 2 * self._room))
+        self._told: list[Firing] = []
+        self._last: Int64s = np.zeros(0, np.int64)
+        self._unstarted: list[tuple[Rows, NDArray[np.bool_]]] = []
 
     def enrol(self, residents: Iterable[int], now: np.datetime64) -> None:
         """Know these residents from ``now`` on, so that their silence is noticed. Known ones stay as they are.
@@ -79,8 +80,37 @@ class Engine:
         A resident who sends a reading is enrolled by it.
         """
         ids = np.array(list(dict.fromkeys(residents)), np.int32)
-        new = ids[self._state.row_of(ids) < 0]
-        self._enrol(new, np.full(len(new), _us(now)))
+        new = ids[self._memory.row_of(ids) < 0]
+        if len(new):
+            self._memory.add(new, np.full(len(new), _us(now)))
+
+    def assign(self, profiles: Mapping[int, Profile]) -> None:
+        """Judge these residents by these profiles from now on; others by what they were judged by, at first ``Profile()``.
+
+        What stood of a rule that no longer concerns her is forgotten without a firing. Residents whom the core does
+        not know are enrolled by their first reading, and are to be assigned then.
+        """
+        new = {one for one in profiles.values() if one not in self._known}
+        for one in new:
+            self._known[one] = len(self._known)
+        if new:
+            self._memory.profiles = self._p.profiles(list(self._known))
+        ids = np.fromiter(profiles, np.int32, len(profiles))
+        rows = self._memory.row_of(ids)
+        numbers = np.fromiter((self._known[one] for one in profiles.values()), np.int32, len(profiles))
+        changed = np.flatnonzero((rows >= 0) & (self._memory.rows.times[rows, kernel.PROFILE] != numbers))
+        self._memory.rows.times[rows[changed], kernel.PROFILE] = numbers[changed]
+        for row in rows[changed].tolist():
+            self._forget_what_concerns_her_no_longer(row)
+        self._memory.hasten(rows[changed], np.full(len(changed), LONG_AGO))
+
+    def _forget_what_concerns_her_no_longer(self, row: int) -> None:
+        m = self._memory
+        concerns = m.profiles.concerns[m.rows.times[row, kernel.PROFILE]]
+        for record in list(m.records(row)):
+            if not concerns[m.pool.stands[record, kernel.RULE]]:
+                kernel.give_back(self._memory.core, record)
+                m.rows.dirty[row] = True
 
     def step(self, batch: Batch, now: np.datetime64) -> list[Firing]:
         """Judge a batch, then let the timers run that are due before ``now``.
@@ -88,27 +118,82 @@ class Engine:
         ``received`` must not decrease from row to row and batch to batch, nor be later than ``now``. Each resident
         and rule's firings come in their order; between residents there is none.
         """
-        out = _Firings(self.protocol.rules, self._p, self._state)
         self._start_clocks(_us(now))
-        for part in self._parts(batch, _us(now)):
-            self._judge(part, out)
-        self._run_timers(_us(now), out)
-        return out.firings
+        if len(batch):
+            self._judge(batch, _us(now))
+        while not kernel.run_all_timers(self._memory.core, self._memory.count, _us(now), self._room):
+            self._make_room()
+        self._collect()
+        told, self._told = self._told, []
+        return told
+
+    def _judge(self, batch: Batch, now: int) -> None:
+        received = np.full(len(batch), now) if batch.received is None else microseconds(batch.received)
+        self._enrol_by_reading(batch.resident, received)
+        readings = self._readings(batch, received)
+        order = self._order(readings)
+        begin = 0
+        while begin < len(order):
+            self._make_room()
+            begin = kernel.step(self._memory.core, readings, order, begin, self._room)
+
+    def _readings(self, batch: Batch, received: Int64s) -> Readings:
+        column = self._p.column_of(batch.metric)
+        heard = slice(None) if column.min() >= 0 else np.flatnonzero(column >= 0)
+        return Readings(
+            row=np.ascontiguousarray(self._memory.row_of(batch.resident[heard]), np.int64),
+            column=np.ascontiguousarray(column[heard], np.int64),
+            at=np.ascontiguousarray(microseconds(batch.at[heard])),
+            received=np.ascontiguousarray(received[heard]),
+            device=np.ascontiguousarray(batch.device[heard], np.int64),
+            value=np.ascontiguousarray(batch.value[heard], np.float32),
+            irregular=np.ascontiguousarray(batch.quality[heard] & int(Quality.IRREGULAR_PULSE) != 0),
+        )
+
+    def _order(self, readings: Readings) -> Int64s:
+        """As they came; by resident only where another resident's readings divide a measurement."""
+        if len(self._last) < self._memory.count:
+            self._last = np.zeros(len(self._memory.resident), np.int64)
+        if kernel.is_interleaved(readings, self._last):
+            return np.argsort(readings.row, kind="stable")
+        return np.arange(len(readings.row))
+
+    def _make_room(self) -> None:
+        self._collect()
+        self._memory.make_room(2 * self._room)
+
+    def _enrol_by_reading(self, residents: NDArray[np.int32], received: Int64s) -> None:
+        unknown = np.flatnonzero(self._memory.row_of(residents) < 0)
+        if len(unknown):
+            ids, first = np.unique(residents[unknown], return_index=True)
+            self._memory.add(ids, received[unknown[first]])
+
+    def _start_clocks(self, now: int) -> None:
+        """Silences of which a saved row did not know begin now."""
+        m = self._memory
+        for rows, missing in self._unstarted:
+            at, silence = np.nonzero(missing)
+            m.rows.times[rows[at], self._p.tables.rules[m.silences[silence], kernel.R_SILENCE_AT]] = now
+        self._unstarted.clear()
 
     def wake_at(self) -> np.datetime64 | None:
         """When to step again even if nothing arrives: no timer runs out before. ``None``: no timer is running."""
-        return None if self._earliest == NEVER else _time(self._earliest) + _US
+        if self._unstarted:
+            return _time(0)
+        due = kernel.next_due(self._memory.core, self._memory.count)
+        return None if due == NEVER else _time(due) + _US
 
     def raised(self, residents: NDArray[np.int32]) -> list[tuple[int, str]]:
         """The alarms on these residents' own values that stand, as (resident, rule)."""
-        p, s = self._p, self._state
-        rows = s.row_of(np.unique(residents))
+        m, on_value = self._memory, (kernel.LEVEL, kernel.STATISTIC)
+        rows = m.row_of(np.unique(residents))
         rows = rows[rows >= 0]
-        on_value = np.flatnonzero(~p.event & ~p.on_device & (p.silence_us == 0))
-        phase = s.phase[rows[:, None] * s.rules + on_value]
         return [
-            (int(s.resident[rows[i]]), self.protocol.rules[on_value[j]].id)
-            for i, j in np.argwhere(phase == ACTIVE).tolist()
+            (int(m.resident[row]), self.protocol.rules[m.pool.stands[record, kernel.RULE]].id)
+            for row in rows[m.rows.times[rows, kernel.HEAD] >= 0].tolist()
+            for record in m.records(row)
+            if m.pool.stands[record, kernel.PHASE] == ACTIVE
+            and self._p.tables.rules[m.pool.stands[record, kernel.RULE], kernel.R_KIND] in on_value
         ]
 
     def close(self, alarms: Iterable[tuple[int, str]]) -> None:
@@ -116,31 +201,41 @@ class Engine:
 
         Resetting an alarm whose condition goes on does not silence it for good (IEC 60601-1-8).
         """
-        s = self._state
-        number = {rule.id: i for i, rule in enumerate(self.protocol.rules)}
+        m, number = self._memory, self._numbers()
         for resident, rule in alarms:
-            row = s.row_of(np.array([resident], np.int32))
-            self._settle(row * s.rules + number[rule], CALM)
-            s.dirty[row] = True
+            row = int(m.row_of(np.array([resident], np.int32))[0])
+            record = kernel.find(self._memory.core, row, number[rule])
+            if record >= 0:
+                kernel.settle(self._memory.core, record, CALM, NEVER)
+                m.pool.stands[record, kernel.CALM_SINCE] = LONG_AGO
+                kernel.forget_if_idle(self._memory.core, record)
+                m.rows.dirty[row] = True
 
     def ask_again(self, questions: Iterable[tuple[int, str, np.datetime64, np.datetime64]]) -> None:
         """Take up what is being asked, as (resident, rule, ``at``, ``until``), where the rows do not know of it.
 
         A rule that has come to judge otherwise begins anew, and whoever does not answer it is called about all the same.
         """
-        s = self._state
-        number = {rule.id: i for i, rule in enumerate(self.protocol.rules)}
+        m, number = self._memory, self._numbers()
         for resident, rule, at, until in questions:
-            row = s.row_of(np.array([resident], np.int32))
-            cell = row * s.rules + number.get(rule, 0)
-            if row[0] >= 0 and rule in number and s.phase[cell] == CALM:
-                s.first_at[cell] = s.last_at[cell] = _us(at)
-                self._settle(cell, ASKING, np.array([_us(until)]))
-                s.dirty[row] = True
+            row = int(m.row_of(np.array([resident], np.int32))[0])
+            if row < 0 or rule not in number:
+                continue
+            record = int(kernel.find(self._memory.core, row, number[rule]))
+            if record < 0:
+                m.make_room(1)
+                record = int(kernel.take(self._memory.core, row, number[rule]))
+            if m.pool.stands[record, kernel.PHASE] == CALM:
+                m.pool.stands[record, [kernel.FIRST_AT, kernel.LAST_AT]] = _us(at)
+                kernel.settle(self._memory.core, record, ASKING, _us(until))
+                m.rows.dirty[row] = True
+
+    def _numbers(self) -> dict[str, int]:
+        return {rule.id: number for number, rule in enumerate(self.protocol.rules)}
 
     def dirty_rows(self) -> dict[int, bytes]:
         """The rows that changed since the last call, by resident."""
-        return self._state.save()
+        return self._memory.save()
 
     def load_rows(self, rows: Mapping[int, bytes]) -> None:
         """Take up rows as :meth:`dirty_rows` gave them, also those of another protocol.
@@ -149,356 +244,82 @@ class Engine:
         anew, its silence counted from the newest reading or, without one, the next step. A row that is none of
         the watch's raises :exc:`ValueError`.
         """
-        incomplete = self._state.load(rows)
-        self._unstarted.append(self._state.row_of(incomplete))
-        self._earliest = self._next_due()
+        found, missing = self._memory.load(rows)
+        if missing.any():
+            self._unstarted.append((found, missing))
 
-    def _enrol(self, residents: NDArray[np.int32], since: Int64s) -> None:
-        if len(residents):
-            self._start_silence(self._state.add(residents), since)
+    @property
+    def bytes_each(self) -> float:
+        """Bytes of state in memory per resident, what stands included."""
+        return self._memory.bytes_each()
 
-    def _start_silence(self, rows: Rows, since: Int64s) -> None:
-        p, s = self._p, self._state
-        for rule in p.silences:
-            cells = rows * s.rules + rule
-            idle = (s.phase[cells] == CALM) & (s.due[cells] == NEVER)
-            newest = s.value_at[rows, p.silent[rule]]
-            begin = np.where(newest == LONG_AGO, since, newest)
-            self._set_due(cells[idle], (begin + p.silence_us[rule])[idle])
+    def _collect(self) -> None:
+        """Take the firings out of the columns in which the loop leaves them."""
+        out = self._memory.told
+        count = int(out.told_count[0])
+        if count:
+            self._told += map(self._firing, out.told[:count].tolist(), out.told_values[:count])
+            out.told_count[0] = 0
 
-    def _start_clocks(self, now: int) -> None:
-        for rows in self._unstarted:
-            self._start_silence(rows, np.full(len(rows), now))
-        self._unstarted.clear()
-
-    def _set_due(self, cells: Rows, due: Int64s) -> None:
-        self._state.due[cells] = due
-        self._earliest = min(self._earliest, int(due.min(initial=NEVER)))
-
-    def _next_due(self) -> int:
-        return int(self._state.due[: self._state.count * self._state.rules].min(initial=NEVER))
-
-    def _parts(self, batch: Batch, now: int) -> Iterator[Part]:
-        received = np.full(len(batch), now) if batch.received is None else microseconds(batch.received)
-        self._enrol_by_reading(batch.resident, received)
-        column = self._p.column_of(batch.metric)
-        for part in parts(batch, self._state.row_of(batch.resident), column, received, len(self._p.metrics)):
-            self._state.dirty[part.row] = True
-            yield part
-
-    def _enrol_by_reading(self, residents: NDArray[np.int32], received: Int64s) -> None:
-        unknown = np.flatnonzero(self._state.row_of(residents) < 0)
-        if len(unknown):
-            ids, first = np.unique(residents[unknown], return_index=True)
-            self._enrol(ids, received[unknown[first]])
-
-    def _judge(self, part: Part, out: _Firings) -> None:
-        p, s = self._p, self._state
-        present = ~np.isnan(part.values[:, :-1])
-        newer = np.zeros(part.values.shape, np.bool_)
-        newer[:, :-1] = present & (part.at[:, None] >= s.value_at[part.row, :-1])
-        measurement, metric = np.nonzero(newer)
-        s.value[part.row[measurement], metric] = part.values[measurement, metric]
-        s.value_at[part.row[measurement], metric] = part.at[measurement]
-        for heard_by, judge in (
-            (p.taken_back_by, self._take_back),
-            (p.silent_without, self._hear),
-            (p.judging, self._measure),
-            (p.confirmed_by, self._confirm),
-        ):
-            if heard_by.any():
-                which, rule = np.nonzero(present.astype(np.float32) @ heard_by)
-                if len(which):
-                    judge(_Cells(part, which, rule, s.rules), out)
-
-    def _take_back(self, c: _Cells, out: _Firings) -> None:
-        """The event came that takes the rule's own event back."""
-        s = self._state
-        self._time_out(c.cell[s.due[c.cell] < c.received], out)
-        c = c.where((s.phase[c.cell] != CALM) & (c.at >= s.last_at[c.cell]))
-        phase = s.phase[c.cell]
-        asking, active = phase == ASKING, phase == ACTIVE
-        out.add("answered", c.cell[asking], c.at[asking], s.last[c.cell[asking]])
-        out.add("clear", c.cell[active], c.at[active], s.last[c.cell[active]])
-        s.phase[c.cell], s.due[c.cell] = CALM, NEVER
-
-    def _confirm(self, c: _Cells, out: _Firings) -> None:
-        """The event came that confirms the rule's own: nothing is waited for any more, and what never came is made up."""
-        p, s = self._p, self._state
-        self._time_out(c.cell[s.due[c.cell] < c.received], out)
-        c = c.where((c.at >= c.received - p.expires_us[c.rule]) & ~self._is_taken_back(c))
-        value = c.values(p.confirm[c.rule][:, None])[:, 0]
-        phase, last_at = s.phase[c.cell], s.last_at[c.cell]
-        joined = (phase == ACTIVE) & (self._began(c) <= last_at)
-        asked = (phase == ASKING) & (last_at <= c.at)
-        alone = ~joined & (phase != ASKING)
-        self._keep_confirmation(c.cell[alone], c.at[alone], value[alone])
-        raised = asked | alone
-        self._settle(c.cell[raised], ACTIVE)
-        out.add_over("raise", c.cell[raised], np.ones(raised.sum(), np.int64), confirmed=value[raised])
-        out.add_confirmed(c.cell[joined], c.at[joined], value[joined])
-
-    def _keep_confirmation(self, cell: Rows, at: Int64s, value: Floats) -> None:
-        s = self._state
-        s.first_at[cell] = s.last_at[cell] = at
-        s.first[cell] = s.last[cell] = np.nan
-        s.first[cell, 0] = s.last[cell, 0] = value
-
-    def _hear(self, c: _Cells, out: _Firings) -> None:
-        """The metric whose silence the rule watches has spoken."""
-        p, s = self._p, self._state
-        self._time_out(c.cell[s.due[c.cell] < c.received], out)
-        due = c.at + p.silence_us[c.rule]
-        calm = s.phase[c.cell] == CALM
-        self._set_due(c.cell[calm], np.maximum(s.due[c.cell], due)[calm])
-        ended = ~calm & (due >= c.received)
-        s.phase[c.cell[ended]] = CALM
-        self._set_due(c.cell[ended], due[ended])
-        out.add("clear", c.cell[ended], c.at[ended])
-
-    def _measure(self, c: _Cells, out: _Firings) -> None:
-        """A measurement came for a rule on levels or events."""
-        p, s = self._p, self._state
-        self._time_out(c.cell[s.due[c.cell] < c.received], out)
-        c = self._of_this_device(c.where(c.at >= c.received - p.expires_us[c.rule]))
-        if not len(c.cell):
-            return
-        over = self._over(c)
-        self._remember(c, over)
-        loud = self._loud(c, over)
-        if loud.any():
-            self._decide(c.where(loud), over[loud], out)
-
-    def _decide(self, c: _Cells, over: Bools, out: _Firings) -> None:
-        """Raise, ask, answer or clear, by the measurement that has just found its place."""
-        p, s = self._p, self._state
-        values = self._values(c)
-        since, count = self._counted(c.cell, c.rule)
-        phase = s.phase[c.cell]
-        # Each event is an episode of its own, also while the alert of the one before it stands.
-        phase[p.event[c.rule] & (phase == ACTIVE) & over & (c.at > s.last_at[c.cell])] = CALM
-        first = over & (c.at >= since) & ((count == 1) | (c.at < s.first_at[c.cell]))
-        self._keep_values(c, values, first, over & (c.at > s.last_at[c.cell]))
-        is_newest, newest_over = c.at == s.ring_at[c.cell, 0], s.ring_over[c.cell, 0]
-        enough = over & newest_over & (count >= p.k[c.rule])
-        raised = enough & (phase != ACTIVE)
-        asked = over & is_newest & ~enough & (phase == CALM) & (p.ask_us[c.rule] > 0)
-        settled = is_newest & ~newest_over & ~p.event[c.rule]
-        known, calm = self._known_and_calm(c.rule, values)
-        answered = settled & known & (phase == ASKING)
-        cleared = settled & calm & (phase == ACTIVE)
-        until = c.received + p.ask_us[c.rule]
-        self._settle(c.cell[raised], ACTIVE)
-        self._settle(c.cell[asked], ASKING, until[asked])
-        self._settle(c.cell[answered | cleared], CALM)
-        out.add_over("raise", c.cell[raised], count[raised])
-        out.add_over("ask", c.cell[asked], count[asked], until[asked])
-        out.add("answered", c.cell[answered], c.at[answered], values[answered])
-        out.add("clear", c.cell[cleared], c.at[cleared], values[cleared])
-
-    def _known_and_calm(self, rule: Rows, values: Floats) -> tuple[Bools, Bools]:
-        """Whether all that the rule judges has come, and whether all of it is back behind its clear level."""
-        p = self._p
-        unjudged = ~p.judged[rule]
-        known: Bools = np.all(unjudged | ~np.isnan(values), axis=1)
-        calm: Bools = np.all(unjudged | (p.sign[rule] * values <= p.clear_from[rule]), axis=1)
-        return known, calm
-
-    def _loud(self, c: _Cells, over: Bools) -> Bools:
-        """Where anything can change: hardly anywhere, for most measurements are calm after calm ones."""
-        s = self._state
-        kept: Bools = (c.at == s.first_at[c.cell]) | (c.at == s.last_at[c.cell])
-        begun: Bools = s.phase[c.cell] != CALM
-        return over | kept | begun
-
-    def _settle(self, cells: Rows, phase: int, due: Int64s | None = None) -> None:
-        self._state.phase[cells] = phase
-        self._set_due(cells, np.full(len(cells), NEVER) if due is None else due)
-
-    def _of_this_device(self, c: _Cells) -> _Cells:
-        """For a rule on the devices themselves: while one is at fault the others are not heard.
-
-        Otherwise a full battery beside an empty one would clear its alarm, again and again.
-        """
-        s = self._state
-        other = self._p.on_device[c.rule] & (s.device[c.cell] != c.device)
-        c, other = c.where(~other | (s.phase[c.cell] != ACTIVE)), other[~other | (s.phase[c.cell] != ACTIVE)]
-        s.ring_at[c.cell[other]], s.ring_over[c.cell[other]] = LONG_AGO, False
-        s.last_at[c.cell[other]] = LONG_AGO
-        s.device[c.cell] = c.device
-        return c
-
-    def _values(self, c: _Cells) -> Floats:
-        """The values of the measurement, with those of it that came before; shape ``(cells, kept)``."""
-        s, column = self._state, self._p.column[c.rule]
-        row = c.row[:, None]
-        newest = s.value_at[row, column] == c.at[:, None]
-        return np.where(newest, s.value[row, column], c.values(column))
-
-    def _over(self, c: _Cells) -> Bools:
-        p = self._p
-        excess = p.sign[c.rule] * c.values(p.column[c.rule])
-        over: Bools = np.any((excess >= p.over_from[c.rule]) & p.judged[c.rule], axis=1)
-        return over & ~self._is_taken_back(c)
-
-    def _is_taken_back(self, c: _Cells) -> Bools:
-        """Whether an event has come that takes this one back."""
-        p, at = self._p, self._state.value_at
-        since: Bools = at[c.row[:, None], p.unless[c.rule]].max(1) >= c.at
-        if not p.has_episode[c.rule].any():
-            return since
-        since_it_began: Bools = at[c.row[:, None], p.unless_since_it_began[c.rule]].max(1) >= self._began(c)
-        return since | since_it_began
-
-    def _began(self, c: _Cells) -> Int64s:
-        """When the episode began to which an event belongs; with itself, where nothing came before it."""
-        p = self._p
-        before = self._state.value_at[c.row, p.began[c.rule]]
-        return np.where((before <= c.at) & (before >= c.at - p.began_us[c.rule]), before, c.at)
-
-    def _remember(self, c: _Cells, over: Bools) -> None:
-        """Put the measurement into its place among the newest."""
-        s = self._state
-        new = c.at > s.ring_at[c.cell, 0]
-        cell = c.cell[new]
-        s.ring_at[cell, 1:], s.ring_over[cell, 1:] = s.ring_at[cell, :-1], s.ring_over[cell, :-1]
-        s.ring_at[cell, 0], s.ring_over[cell, 0] = c.at[new], over[new]
-        if not new.all():
-            self._remember_late(c.cell[~new], c.at[~new], over[~new])
-
-    def _remember_late(self, cell: Rows, at: Int64s, over: Bools) -> None:
-        s = self._state
-        known = s.ring_at[cell] == at[:, None]
-        s.ring_over[cell] |= known & over[:, None]
-        missed = ~known.any(1)
-        cell = cell[missed]
-        ring_at = np.column_stack((s.ring_at[cell], at[missed]))
-        ring_over = np.column_stack((s.ring_over[cell], over[missed]))
-        order = np.argsort(-ring_at, axis=1, kind="stable")[:, :-1]
-        s.ring_at[cell] = np.take_along_axis(ring_at, order, 1)
-        s.ring_over[cell] = np.take_along_axis(ring_over, order, 1)
-
-    def _counted(self, cell: Rows, rule: Rows) -> tuple[Int64s, Int64s]:
-        """From when on measurements count together, and how many of them were over."""
-        p, s = self._p, self._state
-        ring_at = s.ring_at[cell]
-        since = ring_at[:, 0] - p.within_us[rule]
-        since = np.where(s.phase[cell] == ASKING, np.minimum(since, s.first_at[cell]), since)
-        looked_at = (ring_at >= since[:, None]) & p.looked_at[rule]
-        return since, (looked_at & s.ring_over[cell]).sum(1)
-
-    def _keep_values(self, c: _Cells, values: Floats, first: Bools, last: Bools) -> None:
-        """Keep the values of the first and the newest measurement that was over; one that is kept is completed."""
-        s = self._state
-        for kept, kept_at, anew in ((s.first, s.first_at, first), (s.last, s.last_at, last)):
-            same = c.at == kept_at[c.cell]
-            take = anew | same
-            cell, found = c.cell[take], values[take]
-            kept[cell] = np.where(np.isnan(found) & same[take, None], kept[cell], found)
-            kept_at[cell] = c.at[take]
-
-    def _run_timers(self, now: int, out: _Firings) -> None:
-        if self._earliest < now:
-            due = self._state.due[: self._state.count * self._state.rules]
-            late = np.flatnonzero(due < now)
-            self._time_out(late[np.argsort(due[late], kind="stable")], out)
-            self._earliest = self._next_due()
-
-    def _time_out(self, cells: Rows, out: _Firings) -> None:
-        """These timers ran out: no answer came, or no reading."""
-        if not len(cells):
-            return
-        s = self._state
-        rule = cells % s.rules
-        silent = self._p.silence_us[rule] > 0
-        out.add_silence(cells[silent], s.due[cells[silent]])
-        asked = cells[~silent]
-        out.add_over("raise", asked, self._counted(asked, rule[~silent])[1])
-        s.phase[cells], s.due[cells] = ACTIVE, NEVER
-        s.dirty[cells // s.rules] = True
-
-
-class _Cells:
-    """The cells a part concerns: measurement ``which`` meets rule ``rule``; columns of shape ``(cells,)``."""
-
-    __slots__ = ("_part", "_which", "at", "cell", "device", "received", "row", "rule")
-
-    def __init__(self, part: Part, which: Rows, rule: Rows, rules: int) -> None:
-        self._part, self._which, self.rule = part, which, rule
-        self.row, self.at = part.row[which], part.at[which]
-        self.received, self.device = part.received[which], part.device[which]
-        self.cell = self.row * rules + rule
-
-    def where(self, mask: Bools) -> _Cells:
-        if mask.all():
-            return self
-        kept = object.__new__(_Cells)
-        kept._part, kept._which, kept.rule = self._part, self._which[mask], self.rule[mask]
-        kept.row, kept.at, kept.cell = self.row[mask], self.at[mask], self.cell[mask]
-        kept.received, kept.device = self.received[mask], self.device[mask]
-        return kept
-
-    def values(self, column: Rows) -> Floats:
-        return self._part.values[self._which[:, None], column]
-
-
-class _Firings:
-    """Firings as they come; the values are copied at once, for the state goes on."""
-
-    def __init__(self, rules: tuple[Rule, ...], parameters: Parameters, state: Columns) -> None:
-        self.firings: list[Firing] = []
-        self._rules, self._p, self._state = rules, parameters, state
-
-    def add(self, what: What, cells: Rows, at: Int64s, values: Floats | None = None) -> None:
-        """The end of an episode, with the values that ended it."""
-        for i, cell in enumerate(cells):
-            self._add(what, cell, at[i], NEVER, {} if values is None else self._named(cell, values[i], ""))
-
-    def add_over(
-        self, what: What, cells: Rows, count: Int64s, until: Int64s | None = None, confirmed: Floats | None = None
-    ) -> None:
-        """What speaks for raising or asking: the first and the newest measurement that were over."""
-        s = self._state
-        for i, cell in enumerate(cells):
-            evidence = self._named(cell, s.last[cell], "")
-            if s.first_at[cell] != s.last_at[cell] and count[i] > 1:
-                evidence |= self._named(cell, s.first[cell], "first_")
-            evidence["count"] = float(count[i])
-            if self._p.on_device[cell % s.rules]:
-                evidence["device"] = float(s.device[cell])
-            if confirmed is not None:
-                evidence["confirmed"] = float(confirmed[i])
-            self._add(what, cell, s.last_at[cell], NEVER if until is None else until[i], evidence)
-
-    def add_confirmed(self, cells: Rows, at: Int64s, value: Floats) -> None:
-        """The confirmation of what has been raised already."""
-        for i, cell in enumerate(cells):
-            self._add("confirmed", cell, at[i], NEVER, {"confirmed": float(value[i])})
-
-    def add_silence(self, cells: Rows, at: Int64s) -> None:
-        """A silence that has lasted too long."""
-        for i, cell in enumerate(cells):
-            hours = float(self._p.silence_us[cell % self._state.rules]) / 3.6e9
-            self._add("raise", cell, at[i], NEVER, {"hours": hours, "days": hours / 24})
-
-    def _named(self, cell: np.intp, values: Floats, prefix: str) -> dict[str, float | str]:
-        measured = self._rules[cell % self._state.rules].measured
-        pairs = zip(measured, values.tolist(), strict=False)
-        return {prefix + evidence_name(metric): value for metric, value in pairs if value == value}
-
-    def _add(
-        self, what: What, cell: np.intp, at: np.int64, until: int | np.int64, evidence: dict[str, float | str]
-    ) -> None:
-        row, rule = divmod(int(cell), self._state.rules)
-        until_time = None if until == NEVER else _time(until)
-        self.firings.append(
-            Firing(int(self._state.resident[row]), self._rules[rule].id, what, _time(at), until_time, evidence)
+    def _firing(self, ints: list[int], values: NDArray[np.float32]) -> Firing:
+        row, number, what, at, until, count, device = ints
+        rule = self.protocol.rules[number]
+        if rule.missing:
+            hours = float(self._p.tables.rules[number, kernel.R_SILENCE]) / kernel.HOUR_US
+            evidence: dict[str, float | str] = {"hours": hours, "days": hours / 24} if what == kernel.RAISE else {}
+        else:
+            kept = len(values) // 2
+            evidence = self._named(number, values[:kept], "") | self._named(number, values[kept:-1], "first_")
+            if any(name.startswith("usual_") for name in evidence):
+                evidence["part_of_day"] = self._part_of_day(row, at)
+            if count >= 0:
+                evidence["count"] = float(count)
+            if device >= 0:
+                evidence["device"] = float(device)
+            if values[kernel.CONFIRMATION] == values[kernel.CONFIRMATION]:
+                evidence["confirmed"] = _decimal(values[kernel.CONFIRMATION])
+        return Firing(
+            int(self._memory.resident[row]),
+            rule.id,
+            _WHAT[what],
+            _time(at),
+            None if until == NEVER else _time(until),
+            evidence,
         )
+
+    def _named(self, rule: int, values: NDArray[np.float32], prefix: str) -> dict[str, float | str]:
+        return {
+            prefix + name: _decimal(value)
+            for name, value in zip(self._p.names[rule], values, strict=False)
+            if name is not None and value == value
+        }
+
+    def _part_of_day(self, row: int, at: int) -> float:
+        profile = int(self._memory.rows.times[row, kernel.PROFILE])
+        return float(kernel.part_of_day(self._memory.core, profile, at))
+
+
+def compile_ahead() -> None:
+    """Have the machine code of the loop made, or taken from disk, before anything waits for it.
+
+    The first time after an installation or an upgrade this takes the better part of a minute, later a second.
+    """
+    engine = Engine(shipped())
+    nobody, systolic = np.zeros(1, np.int32), np.ones(1, np.int16)
+    engine.step(Batch(nobody, systolic, np.zeros(1, "datetime64[us]"), np.full(1, 120.0), nobody, nobody), _time(0))
+    engine.wake_at()
+    engine.ask_again((0, rule.id, _time(0), _time(0)) for rule in engine.protocol.rules[:1])
+    engine.close((0, rule.id) for rule in engine.protocol.rules[:1])
+
+
+def _decimal(value: np.float32) -> float:
+    """The shortest decimal that is this value, as it was measured."""
+    return float(str(value))
 
 
 def _us(time: np.datetime64) -> int:
     return int(time.astype("datetime64[us]").astype(np.int64))
 
 
-def _time(us: int | np.int64) -> np.datetime64:
+def _time(us: int) -> np.datetime64:
     return np.datetime64(int(us), "us")

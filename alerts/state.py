@@ -1,7 +1,7 @@
-"""The rules core's memory: columns with one row per resident, and within it one cell per rule. Pure.
+"""The rules core's memory: a row per resident, and a pool of what stands. Pure.
 
-Times are microseconds since 1970 in UTC (``int64``). A row is saved together with what its cells belong to, so that
-a row written under another protocol is taken up where the rule is the same and left behind where it is not.
+A row is saved together with what its places belong to, so that one written under another protocol is taken up where
+that means the same, and left behind where it does not.
 """
 
 from __future__ import annotations
@@ -9,56 +9,58 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections import defaultdict
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.measurements import Bools, Floats, Int64s, Rows
-from alerts.protocol import Protocol
+from alerts import kernel
+from alerts.kernel import BLOCK, LONG_AGO, NEVER, Core, Pool, Profiles, State, Told
+from alerts.measurements import Bools, Int64s, Rows
+from alerts.parameters import USUAL, Parameters
 from alerts.rule import Rule
 
-NEVER: Final = 1 << 61
-"""Later than any time; a quarter of the range, so that sums do not wrap."""
-LONG_AGO: Final = -(1 << 61)
-"""Earlier than any time."""
-
-CALM, ASKING, ACTIVE = range(3)
-
-_HEADER: Final = struct.Struct("<8sHHHH")
-_MAGIC: Final = b"watchrow"
+_MAGIC: Final = b"watchrw2"
+_SIZES: Final = struct.Struct("<8sHHHHHH")
+_SAVED_INTS: Final = slice(kernel.PHASE, kernel.POOL_INTS)
 
 
-class Columns:
-    """State of ``N`` residents under ``R`` rules with ``M`` metrics, ``L`` measurements looked back, ``E`` values kept.
+class Memory:
+    """State of ``count`` residents under one protocol. ``core`` is what the loop works on."""
 
-    By resident and metric, shape ``(N, M + 1)``, the last column always empty: ``value`` (in the metric's unit) and
-    ``value_at``, the newest reading. By cell, shape ``(N * R,)`` and indexed by ``row * R + rule``: ``phase``;
-    ``due``, when its timer runs out; ``first_at`` and ``last_at``, the first and the newest measurement that was
-    over, with their values in ``first`` and ``last`` (``(N * R, E)``); ``ring_at`` and ``ring_over``
-    (``(N * R, L)``), the newest measurements, newest first; ``device``, which sent the newest.
-    """
-
-    def __init__(self, protocol: Protocol, metrics: list[int], look_back: int, kept: int) -> None:
-        self.rules = len(protocol.rules)
-        self.metrics = metrics
+    def __init__(self, parameters: Parameters, profiles: Profiles, firings: int) -> None:
+        self._p = parameters
+        self._t = parameters.tables
         self.count = 0
-        self._marks = np.array([fingerprint(rule) for rule in protocol.rules], np.uint64)
-        self._row_of: Rows = np.full(1024, -1, np.intp)
+        self.rows = State(
+            times=np.zeros((0, parameters.times), np.int64),
+            values=np.zeros((0, max(parameters.values, 1)), np.float32),
+            counts=np.zeros((0, max(parameters.counts, 1)), np.uint8),
+            block_due=np.zeros(0, np.int64),
+            dirty=np.zeros(0, np.bool_),
+        )
+        self.pool = Pool(
+            stands=np.zeros((0, kernel.POOL_INTS), np.int64),
+            kept=np.zeros((0, max(parameters.kept, 1)), np.float32),
+            pool=np.array([-1, 0], np.int64),
+        )
+        self.profiles = profiles
+        self.told = Told(
+            told=np.zeros((firings, kernel.OUT_INTS), np.int64),
+            told_values=np.zeros((firings, 2 * self.pool.kept.shape[1] + 1), np.float32),
+            told_count=np.zeros(1, np.int64),
+        )
         self.resident: NDArray[np.int32] = np.zeros(0, np.int32)
-        self.dirty: Bools = np.zeros(0, np.bool_)
-        self.value: Floats = np.zeros((0, len(metrics) + 1))
-        self.value_at: Int64s = np.zeros((0, len(metrics) + 1), np.int64)
-        self.phase: NDArray[np.int8] = np.zeros(0, np.int8)
-        self.due: Int64s = np.zeros(0, np.int64)
-        self.first_at: Int64s = np.zeros(0, np.int64)
-        self.last_at: Int64s = np.zeros(0, np.int64)
-        self.device: NDArray[np.int32] = np.zeros(0, np.int32)
-        self.ring_at: Int64s = np.zeros((0, look_back), np.int64)
-        self.ring_over: Bools = np.zeros((0, look_back), np.bool_)
-        self.first: Floats = np.zeros((0, kept))
-        self.last: Floats = np.zeros((0, kept))
+        self._row_of: Rows = np.full(1024, -1, np.intp)
+        self._marks = np.array([fingerprint(rule) for rule in parameters.rules], np.uint64)
+        self._silences = np.flatnonzero(self._t.rules[:, kernel.R_SILENCE_AT] >= 0)
+        self._prefix = self._description()
+
+    @property
+    def core(self) -> Core:
+        """All columns, as they lie now: adding residents or making room moves them."""
+        return Core._make((*self._t, *self.profiles, *self.rows, *self.pool, *self.told))
 
     def row_of(self, residents: NDArray[np.int32]) -> Rows:
         """The row of each resident, -1 where there is none yet. A resident's number is not negative."""
@@ -67,8 +69,8 @@ class Columns:
             self._row_of = _grown(self._row_of, max(highest + 1, 2 * len(self._row_of)), -1)
         return self._row_of[residents]
 
-    def add(self, residents: NDArray[np.int32]) -> Rows:
-        """New rows, calm and empty, for residents who have none. Each may stand here once."""
+    def add(self, residents: NDArray[np.int32], since: Int64s) -> Rows:
+        """New rows for residents who have none, their silences counted ``since``. Each may stand here once."""
         self.row_of(residents)
         rows = np.arange(self.count, self.count + len(residents))
         self.count += len(residents)
@@ -76,131 +78,223 @@ class Columns:
             self._grow(max(self.count, 2 * len(self.resident), 64))
         self._row_of[residents] = rows
         self.resident[rows] = residents
-        self.dirty[rows] = True
+        self.rows.dirty[rows] = True
+        self.rows.times[rows[:, None], self._t.rules[self._silences, kernel.R_SILENCE_AT]] = since[:, None]
+        self.hasten(rows, since + self._t.rules[self._silences, kernel.R_SILENCE].min(initial=NEVER - kernel.DAY_US))
         return rows
 
+    def hasten(self, rows: Rows, due: Int64s) -> None:
+        """The next timer of these rows may be as early as this."""
+        s = self.rows
+        s.times[rows, kernel.NEXT_DUE] = np.minimum(s.times[rows, kernel.NEXT_DUE], due)
+        np.minimum.at(s.block_due, rows // BLOCK, due)
+
     def _grow(self, size: int) -> None:
+        s = self.rows
+        times = _grown(s.times, size, LONG_AGO)
+        times[len(s.times) :, [kernel.NEXT_DUE, kernel.HEAD, kernel.PROFILE]] = NEVER, -1, 0
         self.resident = _grown(self.resident, size, 0)
-        self.dirty = _grown(self.dirty, size, False)
-        self.value = _grown(self.value, size, np.nan)
-        self.value_at = _grown(self.value_at, size, LONG_AGO)
-        for name, empty in _CELL_COLUMNS.items():
-            setattr(self, name, _grown(getattr(self, name), size * self.rules, empty))
+        self.rows = State(
+            times=times,
+            values=_grown(s.values, size, 0),
+            counts=_grown(s.counts, size, 0),
+            block_due=_grown(s.block_due, -(-size // BLOCK), NEVER),
+            dirty=_grown(s.dirty, size, False),
+        )
+
+    def make_room(self, records: int) -> None:
+        """Let there be room in the pool for so many records more."""
+        if self.pool.pool[kernel.USED] + records > len(self.pool.stands):
+            size = max(2 * len(self.pool.stands), int(self.pool.pool[kernel.USED]) + records)
+            self.pool = Pool(_grown(self.pool.stands, size, 0), _grown(self.pool.kept, size, np.nan), self.pool.pool)
+
+    def records(self, row: int) -> Iterator[int]:
+        """The records of a row."""
+        record = int(self.rows.times[row, kernel.HEAD])
+        while record >= 0:
+            following = int(self.pool.stands[record, kernel.NEXT])
+            yield record
+            record = following
+
+    def bytes_each(self) -> float:
+        """Bytes in memory per resident."""
+        rows = sum(part[: self.count].nbytes for part in self.rows if part is not self.rows.block_due)
+        used = int(self.pool.pool[kernel.USED])
+        return (rows + self.pool.stands[:used].nbytes + self.pool.kept[:used].nbytes) / max(self.count, 1)
 
     def save(self) -> dict[int, bytes]:
         """Every row that changed since the last call, by resident."""
-        rows = np.flatnonzero(self.dirty[: self.count])
-        self.dirty[rows] = False
-        saved = np.zeros(len(rows), self._row_type())
-        saved["metric"] = self.metrics
-        saved["value"], saved["value_at"] = self.value[rows, :-1], self.value_at[rows, :-1]
-        saved["cell"]["rule"] = self._marks
-        cells = self._cells(rows)
-        for name in _CELL_COLUMNS:
-            saved["cell"][name] = getattr(self, name)[cells]
-        header = self._header()
-        return {int(r): header + s.tobytes() for r, s in zip(self.resident[rows], saved, strict=True)}
+        s = self.rows
+        rows = np.flatnonzero(s.dirty[: self.count])
+        s.dirty[rows] = False
+        saved = np.zeros(len(rows), _fixed(*self._widths()))
+        saved["times"] = s.times[rows, kernel.TIMES :]
+        saved["values"], saved["counts"] = s.values[rows], s.counts[rows]
+        return {
+            int(self.resident[row]): self._prefix + fixed.tobytes() + b"".join(self._saved(row))
+            for row, fixed in zip(rows.tolist(), saved, strict=True)
+        }
 
-    def load(self, rows: Mapping[int, bytes]) -> NDArray[np.int32]:
-        """Take up saved rows; returns the residents for whom not every rule was in the row."""
-        by_header: dict[bytes, list[int]] = defaultdict(list)
+    def _saved(self, row: int) -> Iterator[bytes]:
+        for record in self.records(row):
+            yield int(self._marks[self.pool.stands[record, kernel.RULE]]).to_bytes(8, "little")
+            yield self.pool.stands[record, _SAVED_INTS].tobytes()
+            yield self.pool.kept[record].tobytes()
+
+    def load(self, rows: Mapping[int, bytes]) -> tuple[Rows, Bools]:
+        """Take up saved rows; returns them, and which silences (columns, as ``silences``) are still to begin."""
+        by_prefix: dict[bytes, list[int]] = defaultdict(list)
         for resident, row in rows.items():
-            by_header[row[: _HEADER.size]].append(resident)
-        incomplete = [self._load(header, residents, rows) for header, residents in by_header.items()]
-        return np.concatenate([np.zeros(0, np.int32), *incomplete])
+            by_prefix[_prefix(resident, row)].append(resident)
+        parts = [self._load(prefix, residents, rows) for prefix, residents in by_prefix.items()]
+        nothing = (np.zeros(0, np.intp), np.zeros((0, len(self._silences)), np.bool_))
+        found = [nothing, *parts]
+        return np.concatenate([rows for rows, _ in found]), np.concatenate([missing for _, missing in found])
 
-    def _load(self, header: bytes, residents: list[int], saved: Mapping[int, bytes]) -> NDArray[np.int32]:
-        magic, *sizes = _HEADER.unpack(header)
-        if magic != _MAGIC:
-            raise ValueError(f"the saved row of resident {residents[0]} is not a row of the watch")
-        found = np.frombuffer(b"".join(saved[r][_HEADER.size :] for r in residents), _row_type(*sizes))
+    @property
+    def silences(self) -> Rows:
+        """The rules that watch for silence."""
+        return self._silences
+
+    def _load(self, prefix: bytes, residents: list[int], saved: Mapping[int, bytes]) -> tuple[Rows, Bools]:
+        old = _Layout(prefix)
+        size = len(prefix) + old.fixed.itemsize
+        fixed = np.frombuffer(b"".join(saved[r][len(prefix) : size] for r in residents), old.fixed)
         ids = np.array(residents, np.int32)
-        rows = self._rows_for(ids)
-        self._take_metrics(rows, found)
-        complete = self._take_cells(rows, found)
-        self.dirty[rows] = ~complete
-        return ids[~complete]
-
-    def _rows_for(self, residents: NDArray[np.int32]) -> Rows:
-        new = residents[self.row_of(residents) < 0]
+        new = ids[self.row_of(ids) < 0]
         if len(new):
-            self.add(new)
-        return self.row_of(residents)
+            self.add(new, np.full(len(new), LONG_AGO))
+        rows = self.row_of(ids)
+        self._take_metrics(rows, fixed, old)
+        missing = self._take_silences(rows, fixed, old)
+        for row, resident in zip(rows.tolist(), residents, strict=True):
+            self._take_records(row, saved[resident][size:], old)
+        same = prefix == self._prefix
+        self.rows.dirty[rows] = not same
+        self.hasten(rows, np.full(len(rows), LONG_AGO))
+        return rows, missing
 
-    def _take_metrics(self, rows: Rows, found: NDArray[np.void]) -> None:
-        for column, metric in enumerate(self.metrics):
-            at, there = np.nonzero(found["metric"] == metric)
-            self.value[rows[at], column] = found["value"][at, there]
-            self.value_at[rows[at], column] = found["value_at"][at, there]
+    def _take_metrics(self, rows: Rows, fixed: NDArray[np.void], old: _Layout) -> None:
+        s, t = self.rows, self._t
+        for column, code in enumerate(self._p.metrics):
+            was = old.column.get(code)
+            if was is None:
+                continue
+            mine, theirs = _Column(*t.columns[column].tolist()), _Column(*old.columns[was].tolist())
+            depth = min(mine.depth, theirs.depth)
+            _copy(s.times, mine.time_at, fixed["times"], theirs.time_at, depth, rows)
+            _copy(s.values, mine.value_at, fixed["values"], theirs.value_at, depth, rows)
+            _copy(s.times, mine.device_at, fixed["times"], theirs.device_at, 1, rows)
+            _copy(s.values, mine.usual_at, fixed["values"], theirs.usual_at, USUAL, rows)
+            if mine.days and theirs.days:
+                self._take_days(rows, mine, fixed, theirs)
 
-    def _take_cells(self, rows: Rows, found: NDArray[np.void]) -> Bools:
-        complete = np.ones(len(rows), np.bool_)
-        for rule, mark in enumerate(self._marks):
-            same = found["cell"]["rule"] == mark
-            complete &= same.any(1)
-            at, there = np.nonzero(same)
-            cells = rows[at] * self.rules + rule
-            for name in _CELL_COLUMNS:
-                column, values = getattr(self, name), found["cell"][name][at, there]
-                # Another protocol may have looked back further, or kept more values: the same rule uses neither.
-                width = min(column.shape[-1], values.shape[-1])
-                column[(cells, slice(width)) if column.ndim == 2 else cells] = (
-                    values[:, :width] if column.ndim == 2 else values
-                )
-        return complete
+    def _take_days(self, rows: Rows, mine: _Column, fixed: NDArray[np.void], theirs: _Column) -> None:
+        s = self.rows
+        newest = fixed["times"][:, theirs.day_time_at - kernel.TIMES]
+        s.times[rows, mine.day_time_at] = newest
+        known = np.flatnonzero(newest != LONG_AGO)
+        for back in range(min(mine.days, theirs.days)):
+            day = newest[known] - back
+            here, there = day % mine.days, day % theirs.days
+            s.values[rows[known], mine.day_value_at + here] = fixed["values"][known, theirs.day_value_at + there]
+            s.counts[rows[known], mine.day_count_at + here] = fixed["counts"][known, theirs.day_count_at + there]
 
-    def _cells(self, rows: Rows) -> Rows:
-        return (rows[:, None] * self.rules + np.arange(self.rules)).astype(np.intp)
+    def _take_silences(self, rows: Rows, fixed: NDArray[np.void], old: _Layout) -> Bools:
+        missing = np.zeros((len(rows), len(self._silences)), np.bool_)
+        for i, rule in enumerate(self._silences):
+            was = old.silence_at.get(int(self._marks[rule]))
+            if was is None:
+                heard = self.rows.times[
+                    rows, self._t.columns[self._t.rules[rule, kernel.R_SILENT_COLUMN], kernel.C_TIME_AT]
+                ]
+                self.rows.times[rows, self._t.rules[rule, kernel.R_SILENCE_AT]] = heard
+                missing[:, i] = heard == LONG_AGO
+            else:
+                self.rows.times[rows, self._t.rules[rule, kernel.R_SILENCE_AT]] = fixed["times"][:, was - kernel.TIMES]
+        return missing
 
-    def _sizes(self) -> tuple[int, int, int, int]:
-        return len(self.metrics), self.rules, self.ring_at.shape[1], self.first.shape[1]
+    def _take_records(self, row: int, saved: bytes, old: _Layout) -> None:
+        rule_of = {int(mark): rule for rule, mark in enumerate(self._marks)}
+        for stood in np.frombuffer(saved, old.record):
+            rule = rule_of.get(int(stood["rule"]))
+            if rule is None:
+                continue
+            self.make_room(1)
+            record = kernel.take(self.core, row, rule)
+            self.pool.stands[record, _SAVED_INTS] = stood["ints"]
+            kept = min(self.pool.kept.shape[1], len(stood["values"]))
+            self.pool.kept[record, :kept] = stood["values"][:kept]
 
-    def _header(self) -> bytes:
-        return _HEADER.pack(_MAGIC, *self._sizes())
+    def _widths(self) -> tuple[int, int, int]:
+        s = self.rows
+        return s.times.shape[1] - kernel.TIMES, s.values.shape[1], s.counts.shape[1]
 
-    def _row_type(self) -> np.dtype[np.void]:
-        return _row_type(*self._sizes())
-
-
-_CELL_COLUMNS: Final[Mapping[str, Any]] = {
-    "phase": CALM,
-    "due": NEVER,
-    "first_at": LONG_AGO,
-    "last_at": LONG_AGO,
-    "device": 0,
-    "ring_at": LONG_AGO,
-    "ring_over": False,
-    "first": np.nan,
-    "last": np.nan,
-}
+    def _description(self) -> bytes:
+        """What the places of a row belong to, as :class:`_Layout` reads it."""
+        code = np.array(self._p.metrics)
+        sizes = _SIZES.pack(_MAGIC, len(code), len(self._silences), *self._widths(), self.pool.kept.shape[1])
+        of_metrics = np.column_stack([code, self._t.columns]).astype("<i2").tobytes()
+        marks, at = self._marks[self._silences], self._t.rules[self._silences, kernel.R_SILENCE_AT]
+        of_silences: bytes = marks.astype("<u8").tobytes() + at.astype("<i2").tobytes()
+        return sizes + of_metrics + of_silences
 
 
-def _row_type(metrics: int, rules: int, look_back: int, kept: int) -> np.dtype[np.void]:
-    cell = [
-        ("rule", "<u8"),
-        ("phase", "i1"),
-        ("due", "<i8"),
-        ("first_at", "<i8"),
-        ("last_at", "<i8"),
-        ("device", "<i4"),
-        ("ring_at", "<i8", (look_back,)),
-        ("ring_over", "?", (look_back,)),
-        ("first", "<f8", (kept,)),
-        ("last", "<f8", (kept,)),
-    ]
-    return np.dtype(
-        [
-            ("metric", "<i2", (metrics,)),
-            ("value", "<f8", (metrics,)),
-            ("value_at", "<i8", (metrics,)),
-            ("cell", cell, (rules,)),
-        ]
-    )
+class _Column(NamedTuple):
+    """A row of ``Tables.columns``."""
+
+    depth: int
+    time_at: int
+    value_at: int
+    device_at: int
+    days: int
+    day_time_at: int
+    day_value_at: int
+    day_count_at: int
+    usual_at: int
+
+
+class _Layout:
+    """A saved row's description: by column of its metrics where each is remembered, by its mark each silence."""
+
+    def __init__(self, prefix: bytes) -> None:
+        _, metrics, silences, times, values, counts, kept = _SIZES.unpack_from(prefix)
+        ends = _SIZES.size + 20 * metrics
+        columns = np.frombuffer(prefix[_SIZES.size : ends], "<i2").reshape(metrics, 10).astype(np.int64)
+        self.columns = columns[:, 1:]
+        self.column = {int(code): column for column, code in enumerate(columns[:, 0])}
+        marks = np.frombuffer(prefix[ends : ends + 8 * silences], "<u8")
+        at = np.frombuffer(prefix[ends + 8 * silences :], "<i2")
+        self.silence_at = dict(zip(marks.tolist(), at.tolist(), strict=True))
+        self.fixed = _fixed(times, values, counts)
+        ints = kernel.POOL_INTS - kernel.PHASE
+        self.record = np.dtype([("rule", "<u8"), ("ints", "<i8", (ints,)), ("values", "<f4", (kept,))])
+
+
+def _fixed(times: int, values: int, counts: int) -> np.dtype[np.void]:
+    return np.dtype([("times", "<i8", (times,)), ("values", "<f4", (values,)), ("counts", "u1", (counts,))])
+
+
+def _prefix(resident: int, row: bytes) -> bytes:
+    if not row.startswith(_MAGIC):
+        raise ValueError(f"the saved row of resident {resident} is not a row of the watch")
+    metrics, silences = _SIZES.unpack_from(row)[1:3]
+    end = int(_SIZES.size + 20 * metrics + 10 * silences)
+    return row[:end]
+
+
+def _copy(to: NDArray[Any], at: int, found: NDArray[Any], was: int, size: int, rows: Rows) -> None:
+    """Copy ``size`` places, where both have them; saved rows lack the first columns of the times."""
+    if at >= 0 and was >= 0:
+        was -= kernel.TIMES if to.dtype == np.int64 else 0
+        to[rows, at : at + size] = found[:, was : was + size]
 
 
 def _grown(column: NDArray[Any], size: int, empty: Any) -> NDArray[Any]:
-    grown = np.full((size, *column.shape[1:]), empty, column.dtype)
+    grown = np.zeros((size, *column.shape[1:]), column.dtype)
     grown[: len(column)] = column
+    if empty:
+        grown[len(column) :] = empty
     return grown
 
 
@@ -215,4 +309,20 @@ def fingerprint(rule: Rule) -> int:
     # What most rules lack is left out there, so that their state outlives the word's coming into the language.
     related = [(key, part) for key, part in (("confirmed_by", rule.confirmed_by), ("follows", rule.follows)) if part]
     judged += tuple((key, part.metric.name, part.within, [m.name for m in part.unless]) for key, part in related)
+    judged += tuple(_more(rule))
     return int.from_bytes(hashlib.sha256(repr(judged).encode()).digest()[:8], "little")
+
+
+def _more(rule: Rule) -> Iterator[object]:
+    """What a rule judges beyond its levels, where it has it."""
+    for limit in rule.when:
+        if limit.statistic or limit.parameter:
+            score = limit.score and (limit.score.parts, limit.score.extras, limit.score.fresh, limit.score.needs)
+            yield limit.statistic, repr(score), limit.parameter, limit.clear_by
+    for part in rule.requires:
+        yield part.metric.name, part.word, part.level, part.within
+    lasting = [(key, part.time) for key, part in (("persists", rule.persists), ("clear", rule.clear_after)) if part]
+    after = [("after", rule.missing.after.name)] if rule.missing and rule.missing.after else []
+    days = [(rule.count.days, rule.count.days_within)] if rule.count.days > 1 else []
+    groups = [("groups", rule.groups, rule.not_groups)] if rule.groups or rule.not_groups else []
+    yield from (*lasting, *after, *days, *groups)

@@ -1,0 +1,1385 @@
+"""The rules core's one loop: each measurement of one resident meets each rule that hears it. Pure, numbers only.
+
+Plain Python over numpy columns, of which numba makes machine code; ``NUMBA_DISABLE_JIT=1`` runs the same lines as they
+stand, and the tests hold both to ``tests/alerts/reference``. What each word means is in ``docs/rules.md``; here stand the
+columns it is done in. Times are microseconds since 1970 in UTC (int64), values 32-bit floats in the metric's unit.
+
+One file on purpose: the machine code that numba keeps on disk is thrown away when the file of the function changes that
+was compiled, not when one changes that it calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Int64s = NDArray[np.int64]
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+Statistic = tuple[float, float, float]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+NEVER: Final = 1 << 61
+"""Later than any time; a quarter of the range, so that sums do not wrap."""
+LONG_AGO: Final = -(1 << 61)
+"""Earlier than any time."""
+BLOCK: Final = 1024
+"""Residents who share one entry of ``State.block_due``."""
+
+CALM, ASKING, ACTIVE = range(3)
+LEVEL, EVENT, DEVICE, SILENCE, SILENCE_AFTER, STATISTIC, NOTHING = range(7)
+"""What a rule judges: vital signs, an event, a device, silence, silence after an event, statistics; nothing by itself."""
+AVERAGE, DEVIATION, VARIATION, TREND, RISE, DROP, FROM_USUAL, SCORE, WORST_PART = range(9)
+RAISE, CLEAR, ASK, ANSWERED, CONFIRMED, NOTE = range(6)
+
+C_DEPTH, C_TIME_AT, C_VALUE_AT, C_DEVICE_AT, C_DAYS, C_DAY_TIME_AT, C_DAY_VALUE_AT, C_DAY_COUNT_AT, C_USUAL_AT = range(
+    9
+)
+"""Of ``Tables.columns``: how many values are remembered and where; where the device, the days and the usual values."""
+(
+    R_KIND,
+    R_HEARS,
+    R_TAKEN_BACK_BY,
+    R_CONFIRMED_BY,
+    R_SILENT_WITHOUT,
+    R_JUDGED_BY,
+    R_PHYSIOLOGICAL,
+    R_EXPIRES,
+    R_K,
+    R_N,
+    R_WITHIN,
+    R_ASK,
+    R_PERSISTS,
+    R_CLEAR_AFTER,
+    R_ON_DAYS,
+    R_DAYS_WITHIN,
+    R_SILENCE,
+    R_SILENCE_AT,
+    R_SILENT_COLUMN,
+    R_BEGAN_COLUMN,
+    R_BEGAN_WITHIN,
+    R_CONFIRM_COLUMN,
+    R_WHEN,
+    R_WHEN_END,
+    R_MEASURED,
+    R_MEASURED_END,
+    R_REQUIRED,
+    R_REQUIRED_END,
+    R_UNLESS,
+    R_UNLESS_END,
+    R_UNLESS_SINCE,
+    R_UNLESS_SINCE_END,
+) = range(32)
+"""Of ``Tables.rules``: metrics heard as masks (bit: column), lengths of time in microseconds (0: none), and where the
+rule's part of ``limits``, ``required`` or ``lists`` begins and ends."""
+L_COLUMN, L_SIGN, L_STATISTIC, L_DAYS, L_WITHIN, L_NEEDS, L_DROPS_FIRST, L_SCORE = range(8)
+Q_COLUMN, Q_SIGN, Q_WITHIN = range(3)
+P_COLUMN, P_BAND = range(2)
+S_PART, S_PART_END, S_FRESH, S_NEEDS = range(4)
+OVER, CLEAR_AT = range(2)
+ZONE, ZONE_END, EXTRA = range(3)
+NEXT_DUE, HEAD, PROFILE, TIMES = range(4)
+"""The first columns of ``State.times``: no later than her next timer; her first record in the pool or -1; her profile."""
+CONFIRMATION: Final = -1
+"""The last column of ``Told.told_values``."""
+
+(
+    ROW,
+    RULE,
+    NEXT,
+    PHASE,
+    DUE,
+    FIRST_AT,
+    LAST_AT,
+    RAISED_AT,
+    RUN,
+    CALM_SINCE,
+    BY_DEVICE,
+    HEARD_AT,
+    NOTED_AT,
+    BASE_DAY,
+    MASK,
+) = range(15)
+"""The columns of ``Pool.stands``. ``RUN`` and the like are ``LONG_AGO`` where there is none; bit ``i`` of ``MASK`` is the
+day ``BASE_DAY - i``."""
+POOL_INTS: Final = 15
+FREE, USED = range(2)
+"""Of ``Pool.pool``: the first free record (-1: none beyond those never used), and how many were ever used."""
+
+F_ROW, F_RULE, F_WHAT, F_AT, F_UNTIL, F_COUNT, F_DEVICE = range(7)
+"""The columns of ``Told.told``; ``F_COUNT`` is -1 where the firing has none."""
+OUT_INTS: Final = 7
+
+DAY_US: Final = 86_400_000_000
+HOUR_US: Final = 3_600_000_000
+_PART_US: Final = 6 * HOUR_US
+_FROZEN_US: Final = 14 * DAY_US
+"""How long an alarm keeps the usual values from learning: after a fortnight it is how she is. House default."""
+_REMEMBERED: Final = 28
+"""Readings after which what is usual forgets the first ones: about a fortnight, measured twice a day. House default."""
+_CLIPS_FROM: Final = 8
+_CLIPS_AT: Final = 3.0
+"""A single value moves what is usual by no more than three spreads (Huber), once eight are known. House default."""
+_SPREAD: Final = 1.2533
+"""Standard deviation of a normal distribution by its mean absolute deviation: the root of pi / 2."""
+_MOST_A_DAY: Final = 255
+_MASK_DAYS: Final = 62
+_MASK: Final = (1 << _MASK_DAYS) - 1
+
+
+class Tables(NamedTuple):
+    """A protocol as columns: ``columns (C, 9)`` by metric heard, ``rules (R, 32)``, ``limits (., 8)``, ``required (., 3)``,
+    the ``parts (., 2)`` of ``scores (., 4)`` and their bands, ``lists`` of columns; -1 stands for none. ``floor (C,)`` is
+    the least spread by which a surprise is measured. ``derived`` are the columns of pulse, irregular pulse, systolic,
+    diastolic and pulse pressure.
+
+    Few and wide on purpose: every one is handed from function to function, and numba compiles in a tenth of the time.
+    """
+
+    columns: Int64s
+    floor: Floats
+    rules: Int64s
+    limits: Int64s
+    required: Int64s
+    required_level: Floats
+    lists: Int64s
+    scores: Int64s
+    parts: Int64s
+    band_edge: Floats
+    band_points: Int64s
+    derived: Int64s
+
+
+class Profiles(NamedTuple):
+    """What differs between residents: signed ``levels (P, limits, 2)``; which rules, then which parts of scores, concern
+    them; in ``of`` their stretch of ``zones`` (from when on in UTC, how far from it) and the points they always have."""
+
+    levels: Floats
+    concerns: Bools
+    of: Int64s
+    zones: Int64s
+
+
+class State(NamedTuple):
+    """One row per resident: ``times (N, .)``, ``values (N, .)`` and ``counts (N, .)`` as ``Tables.columns`` lays them out,
+    and whether it has changed (``dirty``). ``block_due`` is the least of ``NEXT_DUE`` over a block of rows, or less."""
+
+    times: Int64s
+    values: Floats
+    counts: NDArray[np.uint8]
+    block_due: Int64s
+    dirty: Bools
+
+
+class Pool(NamedTuple):
+    """What stands: one record per resident and rule that is not simply calm, linked by ``NEXT``; the values ``kept
+    (., K)`` of its measurement; and in ``pool`` the first free record and how many were ever used."""
+
+    stands: Int64s
+    kept: Floats
+    pool: Int64s
+
+
+class Told(NamedTuple):
+    """Firings: ``told (F, 7)`` and ``told_values (F, 2 K + 1)``, of the measurement, of the first one that was over, and of
+    the confirmation (NaN: none); ``told_count[0]`` are filled."""
+
+    told: Int64s
+    told_values: Floats
+    told_count: Int64s
+
+
+class Core(NamedTuple):
+    """All of :class:`Tables`, :class:`Profiles`, :class:`State`, :class:`Pool` and :class:`Told`, in this order."""
+
+    columns: Int64s
+    floor: Floats
+    rules: Int64s
+    limits: Int64s
+    required: Int64s
+    required_level: Floats
+    lists: Int64s
+    scores: Int64s
+    parts: Int64s
+    band_edge: Floats
+    band_points: Int64s
+    derived: Int64s
+    levels: Floats
+    concerns: Bools
+    of: Int64s
+    zones: Int64s
+    times: Int64s
+    values: Floats
+    counts: NDArray[np.uint8]
+    block_due: Int64s
+    dirty: Bools
+    stands: Int64s
+    kept: Floats
+    pool: Int64s
+    told: Int64s
+    told_values: Floats
+    told_count: Int64s
+
+
+class Readings(NamedTuple):
+    """A batch: row of the resident, column of the metric, and the rest as in ``Batch``."""
+
+    row: Int64s
+    column: Int64s
+    at: Int64s
+    received: Int64s
+    device: Int64s
+    value: Floats
+    irregular: Bools
+
+
+def compiled(function: Function) -> Function:
+    """Have numba make machine code of a function at its first call, and keep it on disk."""
+    return cast("Function", njit(cache=True, nogil=True)(function))
+
+
+@compiled
+def has(mask: int, column: int) -> bool:
+    return column >= 0 and (mask >> column) & 1 != 0
+
+
+@compiled
+def offset(w: Core, p: int, at: int) -> int:
+    """The local time's distance to UTC."""
+    low, high = w.of[p, ZONE], w.of[p, ZONE_END]
+    while high - low > 1:
+        middle = (low + high) // 2
+        if w.zones[middle, 0] <= at:
+            low = middle
+        else:
+            high = middle
+    return w.zones[low, 1]
+
+
+@compiled
+def local_day(w: Core, p: int, at: int) -> int:
+    return (at + offset(w, p, at)) // DAY_US
+
+
+@compiled
+def part_of_day(w: Core, p: int, at: int) -> int:
+    return (at + offset(w, p, at)) % DAY_US // _PART_US
+
+
+@compiled
+def newest_at(w: Core, row: int, column: int) -> int:
+    return w.times[row, w.columns[column, C_TIME_AT]]
+
+
+@compiled
+def newest_value(w: Core, row: int, column: int) -> np.float32:
+    return w.values[row, w.columns[column, C_VALUE_AT]] if w.columns[column, C_VALUE_AT] >= 0 else np.float32(np.nan)
+
+
+@compiled
+def value_at(w: Core, row: int, column: int, at: int) -> np.float32:
+    """The value remembered at exactly this time, or NaN."""
+    if w.columns[column, C_VALUE_AT] < 0:
+        return np.float32(np.nan)
+    for i in range(w.columns[column, C_DEPTH]):
+        if w.times[row, w.columns[column, C_TIME_AT] + i] == at:
+            return w.values[row, w.columns[column, C_VALUE_AT] + i]
+    return np.float32(np.nan)
+
+
+@compiled
+def remember(w: Core, row: int, column: int, at: int, value: np.float32, device: int) -> None:
+    """Put a value into its place among the newest; of one time the later arrival stays."""
+    base, depth = w.columns[column, C_TIME_AT], w.columns[column, C_DEPTH]
+    i = 0
+    while i < depth and w.times[row, base + i] > at:
+        i += 1
+    if i == depth:
+        return
+    values = w.columns[column, C_VALUE_AT]
+    if w.times[row, base + i] != at:
+        for j in range(depth - 1, i, -1):
+            w.times[row, base + j] = w.times[row, base + j - 1]
+            w.values[row, values + j] = w.values[row, values + j - 1]
+    w.times[row, base + i] = at
+    if values >= 0:
+        w.values[row, values + i] = value
+    if w.columns[column, C_DEVICE_AT] >= 0:
+        w.times[row, w.columns[column, C_DEVICE_AT]] = device
+
+
+@compiled
+def remember_day(w: Core, row: int, column: int, day: int, value: np.float32) -> None:
+    """Add a value to its local day, unless that day is too long ago."""
+    days, base = w.columns[column, C_DAYS], w.columns[column, C_DAY_VALUE_AT]
+    counts = w.columns[column, C_DAY_COUNT_AT]
+    newest = w.times[row, w.columns[column, C_DAY_TIME_AT]]
+    if newest == LONG_AGO or day > newest:
+        for i in range(max(newest + 1, day - days + 1), day + 1):
+            w.values[row, base + i % days] = 0.0
+            w.counts[row, counts + i % days] = 0
+        w.times[row, w.columns[column, C_DAY_TIME_AT]] = day
+    elif day <= newest - days:
+        return
+    slot = day % days
+    if w.counts[row, counts + slot] < _MOST_A_DAY:
+        w.values[row, base + slot] += value
+        w.counts[row, counts + slot] += 1
+
+
+@compiled
+def day_count(w: Core, row: int, column: int, day: int) -> int:
+    """How many readings a local day has."""
+    newest, days = w.times[row, w.columns[column, C_DAY_TIME_AT]], w.columns[column, C_DAYS]
+    if day > newest or day <= newest - days:
+        return 0
+    return np.int64(w.counts[row, w.columns[column, C_DAY_COUNT_AT] + day % days])
+
+
+@compiled
+def day_sum(w: Core, row: int, column: int, day: int) -> float:
+    return np.float64(w.values[row, w.columns[column, C_DAY_VALUE_AT] + day % w.columns[column, C_DAYS]])
+
+
+@compiled
+def average(w: Core, row: int, limit: int, today: int) -> Statistic:
+    column, days = w.limits[limit, L_COLUMN], w.limits[limit, L_DAYS]
+    total, count = 0.0, 0
+    first = w.limits[limit, L_DROPS_FIRST]
+    for day in range(today - days + 1, today + 1):
+        here = day_count(w, row, column, day)
+        if here and first:
+            first = False
+        elif here:
+            total += day_sum(w, row, column, day)
+            count += here
+    if count == 0 or count < w.limits[limit, L_NEEDS]:
+        return np.nan, 0.0, 0.0
+    return total / count, float(count), 0.0
+
+
+@compiled
+def deviation(w: Core, row: int, limit: int, today: int, relative: bool) -> Statistic:
+    column, days = w.limits[limit, L_COLUMN], w.limits[limit, L_DAYS]
+    total, count = 0.0, 0
+    for day in range(today - days + 1, today + 1):
+        here = day_count(w, row, column, day)
+        if here:
+            total += day_sum(w, row, column, day) / here
+            count += 1
+    if count < 2 or count < w.limits[limit, L_NEEDS]:
+        return np.nan, 0.0, 0.0
+    mean, squares = total / count, 0.0
+    if relative and mean == 0.0:
+        return np.nan, 0.0, 0.0
+    for day in range(today - days + 1, today + 1):
+        here = day_count(w, row, column, day)
+        if here:
+            squares += (day_sum(w, row, column, day) / here - mean) ** 2
+    spread = np.sqrt(squares / (count - 1))
+    return (100.0 * spread / mean if relative else spread), float(count), 0.0
+
+
+@compiled
+def trend(w: Core, row: int, limit: int, today: int) -> Statistic:
+    """Least-squares slope of the daily means, per week."""
+    column, days = w.limits[limit, L_COLUMN], w.limits[limit, L_DAYS]
+    total, when, count = 0.0, 0.0, 0
+    for day in range(today - days + 1, today + 1):
+        here = day_count(w, row, column, day)
+        if here:
+            total += day_sum(w, row, column, day) / here
+            when += day - today
+            count += 1
+    if count < 2 or count < w.limits[limit, L_NEEDS]:
+        return np.nan, 0.0, 0.0
+    mean, middle, above, below = total / count, when / count, 0.0, 0.0
+    for day in range(today - days + 1, today + 1):
+        here = day_count(w, row, column, day)
+        if here:
+            x = day - today - middle
+            above += x * (day_sum(w, row, column, day) / here - mean)
+            below += x * x
+    return 7.0 * above / below, float(count), 0.0
+
+
+@compiled
+def change(w: Core, p: int, row: int, limit: int, as_of: int, sign: float) -> Statistic:
+    """How far the newest value lies above the lowest (``sign`` 1), or below the highest, of those before it."""
+    column = w.limits[limit, L_COLUMN]
+    if newest_at(w, row, column) != as_of:
+        return np.nan, 0.0, 0.0
+    best, count = np.inf, 0
+    if w.limits[limit, L_DAYS] > 0:
+        today = local_day(w, p, as_of)
+        for day in range(today - w.limits[limit, L_DAYS], today):
+            here = day_count(w, row, column, day)
+            if here:
+                best = min(best, sign * day_sum(w, row, column, day) / here)
+                count += 1
+    else:
+        for i in range(w.columns[column, C_DEPTH]):
+            at = w.times[row, w.columns[column, C_TIME_AT] + i]
+            if as_of - w.limits[limit, L_WITHIN] <= at < as_of:
+                best = min(best, sign * np.float64(w.values[row, w.columns[column, C_VALUE_AT] + i]))
+                count += 1
+    if count == 0:
+        return np.nan, 0.0, 0.0
+    return sign * np.float64(newest_value(w, row, column)) - best, sign * best, 0.0
+
+
+@compiled
+def from_usual(w: Core, p: int, row: int, limit: int, as_of: int) -> Statistic:
+    column = w.limits[limit, L_COLUMN]
+    if newest_at(w, row, column) != as_of:
+        return np.nan, 0.0, 0.0
+    base = w.columns[column, C_USUAL_AT] + 3 * part_of_day(w, p, as_of)
+    if w.values[row, base] < w.limits[limit, L_NEEDS]:
+        return np.nan, 0.0, 0.0
+    mean = np.float64(w.values[row, base + 1])
+    return np.float64(newest_value(w, row, column)) - mean, mean, np.float64(w.values[row, base + 2])
+
+
+@compiled
+def points(w: Core, p: int, row: int, score: int, as_of: int, worst: bool) -> Statistic:
+    """The points of a score, how many parts are known, and of how many."""
+    total, highest, known, parts = 0, 0, 0, 0
+    for part in range(w.scores[score, S_PART], w.scores[score, S_PART_END]):
+        if not w.concerns[p, len(w.rules) + part]:
+            continue
+        parts += 1
+        column = w.parts[part, P_COLUMN]
+        at = newest_at(w, row, column)
+        if as_of - w.scores[score, S_FRESH] <= at <= as_of:
+            band, value = w.parts[part, P_BAND], newest_value(w, row, column)
+            while value > w.band_edge[band]:
+                band += 1
+            known += 1
+            total += w.band_points[band]
+            highest = max(highest, w.band_points[band])
+    if known == 0 or known < w.scores[score, S_NEEDS]:
+        return np.nan, 0.0, 0.0
+    return float(highest if worst else total + w.of[p, EXTRA + score]), float(known), float(parts)
+
+
+@compiled
+def statistic(w: Core, p: int, row: int, limit: int, as_of: int) -> Statistic:
+    """What a limit judges, and two numbers of which it was made; NaN where it is unknown."""
+    kind = w.limits[limit, L_STATISTIC]
+    if kind == AVERAGE:
+        return average(w, row, limit, local_day(w, p, as_of))
+    if kind in (DEVIATION, VARIATION):
+        return deviation(w, row, limit, local_day(w, p, as_of), kind == VARIATION)
+    if kind == TREND:
+        return trend(w, row, limit, local_day(w, p, as_of))
+    if kind in (RISE, DROP):
+        return change(w, p, row, limit, as_of, 1.0 if kind == RISE else -1.0)
+    if kind == FROM_USUAL:
+        return from_usual(w, p, row, limit, as_of)
+    return points(w, p, row, w.limits[limit, L_SCORE], as_of, kind == WORST_PART)
+
+
+@compiled
+def learn(w: Core, p: int, row: int, column: int, at: int, value: np.float32) -> None:
+    """Let what is usual at this part of the day take in one value."""
+    base = w.columns[column, C_USUAL_AT] + 3 * part_of_day(w, p, at)
+    n, mean, spread = (
+        np.int64(w.values[row, base]),
+        np.float64(w.values[row, base + 1]),
+        np.float64(w.values[row, base + 2]),
+    )
+    if n == 0:
+        w.values[row, base + 1] = value
+    else:
+        weight = 1.0 / (n + 1) if n < _REMEMBERED else 1.0 / _REMEMBERED
+        surprise = np.float64(value) - mean
+        if n >= _CLIPS_FROM:
+            most = _CLIPS_AT * max(spread, np.float64(w.floor[column]))
+            surprise = min(max(surprise, -most), most)
+        w.values[row, base + 1] = mean + weight * surprise
+        w.values[row, base + 2] = spread + weight * (_SPREAD * abs(surprise) - spread)
+    w.values[row, base] = min(n + 1, 65_535)
+
+
+@compiled
+def is_ill(w: Core, row: int, at: int) -> bool:
+    """Whether an alarm on her own body stands that was raised less than a fortnight before."""
+    record = w.times[row, HEAD]
+    while record >= 0:
+        if (
+            w.stands[record, PHASE] == ACTIVE
+            and w.rules[w.stands[record, RULE], R_PHYSIOLOGICAL]
+            and w.stands[record, RAISED_AT] > at - _FROZEN_US
+        ):
+            return True
+        record = w.stands[record, NEXT]
+    return False
+
+
+@compiled
+def find(w: Core, row: int, rule: int) -> int:
+    """The record of this resident and rule, or -1: she is simply calm."""
+    record = np.int64(w.times[row, HEAD])
+    while record >= 0 and w.stands[record, RULE] != rule:
+        record = w.stands[record, NEXT]
+    return record
+
+
+@compiled
+def take(w: Core, row: int, rule: int) -> int:
+    """A new calm record. There must be room for it."""
+    record = w.pool[FREE]
+    if record >= 0:
+        w.pool[FREE] = w.stands[record, NEXT]
+    else:
+        record = w.pool[USED]
+        w.pool[USED] += 1
+    w.stands[record, :] = LONG_AGO
+    w.stands[record, ROW], w.stands[record, RULE], w.stands[record, NEXT] = row, rule, w.times[row, HEAD]
+    w.stands[record, PHASE], w.stands[record, DUE], w.stands[record, MASK], w.stands[record, BASE_DAY] = (
+        CALM,
+        NEVER,
+        0,
+        0,
+    )
+    w.stands[record, BY_DEVICE] = 0
+    w.kept[record, :] = np.nan
+    w.times[row, HEAD] = record
+    return record
+
+
+@compiled
+def give_back(w: Core, record: int) -> None:
+    """Forget a record."""
+    row = w.stands[record, ROW]
+    if w.times[row, HEAD] == record:
+        w.times[row, HEAD] = w.stands[record, NEXT]
+    else:
+        before = np.int64(w.times[row, HEAD])
+        while w.stands[before, NEXT] != record:
+            before = w.stands[before, NEXT]
+        w.stands[before, NEXT] = w.stands[record, NEXT]
+    w.stands[record, ROW] = -1
+    w.stands[record, NEXT] = w.pool[FREE]
+    w.pool[FREE] = record
+
+
+@compiled
+def forget_if_idle(w: Core, record: int) -> None:
+    """A calm record that holds nothing is not kept."""
+    if (
+        w.stands[record, PHASE] == CALM
+        and w.stands[record, RUN] == LONG_AGO
+        and w.stands[record, NOTED_AT] == LONG_AGO
+        and w.stands[record, MASK] == 0
+    ):
+        give_back(w, record)
+
+
+@compiled
+def settle(w: Core, record: int, phase: int, due: int) -> None:
+    w.stands[record, PHASE] = phase
+    set_due(w, record, due)
+
+
+@compiled
+def set_due(w: Core, record: int, due: int) -> None:
+    w.stands[record, DUE] = due
+    lower_due(w, w.stands[record, ROW], due)
+
+
+@compiled
+def lower_due(w: Core, row: int, due: int) -> None:
+    if due < w.times[row, NEXT_DUE]:
+        w.times[row, NEXT_DUE] = due
+    if due < w.block_due[row // BLOCK]:
+        w.block_due[row // BLOCK] = due
+
+
+@compiled
+def fire(w: Core, row: int, rule: int, what: int, at: int, until: int, count: int, device: int) -> int:
+    """A firing without values; returns its number."""
+    number = w.told_count[0]
+    w.told[number, F_ROW], w.told[number, F_RULE], w.told[number, F_WHAT] = row, rule, what
+    w.told[number, F_AT], w.told[number, F_UNTIL] = at, until
+    w.told[number, F_COUNT], w.told[number, F_DEVICE] = count, device
+    w.told_values[number, :] = np.nan
+
+    w.told_count[0] = number + 1
+    return number
+
+
+@compiled
+def fill(w: Core, row: int, rule: int, at: int, values: Floats, present: int, own_at: int, into: Floats) -> None:
+    """The values of a rule's metrics at one time: those of the measurement being judged, else those remembered."""
+    for i in range(w.rules[rule, R_MEASURED], w.rules[rule, R_MEASURED_END]):
+        column, value = w.lists[i], np.float32(np.nan)
+        value = values[column] if at == own_at and has(present, column) else value_at(w, row, column, at)
+        if value == value:
+            into[i - w.rules[rule, R_MEASURED]] = value
+
+
+@compiled
+def over_at(w: Core, p: int, row: int, rule: int, at: int) -> bool:
+    """Whether one of a level rule's remembered values of this time is over."""
+    for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
+        value = value_at(w, row, w.limits[limit, L_COLUMN], at)
+        if w.limits[limit, L_SIGN] * value >= w.levels[p, limit, OVER]:
+            return True
+    return False
+
+
+@compiled
+def next_older(w: Core, row: int, rule: int, before: int) -> int:
+    """The newest remembered time of a rule's metrics before this one, or ``LONG_AGO``."""
+    found = np.int64(LONG_AGO)
+    for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
+        column = w.limits[limit, L_COLUMN]
+        for i in range(w.columns[column, C_DEPTH]):
+            at = w.times[row, w.columns[column, C_TIME_AT] + i]
+            if at < before:
+                found = max(found, at)
+                break
+    return found
+
+
+@compiled
+def counted(w: Core, p: int, row: int, rule: int, newest: int, since: int) -> tuple[int, int]:
+    """How many of the newest n measurements up to ``newest``, none before ``since``, are over; and the oldest of these."""
+    count, oldest, at = 0, np.int64(LONG_AGO), newest
+    for _ in range(w.rules[rule, R_N]):
+        if at < since or at == LONG_AGO:
+            break
+        if over_at(w, p, row, rule, at):
+            count += 1
+            oldest = at
+        at = next_older(w, row, rule, at)
+    return count, oldest
+
+
+@compiled
+def is_required(w: Core, row: int, rule: int, at: int) -> bool:
+    """Whether all that must be so besides is so."""
+    for i in range(w.rules[rule, R_REQUIRED], w.rules[rule, R_REQUIRED_END]):
+        column = w.required[i, Q_COLUMN]
+        newest = newest_at(w, row, column)
+        if not at - w.required[i, Q_WITHIN] <= newest <= at:
+            return False
+        if w.columns[column, C_VALUE_AT] >= 0:
+            value = newest_value(w, row, column)
+            if not w.required[i, Q_SIGN] * value >= w.required_level[i]:
+                return False
+    return True
+
+
+@compiled
+def began(w: Core, row: int, rule: int, at: int) -> int:
+    """When the episode began to which an event belongs; with itself, where nothing came before it."""
+    column = w.rules[rule, R_BEGAN_COLUMN]
+    if column < 0:
+        return at
+    before = newest_at(w, row, column)
+    return before if at - w.rules[rule, R_BEGAN_WITHIN] <= before <= at else at
+
+
+@compiled
+def is_taken_back(w: Core, row: int, rule: int, at: int) -> bool:
+    """Whether an event has come that takes this one back."""
+    for i in range(w.rules[rule, R_UNLESS], w.rules[rule, R_UNLESS_END]):
+        if newest_at(w, row, w.lists[i]) >= at:
+            return True
+    for i in range(w.rules[rule, R_UNLESS_SINCE], w.rules[rule, R_UNLESS_SINCE_END]):
+        if newest_at(w, row, w.lists[i]) >= began(w, row, rule, at):
+            return True
+    return False
+
+
+@compiled
+def notes_now(w: Core, record: int, at: int) -> bool:
+    """Whether a note of the past is due: none of this rule lies within a day."""
+    if record < 0:
+        return True
+    noted = w.stands[record, NOTED_AT]
+    return w.stands[record, PHASE] == CALM and (noted == LONG_AGO or abs(at - noted) >= DAY_US)
+
+
+@compiled
+def note(w: Core, row: int, rule: int, record: int, at: int, values: Floats, present: int, device: int) -> None:
+    """What would have been an alarm, had it been known in time."""
+    if record < 0:
+        record = take(w, row, rule)
+    w.stands[record, NOTED_AT] = at
+    number = fire(w, row, rule, NOTE, at, NEVER, 1, device if w.rules[rule, R_KIND] == DEVICE else -1)
+    fill(w, row, rule, at, values, present, at, w.told_values[number])
+
+
+@compiled
+def raise_kept(w: Core, p: int, record: int) -> None:
+    """Raise with what is kept of the question that was not answered."""
+    row, rule, at = w.stands[record, ROW], w.stands[record, RULE], w.stands[record, LAST_AT]
+    count, oldest = 1, at
+    if w.rules[rule, R_KIND] == LEVEL:
+        newest = next_older(w, row, rule, NEVER)
+        since = min(newest - w.rules[rule, R_WITHIN], w.stands[record, FIRST_AT])
+        count, oldest = counted(w, p, row, rule, newest, since)
+    number = fire(w, row, rule, RAISE, at, NEVER, count, -1)
+    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+    if count > 1 and oldest != at:
+        fill(w, row, rule, oldest, w.kept[record], np.int64(0), LONG_AGO, w.told_values[number, w.kept.shape[1] :])
+    w.stands[record, RAISED_AT] = at
+    settle(w, record, ACTIVE, NEVER)
+
+
+@compiled
+def run_timers(w: Core, row: int, before: int) -> None:
+    """Let this resident's timers run that are due before a moment, the earliest first; then say when the next is due."""
+    p = w.times[row, PROFILE]
+    while True:
+        due, rule, record = find_due(w, row, p)
+        if due >= before or rule < 0:
+            break
+        w.dirty[row] = True
+        if record >= 0 and w.rules[rule, R_KIND] != SILENCE_AFTER:
+            raise_kept(w, p, record)
+            continue
+        if record < 0:
+            record = take(w, row, rule)
+        w.stands[record, RAISED_AT] = due
+        settle(w, record, ACTIVE, NEVER)
+        fire(w, row, rule, RAISE, due, NEVER, -1, -1)
+    w.times[row, NEXT_DUE] = due
+    lower_due(w, row, due)
+
+
+@compiled
+def find_due(w: Core, row: int, p: int) -> tuple[int, int, int]:
+    """The resident's next timer: when, of which rule, and its record (-1: a silence that runs)."""
+    due, rule, found = np.int64(NEVER), np.int64(-1), np.int64(-1)
+    record = np.int64(w.times[row, HEAD])
+    while record >= 0:
+        its, its_rule = w.stands[record, DUE], w.stands[record, RULE]
+        if its < due or (its == due and its != NEVER and its_rule < rule):
+            due, rule, found = its, its_rule, record
+        record = w.stands[record, NEXT]
+    for its_rule in range(len(w.rules)):
+        if w.rules[its_rule, R_KIND] == SILENCE and w.concerns[p, its_rule]:
+            its = w.times[row, w.rules[its_rule, R_SILENCE_AT]] + w.rules[its_rule, R_SILENCE]
+            if (its < due or (its == due and its_rule < rule)) and find(w, row, its_rule) < 0:
+                due, rule, found = its, np.int64(its_rule), np.int64(-1)
+    return due, rule, found
+
+
+@compiled
+def take_back(w: Core, row: int, rule: int, at: int) -> None:
+    """The event came that takes the rule's own event back."""
+    record = find(w, row, rule)
+    if record < 0 or w.stands[record, PHASE] == CALM or at < w.stands[record, LAST_AT]:
+        return
+    what = ANSWERED if w.stands[record, PHASE] == ASKING else CLEAR
+    number = fire(w, row, rule, what, at, NEVER, -1, -1)
+    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+    settle(w, record, CALM, NEVER)
+    forget_if_idle(w, record)
+
+
+@compiled
+def hear(w: Core, row: int, rule: int, at: int, received: int, p: int) -> None:
+    """The metric whose silence the rule watches has spoken."""
+    record = find(w, row, rule)
+    if w.rules[rule, R_KIND] == SILENCE_AFTER:
+        if record >= 0 and at > w.stands[record, LAST_AT]:
+            if w.stands[record, PHASE] == ACTIVE:
+                fire(w, row, rule, CLEAR, at, NEVER, -1, -1)
+            give_back(w, record)
+        return
+    column = w.rules[rule, R_SILENCE_AT]
+    w.times[row, column] = max(w.times[row, column], at)
+    if record >= 0 and at + w.rules[rule, R_SILENCE] >= received:
+        fire(w, row, rule, CLEAR, at, NEVER, -1, -1)
+        give_back(w, record)
+        lower_due(w, row, w.times[row, column] + w.rules[rule, R_SILENCE])
+
+
+@compiled
+def judge_after(w: Core, row: int, rule: int, at: int, received: int) -> None:
+    """The event came after which something must be heard."""
+    if at < received - w.rules[rule, R_EXPIRES] or newest_at(w, row, w.rules[rule, R_SILENT_COLUMN]) > at:
+        return
+    record = find(w, row, rule)
+    if record < 0:
+        record = take(w, row, rule)
+    if w.stands[record, PHASE] != ACTIVE and at > w.stands[record, LAST_AT]:
+        w.stands[record, LAST_AT] = at
+        settle(w, record, ASKING, at + w.rules[rule, R_SILENCE])
+
+
+@compiled
+def keep(w: Core, row: int, record: int, rule: int, at: int, values: Floats, present: int) -> None:
+    """Keep the values of the newest measurement that was over while a question stands."""
+    if at != w.stands[record, LAST_AT]:
+        w.kept[record, :] = np.nan
+    w.stands[record, LAST_AT] = at
+    fill(w, row, rule, at, values, present, at, w.kept[record])
+
+
+@compiled
+def judge_event(w: Core, row: int, rule: int, at: int, received: int, values: Floats, present: int, p: int) -> None:
+    """An event came: an episode of its own."""
+    limit = w.rules[rule, R_WHEN]
+    over = w.limits[limit, L_SIGN] * values[w.limits[limit, L_COLUMN]] >= w.levels[p, limit, OVER]
+    if not over or is_taken_back(w, row, rule, at):
+        return
+    record = find(w, row, rule)
+    phase = CALM if record < 0 else w.stands[record, PHASE]
+    past = at < received - w.rules[rule, R_EXPIRES]
+    if phase == ASKING:
+        if not past and at >= w.stands[record, LAST_AT]:
+            keep(w, row, record, rule, at, values, present)
+        return
+    if (phase == ACTIVE and at <= w.stands[record, LAST_AT]) or not is_required(w, row, rule, at):
+        return
+    if past:
+        if notes_now(w, record, at):
+            note(w, row, rule, record, at, values, present, -1)
+        return
+    if record < 0:
+        record = take(w, row, rule)
+    keep(w, row, record, rule, at, values, present)
+    w.stands[record, FIRST_AT] = at
+    if w.rules[rule, R_ASK] > 0:
+        settle(w, record, ASKING, received + w.rules[rule, R_ASK])
+        number = fire(w, row, rule, ASK, at, received + w.rules[rule, R_ASK], 1, -1)
+    else:
+        w.stands[record, RAISED_AT] = at
+        settle(w, record, ACTIVE, NEVER)
+        number = fire(w, row, rule, RAISE, at, NEVER, 1, -1)
+    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+
+
+@compiled
+def confirm(w: Core, row: int, rule: int, at: int, received: int, value: np.float32) -> None:
+    """The event came that confirms the rule's own: nothing is waited for any more; what never came is made up."""
+    if at < received - w.rules[rule, R_EXPIRES] or is_taken_back(w, row, rule, at):
+        return
+    record = find(w, row, rule)
+    phase = CALM if record < 0 else w.stands[record, PHASE]
+    if phase == ACTIVE and began(w, row, rule, at) <= w.stands[record, LAST_AT]:
+        w.told_values[fire(w, row, rule, CONFIRMED, at, NEVER, -1, -1), CONFIRMATION] = value
+        return
+    if phase == ASKING and w.stands[record, LAST_AT] > at:
+        return
+    if phase != ASKING and not is_required(w, row, rule, at):
+        return
+    if record < 0:
+        record = take(w, row, rule)
+    if phase != ASKING:
+        w.kept[record, :] = np.nan
+        w.kept[record, 0] = value
+        w.stands[record, FIRST_AT] = w.stands[record, LAST_AT] = at
+    w.stands[record, RAISED_AT] = w.stands[record, LAST_AT]
+    settle(w, record, ACTIVE, NEVER)
+    number = fire(w, row, rule, RAISE, w.stands[record, LAST_AT], NEVER, 1, -1)
+    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+    w.told_values[number, CONFIRMATION] = value
+
+
+@compiled
+def has_said_newer(w: Core, row: int, rule: int, at: int, device: int, present: int) -> bool:
+    """Whether the same device has said something newer of itself already."""
+    for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
+        column = w.limits[limit, L_COLUMN]
+        last = w.times[row, w.columns[column, C_DEVICE_AT]]
+        if has(present, column) and newest_at(w, row, column) > at and last == device:
+            return True
+    return False
+
+
+@compiled
+def judge_device(
+    w: Core, row: int, rule: int, at: int, received: int, device: int, values: Floats, present: int, p: int
+) -> None:
+    """A device spoke of itself. While one is at fault the others are not heard."""
+    over, known, behind = weigh(w, p, row, rule, at, values, present)
+    record = find(w, row, rule)
+    if record >= 0 and w.stands[record, PHASE] == ACTIVE:
+        if w.stands[record, BY_DEVICE] != device or at < w.stands[record, HEARD_AT]:
+            return
+        w.stands[record, HEARD_AT] = at
+        if known and behind:
+            number = fire(w, row, rule, CLEAR, at, NEVER, -1, -1)
+            fill(w, row, rule, at, values, present, at, w.told_values[number])
+            settle(w, record, CALM, NEVER)
+            forget_if_idle(w, record)
+        return
+    if not over or has_said_newer(w, row, rule, at, device, present) or not is_required(w, row, rule, at):
+        return
+    if at < received - w.rules[rule, R_EXPIRES]:
+        if notes_now(w, record, at):
+            note(w, row, rule, record, at, values, present, device)
+        return
+    if record < 0:
+        record = take(w, row, rule)
+    w.stands[record, BY_DEVICE], w.stands[record, HEARD_AT] = device, at
+    w.stands[record, LAST_AT], w.stands[record, RAISED_AT] = at, at
+    settle(w, record, ACTIVE, NEVER)
+    number = fire(w, row, rule, RAISE, at, NEVER, 1, device)
+    fill(w, row, rule, at, values, present, at, w.told_values[number])
+
+
+@compiled
+def weigh(w: Core, p: int, row: int, rule: int, at: int, values: Floats, present: int) -> tuple[bool, bool, bool]:
+    """Whether one value at this time is over, whether all are known, and whether those known are behind their clear level."""
+    over, known, behind = False, True, True
+    for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
+        column = w.limits[limit, L_COLUMN]
+        value = values[column] if has(present, column) else value_at(w, row, column, at)
+        if value != value:
+            known = False
+            continue
+        over = over or w.limits[limit, L_SIGN] * value >= w.levels[p, limit, OVER]
+        behind = behind and w.limits[limit, L_SIGN] * value <= w.levels[p, limit, CLEAR_AT]
+    return over, known, behind
+
+
+@compiled
+def is_remembered(w: Core, row: int, rule: int, at: int) -> bool:
+    for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
+        column = w.limits[limit, L_COLUMN]
+        for i in range(w.columns[column, C_DEPTH]):
+            if w.times[row, w.columns[column, C_TIME_AT] + i] == at:
+                return True
+    return False
+
+
+@compiled
+def note_day(w: Core, record: int, day: int) -> None:
+    """Note that the count was reached on this local day."""
+    mask, base = w.stands[record, MASK], w.stands[record, BASE_DAY]
+    if mask == 0 or day > base:
+        mask = 0 if mask == 0 or day - base >= _MASK_DAYS else (mask << (day - base)) & _MASK
+        base = day
+    if base - day < _MASK_DAYS:
+        mask |= np.int64(1) << (base - day)
+    w.stands[record, MASK], w.stands[record, BASE_DAY] = mask, base
+
+
+@compiled
+def days_noted(w: Core, record: int, day: int, within: int) -> int:
+    """On how many of the last days, this one among them, the count was reached."""
+    count = 0
+    for back in range(within):
+        bit = w.stands[record, BASE_DAY] - (day - back)
+        if 0 <= bit < _MASK_DAYS and (w.stands[record, MASK] >> bit) & 1:
+            count += 1
+    return count
+
+
+@compiled
+def keep_run(w: Core, record: int, at: int, newest: int, over: bool, known: bool) -> None:
+    """Since when the newest measurements have been over without a break."""
+    run = w.stands[record, RUN]
+    if at == newest:
+        if over and run == LONG_AGO:
+            w.stands[record, RUN] = at
+        elif known and not over:
+            w.stands[record, RUN] = LONG_AGO
+    elif known and not over and run != LONG_AGO and at >= run:
+        w.stands[record, RUN] = newest
+
+
+@compiled
+def is_long_calm(w: Core, record: int, rule: int, at: int, newest: int, known: bool, behind: bool) -> bool:
+    """Whether the newest measurement is calm, and has been for as long as the rule asks for."""
+    since, calm = w.stands[record, CALM_SINCE], known and behind
+    if at != newest:
+        if not behind and since != LONG_AGO and at >= since:
+            w.stands[record, CALM_SINCE] = newest
+        return False
+    if not behind:
+        w.stands[record, CALM_SINCE] = LONG_AGO
+    elif calm and since == LONG_AGO:
+        w.stands[record, CALM_SINCE] = at
+    return calm and newest - w.stands[record, CALM_SINCE] >= w.rules[rule, R_CLEAR_AFTER]
+
+
+@compiled
+def judge_level(w: Core, row: int, rule: int, at: int, received: int, values: Floats, present: int, p: int) -> None:
+    """A measurement came for a rule on vital signs."""
+    over, known, behind = weigh(w, p, row, rule, at, values, present)
+    record = find(w, row, rule)
+    if not over and record < 0:
+        return
+    past = at < received - w.rules[rule, R_EXPIRES]
+    remembered = is_remembered(w, row, rule, at)
+    if past and over:
+        note_past(w, row, rule, record, at, values, present, p, remembered)
+        record = find(w, row, rule)
+    if not remembered:
+        return
+    if record < 0:
+        record = take(w, row, rule)
+    decide(w, row, rule, record, at, received, values, present, p, over, known, behind, past)
+    forget_if_idle(w, record)
+
+
+@compiled
+def note_past(
+    w: Core, row: int, rule: int, record: int, at: int, values: Floats, present: int, p: int, remembered: bool
+) -> None:
+    """An emergency that is over before it was known: a note for the doctor, not a call."""
+    if w.rules[rule, R_PERSISTS] > 0 or w.rules[rule, R_ON_DAYS] > 1 or not notes_now(w, record, at):
+        return
+    enough = w.rules[rule, R_K] == 1 or w.rules[rule, R_ASK] > 0
+    if not enough and remembered:
+        enough = counted(w, p, row, rule, at, at - w.rules[rule, R_WITHIN])[0] >= w.rules[rule, R_K]
+    if enough and is_required(w, row, rule, at):
+        note(w, row, rule, record, at, values, present, -1)
+
+
+@compiled
+def decide(
+    w: Core,
+    row: int,
+    rule: int,
+    record: int,
+    at: int,
+    received: int,
+    values: Floats,
+    present: int,
+    p: int,
+    over: bool,
+    known: bool,
+    behind: bool,
+    past: bool,
+) -> None:
+    """Raise, ask, answer or clear, by the measurement that has just found its place."""
+    newest = next_older(w, row, rule, NEVER)
+    phase = w.stands[record, PHASE]
+    since = newest - w.rules[rule, R_WITHIN]
+    if phase == ASKING:
+        since = min(since, w.stands[record, FIRST_AT])
+    newest_over = over if at == newest else over_at(w, p, row, rule, newest)
+    count, oldest = counted(w, p, row, rule, newest, since)
+    enough = over and newest_over and count >= w.rules[rule, R_K]
+    if w.rules[rule, R_PERSISTS] > 0:
+        keep_run(w, record, at, newest, over, known)
+        enough = (
+            enough and w.stands[record, RUN] != LONG_AGO and newest - w.stands[record, RUN] >= w.rules[rule, R_PERSISTS]
+        )
+    if w.rules[rule, R_ON_DAYS] > 1 and enough and is_required(w, row, rule, at):
+        day = local_day(w, p, newest)
+        note_day(w, record, day)
+        enough = days_noted(w, record, day, w.rules[rule, R_DAYS_WITHIN] // DAY_US) >= w.rules[rule, R_ON_DAYS]
+    kept_at = w.stands[record, LAST_AT]
+    if phase == ASKING and (at == kept_at or (over and at > kept_at)):
+        keep(w, row, record, rule, at, values, present)
+    long_calm = phase == ACTIVE and is_long_calm(w, record, rule, at, newest, known, behind)
+    if over and (phase == ASKING or (phase == CALM and not past)) and is_required(w, row, rule, at):
+        if enough:
+            raise_level(w, row, rule, record, newest, at, values, present, count, oldest)
+        elif phase == CALM and at == newest and w.rules[rule, R_ASK] > 0:
+            ask_again(w, row, rule, record, at, received, values, present, count)
+    elif at == newest and not over and ((phase == ASKING and known) or long_calm):
+        number = fire(w, row, rule, ANSWERED if phase == ASKING else CLEAR, at, NEVER, -1, -1)
+        fill(w, row, rule, at, values, present, at, w.told_values[number])
+        w.stands[record, CALM_SINCE] = LONG_AGO
+        settle(w, record, CALM, NEVER)
+
+
+@compiled
+def raise_level(
+    w: Core,
+    row: int,
+    rule: int,
+    record: int,
+    newest: int,
+    at: int,
+    values: Floats,
+    present: int,
+    count: int,
+    oldest: int,
+) -> None:
+    number = fire(w, row, rule, RAISE, newest, NEVER, count, -1)
+    fill(w, row, rule, newest, values, present, at, w.told_values[number])
+    if count > 1 and oldest != newest:
+        fill(w, row, rule, oldest, values, present, at, w.told_values[number, w.kept.shape[1] :])
+    w.stands[record, MASK], w.stands[record, CALM_SINCE] = 0, LONG_AGO
+    w.stands[record, RAISED_AT] = newest
+    settle(w, record, ACTIVE, NEVER)
+
+
+@compiled
+def ask_again(
+    w: Core, row: int, rule: int, record: int, at: int, received: int, values: Floats, present: int, count: int
+) -> None:
+    """Ask for a repeat."""
+    w.stands[record, FIRST_AT] = at
+    w.stands[record, LAST_AT] = LONG_AGO
+    keep(w, row, record, rule, at, values, present)
+    settle(w, record, ASKING, received + w.rules[rule, R_ASK])
+    number = fire(w, row, rule, ASK, at, received + w.rules[rule, R_ASK], count, -1)
+    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+
+
+@compiled
+def judge_statistic(w: Core, row: int, rule: int, at: int, received: int, present: int, p: int) -> None:
+    """A reading came that changes what a rule on statistics judges."""
+    as_of, is_newest = np.int64(LONG_AGO), False
+    for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
+        score = w.limits[limit, L_SCORE]
+        if score < 0:
+            column = w.limits[limit, L_COLUMN]
+            as_of = max(as_of, newest_at(w, row, column))
+            is_newest = is_newest or (has(present, column) and newest_at(w, row, column) == at)
+            continue
+        for part in range(w.scores[score, S_PART], w.scores[score, S_PART_END]):
+            if w.concerns[p, len(w.rules) + part]:
+                column = w.parts[part, P_COLUMN]
+                as_of = max(as_of, newest_at(w, row, column))
+                is_newest = is_newest or (has(present, column) and newest_at(w, row, column) == at)
+    if is_newest:
+        judge_as_of(w, row, rule, as_of, received, p)
+
+
+@compiled
+def judge_as_of(w: Core, row: int, rule: int, as_of: int, received: int, p: int) -> None:
+    record = find(w, row, rule)
+    phase = CALM if record < 0 else w.stands[record, PHASE]
+    first, last = w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]
+    over, known, behind = False, True, True
+    for limit in range(first, last):
+        value = np.float32(statistic(w, p, row, limit, as_of)[0])
+        if value != value:
+            known = False
+            continue
+        over = over or w.limits[limit, L_SIGN] * value >= w.levels[p, limit, OVER]
+        behind = behind and w.limits[limit, L_SIGN] * value <= w.levels[p, limit, CLEAR_AT]
+    past = as_of < received - w.rules[rule, R_EXPIRES]
+    if phase == ACTIVE:
+        if is_long_calm(w, record, rule, as_of, as_of, known, behind):
+            end_statistic(w, row, rule, record, CLEAR, as_of, p)
+        return
+    if over and is_required(w, row, rule, as_of):
+        speak_statistic(w, row, rule, record, phase, as_of, received, past, p)
+    elif phase == ASKING and known and not over:
+        end_statistic(w, row, rule, record, ANSWERED, as_of, p)
+
+
+@compiled
+def end_statistic(w: Core, row: int, rule: int, record: int, what: int, as_of: int, p: int) -> None:
+    number = fire(w, row, rule, what, as_of, NEVER, -1, -1)
+    fill_statistics(w, row, rule, as_of, p, w.told_values[number])
+    w.stands[record, CALM_SINCE] = LONG_AGO
+    settle(w, record, CALM, NEVER)
+    forget_if_idle(w, record)
+
+
+@compiled
+def speak_statistic(
+    w: Core, row: int, rule: int, record: int, phase: int, as_of: int, received: int, past: bool, p: int
+) -> None:
+    """A statistic is over: ask, or raise at once, or raise because it was asked about."""
+    if phase == CALM and past:
+        return
+    if record < 0:
+        record = take(w, row, rule)
+    if phase == ASKING and as_of <= w.stands[record, FIRST_AT]:
+        fill_statistics(w, row, rule, as_of, p, w.kept[record])
+        return
+    w.kept[record, :] = np.nan
+    fill_statistics(w, row, rule, as_of, p, w.kept[record])
+    w.stands[record, LAST_AT] = as_of
+    if phase == CALM and w.rules[rule, R_ASK] > 0:
+        w.stands[record, FIRST_AT] = as_of
+        settle(w, record, ASKING, received + w.rules[rule, R_ASK])
+        number = fire(w, row, rule, ASK, as_of, received + w.rules[rule, R_ASK], 1, -1)
+    else:
+        w.stands[record, RAISED_AT] = as_of
+        settle(w, record, ACTIVE, NEVER)
+        number = fire(w, row, rule, RAISE, as_of, NEVER, 2 if phase == ASKING else 1, -1)
+    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+
+
+@compiled
+def fill_statistics(w: Core, row: int, rule: int, as_of: int, p: int, into: Floats) -> None:
+    """The values of the rule's metrics, then of each limit its statistic and the two numbers it was made of."""
+    kept = w.rules[rule, R_MEASURED_END] - w.rules[rule, R_MEASURED]
+    for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
+        place = kept + 3 * (limit - w.rules[rule, R_WHEN])
+        value, one, other = statistic(w, p, row, limit, as_of)
+        if value == value:
+            into[place], into[place + 1], into[place + 2] = value, one, other
+        else:
+            into[place : place + 3] = np.nan
+    score = w.limits[w.rules[rule, R_WHEN], L_SCORE]
+    for i in range(w.rules[rule, R_MEASURED], w.rules[rule, R_MEASURED_END]):
+        column = w.lists[i]
+        value = value_at(w, row, column, as_of)
+        if score >= 0 and is_part(w, score, column):
+            value = part_value(w, p, row, score, column, as_of)
+        if value == value:
+            into[i - w.rules[rule, R_MEASURED]] = value
+
+
+@compiled
+def is_part(w: Core, score: int, column: int) -> bool:
+    for part in range(w.scores[score, S_PART], w.scores[score, S_PART_END]):
+        if w.parts[part, P_COLUMN] == column:
+            return True
+    return False
+
+
+@compiled
+def part_value(w: Core, p: int, row: int, score: int, column: int, as_of: int) -> np.float32:
+    """The value by which a part of a score that concerns her is judged, or NaN."""
+    for part in range(w.scores[score, S_PART], w.scores[score, S_PART_END]):
+        fresh = as_of - w.scores[score, S_FRESH] <= newest_at(w, row, column) <= as_of
+        if w.parts[part, P_COLUMN] == column and w.concerns[p, len(w.rules) + part] and fresh:
+            return newest_value(w, row, column)
+    return np.float32(np.nan)
+
+
+@compiled
+def derive(w: Core, row: int, at: int, values: Floats, present: int, irregular: bool) -> int:
+    """Add what a measurement makes of itself: an irregular pulse, the pulse pressure."""
+    pulse, flag, systolic, diastolic, pressure = w.derived[0], w.derived[1], w.derived[2], w.derived[3], w.derived[4]
+    if flag >= 0 and has(present, pulse):
+        values[flag] = 1.0 if irregular else 0.0
+        present |= np.int64(1) << flag
+    if pressure >= 0 and (has(present, systolic) or has(present, diastolic)):
+        high = values[systolic] if has(present, systolic) else value_at(w, row, systolic, at)
+        low = values[diastolic] if has(present, diastolic) else value_at(w, row, diastolic, at)
+        if high == high and low == low:
+            values[pressure] = high - low
+            present |= np.int64(1) << pressure
+    return present
+
+
+@compiled
+def judge(w: Core, row: int, at: int, received: int, device: int, values: Floats, present: int) -> None:
+    """One measurement meets every rule that hears it."""
+    p = w.times[row, PROFILE]
+    if w.times[row, NEXT_DUE] < received:
+        run_timers(w, row, received)
+    today, day_known = np.int64(0), False
+    for column in range(len(w.columns)):
+        if has(present, column):
+            remember(w, row, column, at, values[column], device)
+            if w.columns[column, C_DAYS] > 0:
+                if not day_known:
+                    today, day_known = local_day(w, p, at), True
+                remember_day(w, row, column, today, values[column])
+    for rule in range(len(w.rules)):
+        if w.rules[rule, R_HEARS] & present == 0:
+            continue
+        if w.rules[rule, R_SILENT_WITHOUT] & present != 0 and (w.concerns[p, rule] or w.rules[rule, R_KIND] == SILENCE):
+            hear(w, row, rule, at, received, p)
+        if not w.concerns[p, rule]:
+            continue
+        kind = w.rules[rule, R_KIND]
+        if kind == EVENT and w.rules[rule, R_TAKEN_BACK_BY] & present != 0:
+            take_back(w, row, rule, at)
+        if w.rules[rule, R_JUDGED_BY] & present != 0:
+            if kind == LEVEL:
+                judge_level(w, row, rule, at, received, values, present, p)
+            elif kind == STATISTIC:
+                judge_statistic(w, row, rule, at, received, present, p)
+            elif kind == EVENT:
+                judge_event(w, row, rule, at, received, values, present, p)
+            elif kind == DEVICE:
+                judge_device(w, row, rule, at, received, device, values, present, p)
+            elif kind == SILENCE_AFTER:
+                judge_after(w, row, rule, at, received)
+        if w.rules[rule, R_CONFIRMED_BY] & present != 0:
+            confirm(w, row, rule, at, received, values[w.rules[rule, R_CONFIRM_COLUMN]])
+    for column in range(len(w.columns)):
+        if w.columns[column, C_USUAL_AT] >= 0 and has(present, column) and not is_ill(w, row, at):
+            learn(w, p, row, column, at, values[column])
+
+
+@compiled
+def is_interleaved(b: Readings, last: Int64s) -> bool:
+    """Whether a measurement's readings are divided by another resident's. ``last (N,)`` is room to work in."""
+    for i in range(len(b.row)):
+        row = b.row[i]
+        if i > 0 and b.row[i - 1] == row:
+            continue
+        before = last[row]
+        if 0 <= before < i and b.row[before] == row and b.at[before] == b.at[i] and b.received[before] == b.received[i]:
+            return True
+        end = i
+        while end + 1 < len(b.row) and b.row[end + 1] == row:
+            end += 1
+        last[row] = end
+    return False
+
+
+@compiled
+def step(w: Core, b: Readings, order: Int64s, begin: int, room: int) -> int:
+    """Judge the readings from ``order[begin]`` on; returns where it stopped, because the pool or ``out`` might overflow.
+
+    ``room`` is how many firings, and how many new records, one measurement can make at most.
+    """
+    columns = len(w.columns)
+    values = np.full(columns, np.nan, np.float32)
+    i, n = begin, len(order)
+    while i < n:
+        if w.told_count[0] + room > len(w.told) or w.pool[USED] + room > len(w.stands):
+            return i
+        first = order[i]
+        row, at, received, device = b.row[first], b.at[first], b.received[first], b.device[first]
+        present, irregular = np.int64(0), False
+        while i < n:
+            j = order[i]
+            column = b.column[j]
+            if b.row[j] != row or b.at[j] != at or b.received[j] != received or b.device[j] != device:
+                break
+            if has(present, column):
+                break
+            values[column] = b.value[j]
+            present |= np.int64(1) << column
+            if column == w.derived[0]:
+                irregular = b.irregular[j]
+            i += 1
+        present = derive(w, row, at, values, present, irregular)
+        w.dirty[row] = True
+        judge(w, row, at, received, device, values, present)
+    return n
+
+
+@compiled
+def run_all_timers(w: Core, rows: int, now: int, room: int) -> bool:
+    """Let every timer run that is due before ``now``; false when the pool or ``out`` was full: call it again."""
+    for block in range((rows + BLOCK - 1) // BLOCK):
+        if w.block_due[block] >= now:
+            continue
+        last = min((block + 1) * BLOCK, rows)
+        for row in range(block * BLOCK, last):
+            if w.times[row, NEXT_DUE] < now:
+                if w.told_count[0] + room > len(w.told) or w.pool[USED] + room > len(w.stands):
+                    return False
+                run_timers(w, row, now)
+        w.block_due[block] = w.times[block * BLOCK : last, NEXT_DUE].min()
+    return True
+
+
+@compiled
+def next_due(w: Core, rows: int) -> int:
+    """When the next timer of all is due, or ``NEVER``. What was only a bound before is exact afterwards."""
+    while rows > 0:
+        block = np.argmin(w.block_due[: (rows + BLOCK - 1) // BLOCK])
+        first, last = block * BLOCK, min((block + 1) * BLOCK, rows)
+        row = first + np.argmin(w.times[first:last, NEXT_DUE])
+        if w.times[row, NEXT_DUE] > w.block_due[block]:
+            w.block_due[block] = w.times[row, NEXT_DUE]
+            continue
+        due = find_due(w, row, w.times[row, PROFILE])[0]
+        if due == w.times[row, NEXT_DUE]:
+            return due
+        w.times[row, NEXT_DUE] = due
+        w.block_due[block] = w.times[first:last, NEXT_DUE].min()
+    return np.int64(NEVER)
