@@ -6,6 +6,7 @@ aside, loudly: a reading in quarantine, a state that cannot be taken up any more
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -16,6 +17,7 @@ from prometheus_client import Counter
 
 from alerts.engine import Batch, Engine
 from alerts.measurements import Rows
+from alerts.profiles import Profile
 from alerts.protocol import Protocol
 from alerts.verdicts import Verdicts, let_go_of_closed
 from store import feed, partitions
@@ -43,6 +45,7 @@ class Apart:
     c: Connection
     share: Share
     protocol: Protocol
+    profiles: Mapping[int, Profile]
     now: datetime
     upto: datetime
 
@@ -104,7 +107,7 @@ class Apart:
     ) -> bytes | None:
         """Judge some of one resident's readings with all that follows, or nothing of it; returns her row afterwards."""
         async with part(self.c):
-            engine = self._core(resident, row)
+            engine = self._core(resident, row, self._received(columns, which[0]) if len(which) else now)
             await let_go_of_closed(self.c, engine, columns[which])
             firings = engine.step(columns[which], _numpy(now))
             await Verdicts(self.c, self.protocol, self.now).carry_out(firings)
@@ -114,10 +117,13 @@ class Apart:
                 await feed.save_latest(self.c, readings.where(which))
         return changed.get(resident, row)
 
-    def _core(self, resident: int, row: bytes | None) -> Engine:
+    def _core(self, resident: int, row: bytes | None, since: datetime) -> Engine:
         engine = Engine(self.protocol)
         if row is not None:
             engine.load_rows({resident: row})
+        if resident in self.profiles:
+            engine.enrol([resident], _numpy(since))
+            engine.assign({resident: self.profiles[resident]})
         return engine
 
 

@@ -19,19 +19,20 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final, Literal
+from uuid import UUID
 
 import numpy as np
 import structlog
 from prometheus_client import Counter, Histogram
 
-from alerts import deployment
+from alerts import deployment, judging
 from alerts.apart import Apart
 from alerts.bell import Bell
 from alerts.engine import Batch, Engine
 from alerts.protocol import Protocol
 from alerts.tenure import LEASE_S, Tenure
 from alerts.verdicts import Verdicts, let_go_of_closed
-from store import alerts, feed, partitions
+from store import alerts, feed, parameters, partitions
 from store.feed import FeedBatch, Position
 from store.partitions import Partition, Share
 from store.postgres import Connection, Database, Unavailable
@@ -54,7 +55,6 @@ _LOOK_S: Final = 1.0
 """How long to wait without a notification: one that was lost is made up for by looking."""
 _UNSAFE_S: Final = (0.004, 0.1)
 """How soon to look again, at first and at most, when something is there and an earlier transaction still runs."""
-_ENROL_EVERY: Final = timedelta(minutes=1)
 _WAIT_S: Final = (0.1, 1.0)
 _ROUND_S: Final = 60.0
 """A round that lasts longer hangs on a connection that says nothing any more."""
@@ -74,12 +74,16 @@ def utc_now() -> datetime:
 
 @dataclass(slots=True)
 class Group:
-    """Partitions that stand at one place, and the rules core that judges their residents."""
+    """Partitions that stand at one place, and the rules core that judges their residents.
+
+    Their profiles are those of this ``revision`` of the record, and some end by themselves at ``until``.
+    """
 
     engine: Engine
     partitions: list[Partition]
     of: int
-    enrolled_at: datetime | None = None
+    revision: int | None = None
+    until: datetime | None = None
     received: np.datetime64 = _LONG_AGO
 
     @property
@@ -157,6 +161,11 @@ class Watch:
         self._unsafe_s = _UNSAFE_S[0]
         self._care: Care = "together"
 
+    @property
+    def id(self) -> UUID:
+        """Its name in the record."""
+        return self._tenure.id
+
     async def run(self) -> None:
         """Watch until cancelled. While the database is away it waits, and goes on where it stood."""
         try:
@@ -188,7 +197,7 @@ class Watch:
         async for note in self._database.listen():
             if note["kind"] in ("watch_partition", "reconnected"):
                 self._tenure.look_again()
-            if note["kind"] in ("feed", "protocol_decision", "reconnected"):
+            if note["kind"] in ("feed", "judging", "protocol_decision", "reconnected"):
                 self._bell.ring()
 
     async def round(self) -> float:
@@ -249,7 +258,7 @@ class Watch:
 
     async def _work(self, c: Connection, turn: Turn) -> float:
         group = await self._take_up(c, turn)
-        await self._enrol(c, group, turn.upto)
+        await _know(c, group, turn.upto)
         present = await self._in_force(c, turn.upto)
         columns, upto = turn.columns(group.received)
         if not (turn.moves or _timer_due(group.engine, upto) or present.digest != group.protocol.digest):
@@ -286,7 +295,8 @@ class Watch:
         protocol = await self._in_force(c, turn.upto)
         columns, upto = turn.columns(_LONG_AGO)
         await partitions.save(c, turn.share.numbers, turn.place, protocol.digest, upto)
-        await Apart(c, turn.share, protocol, turn.now, upto).judge(turn.batch, columns)
+        profiles = await judging.profiles(c, protocol, upto)
+        await Apart(c, turn.share, protocol, profiles, turn.now, upto).judge(turn.batch, columns)
         _count(turn.batch)
         return 0.0
 
@@ -309,21 +319,23 @@ class Watch:
     async def _change(self, c: Connection, group: Group, columns: Batch, turn: Turn, upto: datetime) -> Batch:
         """Judge by each protocol what was received while it was in force; returns what is left for the last one."""
         at = turn.judged_at or upto
-        await self._judge_by(c, group, await self._in_force(c, at))
+        await self._judge_by(c, group, await self._in_force(c, at), at)
         while (change := await deployment.next_change(c, at)) and change <= upto:
             before = int(np.searchsorted(columns.received, _numpy(change))) if columns.received is not None else 0
             await _step(c, group, columns[:before], turn.now, change)
-            await self._judge_by(c, group, await self._in_force(c, change))
+            await self._judge_by(c, group, await self._in_force(c, change), change)
             columns, at = columns[before:], change
         return columns
 
-    async def _judge_by(self, c: Connection, group: Group, protocol: Protocol) -> None:
-        """Go on under another protocol; where a rule is the same, so is its state."""
+    async def _judge_by(self, c: Connection, group: Group, protocol: Protocol, at: datetime) -> None:
+        """Go on under another protocol as of ``at``; where a rule is the same, so is its state."""
         if protocol.digest == group.protocol.digest:
             return
         await partitions.save_rows(c, group.engine.dirty_rows())
         group.engine = Engine(protocol)
         await _load(c, group.engine, group.share, _judged_at(group.partitions))
+        group.revision = None
+        await _know(c, group, at)
         log.info("watch_changes_protocol", protocol=protocol.version, partitions=group.share.numbers)
 
     async def _in_force(self, c: Connection, at: datetime) -> Protocol:
@@ -339,19 +351,28 @@ class Watch:
         if new := [p for p in turn.partitions if p not in group.partitions]:
             self._groups = [g for g in self._groups if g is group or g not in known]
             await _load(c, group.engine, _share(new, turn.share.of), turn.judged_at)
-            group.partitions, group.enrolled_at = turn.partitions, None
+            group.partitions, group.revision = turn.partitions, None
             log.info("watch_takes_up", partitions=[p.number for p in new], protocol=group.protocol.version)
         return group
-
-    async def _enrol(self, c: Connection, group: Group, at: datetime) -> None:
-        if group.enrolled_at is None or at >= group.enrolled_at + _ENROL_EVERY:
-            group.engine.enrol(await partitions.residents(c, group.share), _numpy(at))
-            group.enrolled_at = at
 
     async def _save(self, c: Connection, group: Group, place: Position, clock: datetime) -> None:
         await partitions.save_rows(c, group.engine.dirty_rows())
         await partitions.save(c, group.share.numbers, place, group.protocol.digest, clock)
         group.moved(place, clock)
+
+
+async def _know(c: Connection, group: Group, at: datetime) -> None:
+    """Let the rules core know everybody who is watched, and by what each is judged, where that may have changed."""
+    revision = await parameters.revision(c)
+    if revision == group.revision and (group.until is None or at < group.until):
+        return
+    group.engine.enrol(await partitions.residents(c, group.share), _numpy(at))
+    known = await judging.profiles(c, group.protocol, at)
+    hers = group.share.holds(np.fromiter(known, np.int32, len(known)))
+    group.engine.assign(
+        {resident: profile for (resident, profile), is_hers in zip(known.items(), hers, strict=True) if is_hers}
+    )
+    group.revision, group.until = revision, await parameters.next_end(c, at)
 
 
 async def _step(c: Connection, group: Group, columns: Batch, now: datetime, upto: datetime) -> None:

@@ -21,6 +21,7 @@ from store.feed import Position
 from store.postgres import CHANNEL, Connection, rows, value
 
 _END_WITHIN_MS: Final = 300
+_IDLE_LEASES: Final = 8
 _FORGOTTEN_AFTER: Final = timedelta(minutes=1)
 _SESSION: Final = "hearthwatch watch "
 _COLUMNS: Final[LiteralString] = "number, epoch, tx::text::bigint AS tx, seq, protocol, clock"
@@ -114,12 +115,12 @@ async def renew(c: Connection, worker: UUID, lease_s: float) -> Roll:
 async def bound(c: Connection, worker: UUID, lease_s: float) -> None:
     """Put a worker's name on this transaction, and bound how long it may stand idle in it.
 
-    Whoever is stopped in its midst holds up the others until then at most, and where they may end its session only
-    until they miss it (:func:`end_sessions`).
+    Whoever is stopped in its midst holds up the others until they miss it and end its session (:func:`end_sessions`);
+    where they may not, for this long. It is long enough for whoever is only slow.
     """
     await c.execute(
         "SELECT set_config('application_name', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)",
-        [_session(worker), f"{2000 * lease_s:.0f}ms"],
+        [_session(worker), f"{_IDLE_LEASES * 1000 * lease_s:.0f}ms"],
     )
 
 
