@@ -95,7 +95,7 @@ async def test_a_question_outlives_a_protocol_that_judges_falls_otherwise(home: 
     before = tuple(replace(rule, confirmed_by=None) if rule.id == "fall" else rule for rule in RULES.rules)
     home.watch = Watch(home.database, replace(RULES, rules=before), clock=home.clock)
     await home.tell("fall", 0.6, impact_g=3.4)
-    home.watch = Watch(home.database, RULES, clock=home.clock)
+    await home.start_anew()
     await home.wait(seconds=10)
     assert await home.is_asked()
     await home.wait(seconds=21)
@@ -107,7 +107,7 @@ async def test_a_question_can_be_answered_under_a_protocol_that_judges_falls_oth
     before = tuple(replace(rule, confirmed_by=None) if rule.id == "fall" else rule for rule in RULES.rules)
     home.watch = Watch(home.database, replace(RULES, rules=before), clock=home.clock)
     await home.tell("fall")
-    home.watch = Watch(home.database, RULES, clock=home.clock)
+    await home.start_anew()
     home.clock.go_on(seconds=20)
     await home.tell("said_well", 1.0)
     assert (await home.the_alert()).rule == "fall.answered"

@@ -185,10 +185,12 @@ async def page(service: FastAPI, person: object, path: str, language: str) -> st
 
 
 @pytest.mark.anyio
-async def test_an_administrator_sees_what_is_in_force_and_what_waits(database_url: str, home: Household) -> None:
+async def test_an_administrator_sees_what_is_in_force_and_what_waits(
+    database_url: str, database: Database, home: Household
+) -> None:
+    async with database.service() as c:
+        version = await upgraded(c)
     async with open_service(database_url) as service:
-        async with service.state.database.service() as c:
-            version = await upgraded(c)
         english = await page(service, home.administrator.id, "/admin", "en")
         assert f"Protocol {version} is in force since" in english
         assert f"Protocol {shipped().version} came with this release and waits for a decision" in english
@@ -198,21 +200,20 @@ async def test_an_administrator_sees_what_is_in_force_and_what_waits(database_ur
 
 @pytest.mark.anyio
 async def test_an_alert_keeps_its_words_on_every_page_and_the_doctor_reads_who_made_it(
-    database_url: str, home: Household
+    database_url: str, database: Database, home: Household
 ) -> None:
+    async with database.service() as c:
+        version, now = await upgraded(c), datetime.now(UTC)
+        await alerts.insert(
+            c, resident_id=home.wang, rule="bp.severe", protocol=version, priority="high", kind="physiological",
+            happened_at=now, raised_at=now, evidence={"systolic": 182.0},
+        )  # fmt: skip
+        (row,) = await alerts.open_alerts(c, home.wang)
+        await alerts.add_event(c, row.id, home.wang, "raised", at=now)
     async with open_service(database_url) as service:
-        async with service.state.database.service() as c:
-            version = await upgraded(c)
-            now = datetime.now(UTC)
-            await alerts.insert(
-                c, resident_id=home.wang, rule="bp.severe", protocol=version, priority="high", kind="physiological",
-                happened_at=now, raised_at=now, evidence={"systolic": 182.0},
-            )  # fmt: skip
-            (row,) = await alerts.open_alerts(c, home.wang)
-            await alerts.add_event(c, row.id, home.wang, "raised", at=now)
         doctor_s = f"/doctor/residents/{home.wang}"
         assert "no longer in force" not in await page(service, home.doctor.id, doctor_s, "en")
-        async with service.state.database.service() as c:
+        async with database.service() as c:
             now = datetime.now(UTC)
             await deployment.activate(c, shipped().version, now, instead_of=version, by="Sun Lihua", now=now)
         for person, path in (
