@@ -49,7 +49,7 @@ class Parameters:
 
     def __init__(self, protocol: Protocol) -> None:
         self.rules = protocol.rules
-        self.scores = tuple(dict.fromkeys(s for rule in self.rules for limit in rule.when if (s := limit.score)))
+        self.scores = tuple({s.id: s for rule in self.rules for limit in rule.when if (s := limit.score)}.values())
         self.metrics = sorted({metric.code for rule in self.rules for metric in _heard(rule)})
         if len(self.metrics) > _MOST_METRICS:
             raise ValueError(f"a protocol can hear {_MOST_METRICS} metrics, this one {len(self.metrics)}")
