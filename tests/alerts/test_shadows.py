@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from itertools import groupby
 
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
 
 from alerts import protocol
-from alerts.protocol import ProtocolError
+from alerts.protocol import Count, ProtocolError, Rule
+from alerts.rule import Lasting
 from alerts.shadows import shadowed
+from devices.readings import METRICS
+from tests.alerts.reference import Heard, Interpreter
+from tests.alerts.streams import (
+    PARAMETERS,
+    QUALITIES,
+    VALUES,
+    Pace,
+    asks,
+    examples,
+    limits,
+    paces,
+    profiles,
+    protocol_of,
+)
 from tests.alerts.trial import ASK, GROUPS, HEAD, PARAMETER, SCORE, besides, count, missing, rule, when
 
 HIGH = when("pulse", "/min", "at_least = 130", "clear_below = 110")
@@ -34,7 +53,7 @@ def average(level: int, *, window: str = "7 d", needs: int = 5) -> str:
     return when("systolic", "mmHg", f"at_least = {level}", "clear_below = 120", statistic=judged)
 
 
-def asks(within: str) -> str:
+def asked(within: str) -> str:
     return ASK.replace("20 min", within)
 
 
@@ -63,9 +82,9 @@ def pair(one: str, two: str) -> str:
         (rule("one", HIGH + count(2, 3)), rule("two", HIGH + count(3, 3))),
         (rule("one", HIGH + count(2, 3)), rule("two", HIGH + count(3, 4))),
         (rule("one", HIGH + count(2, 3, "60 min")), rule("two", HIGH + count(2, 2))),
-        (rule("one", HIGH + count(2, 3) + asks("20 min")), rule("two", HIGH + count(2, 3))),
-        (rule("one", HIGH + count(2, 3) + asks("20 min")), rule("two", HIGH + count(2, 3) + asks("30 min"))),
-        (rule("one", HIGH), rule("two", HIGH + count(2, 3) + asks("30 min"))),
+        (rule("one", HIGH + count(2, 3) + asked("20 min")), rule("two", HIGH + count(2, 3))),
+        (rule("one", HIGH + count(2, 3) + asked("20 min")), rule("two", HIGH + count(2, 3) + asked("30 min"))),
+        (rule("one", HIGH), rule("two", HIGH + count(2, 3) + asked("30 min"))),
         (rule("one", HIGH), rule("two", HIGH, head='for = "copd"')),
         (rule("one", HIGH, head='for = ["copd", "hypercapnic"]'), rule("two", HIGH, head='for = "copd"')),
         (rule("one", HIGH, head='not_for = "copd"'), rule("two", HIGH, head='not_for = ["copd", "hypercapnic"]')),
@@ -105,7 +124,7 @@ def test_what_adds_nothing_is_refused_and_both_are_named(all_said: str, nothing_
         (rule("one", HIGH + count(2, 2)), rule("two", WORSE + count(2, 3))),
         (rule("one", HIGH + count(2, 3, "20 min")), rule("two", WORSE + count(2, 3))),
         (rule("one", HIGH + count(2, 3)), rule("two", WORSE + count(2, 3) + ASK)),
-        (rule("one", HIGH + count(2, 3) + asks("30 min")), rule("two", WORSE + count(2, 3) + asks("20 min"))),
+        (rule("one", HIGH + count(2, 3) + asked("30 min")), rule("two", WORSE + count(2, 3) + asked("20 min"))),
         (rule("one", HIGH, head=persists("1 min")), rule("two", WORSE)),
         (rule("one", HIGH, head=persists("1 min")), rule("two", WORSE + count(2, 3))),
         (rule("one", HIGH + count(2, 3)), rule("two", WORSE, head=persists("1 min"))),
@@ -155,3 +174,83 @@ def test_the_shipped_rules_all_have_something_to_say() -> None:
     assert not list(shadowed(found.rules, parameters))
     twice = [replace(rule, id=f"{rule.id}.again") for rule in found.rules if not rule.on_device]
     assert len(list(shadowed((*found.rules, *twice), parameters))) == len(twice)
+
+
+@st.composite
+def on_pulse(draw: st.DrawFn, pace: Pace) -> Rule:
+    """A rule on the pulse, which counts, counts days, asks, waits, or does nothing of these."""
+    count, ask, persists = Count(), None, None
+    match draw(st.sampled_from(["each", "count", "ask", "days", "persists"])):
+        case "count" | "ask" as way:
+            count = Count(draw(st.integers(2, 3)), draw(st.integers(3, 4)), draw(pace.times()), "test")
+            ask = draw(asks(pace, "repeat_measurement")) if way == "ask" else None
+        case "days":
+            count = Count(1, 1, timedelta(0), "test", draw(st.integers(2, 3)), timedelta(days=draw(st.integers(3, 9))))
+        case "persists":
+            persists = Lasting(draw(pace.times(6)), "test")
+    return Rule(
+        id="rule",
+        version=1,
+        protocol="test",
+        priority="high",
+        kind="physiological",
+        calls=True,
+        titles={},
+        when=(draw(limits(METRICS["pulse"])),),
+        count=count,
+        ask=ask,
+        persists=persists,
+        expires=draw(st.sampled_from([3, 20, 1000])) * pace.unit,
+    )
+
+
+@st.composite
+def likely_milder(draw: st.DrawFn, rule: Rule) -> Rule:
+    """The same rule with some of its words changed, most of them to say more, or sooner."""
+    count, ask, persists = rule.count, rule.ask, rule.persists
+    if count.k > 1:
+        k = draw(st.integers(1, count.k))
+        count = replace(count, k=k, n=max(k, count.n + draw(st.integers(-1, 1))), within=count.within * 2)
+    if count.days > 1:
+        count = replace(count, days=draw(st.integers(1, count.days)))
+    if ask and (count.k == 1 or draw(st.booleans())):
+        ask = None if count.k == 1 else replace(ask, within=ask.within / 2)
+    if persists and draw(st.booleans()):
+        persists = draw(st.sampled_from([None, Lasting(persists.time / 2, "test")]))
+    when = (draw(limits(METRICS["pulse"])),) if draw(st.booleans()) else rule.when
+    return replace(rule, id="other", when=when, count=count, ask=ask, persists=persists)
+
+
+@st.composite
+def pulses(draw: st.DrawFn, pace: Pace) -> list[Heard]:
+    """Measurements of one resident's pulse, some of them late."""
+    stream, now = [], 0
+    for step in draw(st.lists(st.sampled_from([0, 1, 1, 1, 2, 5]), min_size=5, max_size=30)):
+        now += step
+        at = pace.when(now - draw(st.sampled_from([0, 0, 0, 0, 1, 2, 5])))
+        value, quality = draw(st.sampled_from(VALUES["pulse"])), draw(st.sampled_from(QUALITIES))
+        stream.append(Heard(1, METRICS["pulse"].code, at, value, 1, pace.when(now), quality))
+    return stream
+
+
+@settings(examples(40), suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@given(st.data())
+def test_whenever_a_rule_that_adds_nothing_raises_the_other_stands(data: st.DataObject) -> None:
+    pace = data.draw(paces)
+    rule = data.draw(on_pulse(pace))
+    other = data.draw(likely_milder(rule))
+    parameters = {parameter.name: parameter for parameter in PARAMETERS.values()}
+    assume(any(nothing_new is rule for nothing_new, _ in shadowed((other, rule), parameters)))
+    plain = Interpreter(protocol_of(data.draw(st.permutations([rule, other]))))
+    plain.assign({1: data.draw(profiles())})
+    stream = data.draw(pulses(pace))
+    told = [plain.step(list(same), now) for now, same in groupby(stream, key=lambda heard: heard.received)]
+    told.append(plain.step([], pace.when(1000)))
+    stands = False
+    for firings in told:
+        before = stands
+        for firing in firings:
+            if firing.rule == "other" and firing.what in ("raise", "clear"):
+                stands = firing.what == "raise"
+        raised = {firing.rule for firing in firings if firing.what == "raise"}
+        assert "rule" not in raised or before or "other" in raised
