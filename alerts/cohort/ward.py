@@ -104,6 +104,7 @@ class Run:
     asked: int = 0
     _engine: Engine = field(init=False)
     _open: dict[tuple[int, str], _Open] = field(default_factory=dict)
+    _said: set[tuple[int, str, int]] = field(default_factory=set)
     _in_order: deque[tuple[np.datetime64, tuple[int, str]]] = field(default_factory=deque)
     _mornings: deque[tuple[np.datetime64, tuple[int, str]]] = field(default_factory=deque)
     _waiting: list[tuple[np.datetime64, Batch]] = field(default_factory=list)
@@ -140,12 +141,12 @@ class Run:
             key = (firing.resident, firing.rule)
             asking.pop(key, None)
             if firing.what == "raise":
-                self._raise(firing.resident, rule, now)
+                self._raise(firing.resident, rule, firing.at, now)
             elif firing.what == "ask":
                 self.asked += 1
                 asking[key] = firing.at
             elif firing.what == "answered":
-                self._answer(firing.resident, rule, now)
+                self._answer(firing.resident, rule, firing.at, now)
             elif firing.what == "clear" and key in self._open:
                 self._open[key].waits_for_morning = False
             elif firing.what == "note":
@@ -153,8 +154,15 @@ class Run:
         for (resident, name), at in asking.items():
             self._repeat(resident, name, at, now)
 
-    def _raise(self, resident: int, rule: Rule, now: np.datetime64) -> None:
-        """Open an alert, or speak in an open one, unless another alert says the same already."""
+    def _raise(self, resident: int, rule: Rule, at: np.datetime64, now: np.datetime64) -> None:
+        """Open an alert, or speak in an open one, unless it or another says the same already.
+
+        What happened at one moment is raised once: a silence that goes on after its alert was closed is no new one.
+        """
+        moment = (resident, rule.id, int(at.astype(np.int64)))
+        if moment in self._said:
+            return
+        self._said.add(moment)
         joined = (resident, rule.joins) if rule.joins else None
         if joined in self._open:
             self._note(resident, rule, now, opens=False, calls=rule.calls)
@@ -189,10 +197,10 @@ class Run:
                 standing.waits_for_morning = False
                 self.raised.append(Raised(*key, now, False, 1, False))
 
-    def _answer(self, resident: int, rule: Rule, now: np.datetime64) -> None:
+    def _answer(self, resident: int, rule: Rule, at: np.datetime64, now: np.datetime64) -> None:
         for other in self.protocol.rules:
             if other.answered and other.answered.rule == rule.id:
-                self._raise(resident, other, now)
+                self._raise(resident, other, at, now)
 
     def _close(self, now: np.datetime64) -> None:
         """Close what has stood for a day."""

@@ -65,6 +65,12 @@ say.zh_Hans = "请再量一次。"
 say.en = "Please measure again."
 """
 )
+MISSING = """
+[rule.missing]
+metric = "systolic"
+within = "3 d"
+source = "a test"
+"""
 SCORE = f"""
 [[score]]
 id = "score"
@@ -252,6 +258,20 @@ def test_an_alert_is_closed_after_a_day_and_what_is_still_high_raises_anew() -> 
     assert load(judged(HIGH, chunk(batch)), "pressure.high").alerts == 4
     often = readings(*((1, 190, moment(1, 10 + hour)) for hour in range(12)))
     assert load(judged(HIGH, chunk(often)), "pressure.high").alerts == 1
+
+
+def test_a_silence_that_goes_on_after_its_alert_was_closed_is_no_new_one() -> None:
+    silence = (
+        HIGH.replace("pressure.high", "pressure.missing")
+        .split("[[rule.when]]")[0]
+        .replace("physiological", "technical")
+    )
+    silence += MISSING + SAY
+    found = load(
+        judged(silence, chunk(readings((1, 130, moment(4, 10)), (2, 130, moment(13, 10))))), "pressure.missing"
+    )
+    # One of each before day 4 and 13, of the first another after it, and of the third all the time.
+    assert found.false_by_resident.tolist() == [2, 1, 1]
 
 
 def test_who_may_not_be_called_at_night_is_called_in_the_morning_if_it_still_stands() -> None:
