@@ -40,6 +40,7 @@ _GATEWAY_STEPS: Final = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8, 12, 18, 24, 36, 4
 _UNWORN_STEPS: Final = np.array([1.0, 2, 3, 4, 6, 8, 12])
 _DEVICE_STEPS: Final = np.array([1.0, 1.5, 2, 3, 5, 8, 13, 21])
 _FEWEST: Final = 5
+_REMEMBERED: Final = 28 * DAY
 _UNKNOWN_PAUSE: Final = 5 * DAY
 """What a silent device is given while its rhythm is not known, as alerts/rhythm.py has it."""
 _SESSION: Final = 3 * HOUR
@@ -193,7 +194,7 @@ class Home:
         gap = np.diff(times)
         kept = (rows[1:] == rows[:-1]) & (gap > _SESSION)
         begin, end, whose = times[:-1][kept], times[1:][kept], rows[:-1][kept]
-        pause = _decile(whose, (end - begin).astype(np.float64), len(self._who))
+        pause = _usual_pause(whose, (end - begin).astype(np.float64), len(self._who))
         return self._growing("device_silence", whose, begin, end, pause[whose], _DEVICE_STEPS, place, last=until_end)
 
     def _growing(
@@ -249,13 +250,15 @@ class Home:
         return Readings(row, code, at, came, values, quality, places, faults, np.zeros(m, np.bool_))
 
 
-def _decile(row: NDArray[np.intp], gap: Floats, n: int) -> Floats:
-    """The ninth decile of each resident's gaps, or what is given while too few are known."""
+def _usual_pause(row: NDArray[np.intp], gap: Floats, n: int) -> Floats:
+    """The ninth decile of each resident's gaps, no less than their mean; or what is given where there are too few."""
     order = np.lexsort((gap, row))
     count = np.bincount(row, minlength=n)
+    span = np.bincount(row, gap, minlength=n)
     start = np.cumsum(count) - count
     place = start + (0.9 * np.maximum(count - 1, 0)).astype(np.int64)
-    known: Bools = count >= _FEWEST
+    known: Bools = count * _REMEMBERED >= _FEWEST * np.maximum(span, 1)
+    known &= count >= _FEWEST
     found = np.full(n, float(_UNKNOWN_PAUSE))
-    found[known] = gap[order][place[known]]
+    found[known] = np.maximum(gap[order][place[known]], span[known] / count[known])
     return found
