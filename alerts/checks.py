@@ -101,9 +101,14 @@ def _span(limit: Limit) -> _Span:
     return _Span(low, high, plausible, 0, turns)
 
 
-def points(score: Score, *, highest: bool = False) -> tuple[int, int]:
-    """The fewest and the most points a score can give to anybody; ``highest``: its highest part."""
-    found = [_points(parts, extras, highest=highest) for _, parts, extras in _by_groups(score)]
+def points(
+    score: Score, wanted: Sequence[str] = (), unwanted: Sequence[str] = (), *, highest: bool = False
+) -> tuple[int, int]:
+    """The fewest and the most points a score can give; ``highest``: its highest part.
+
+    To anybody in one of the groups ``wanted``, when given, and in none of those ``unwanted``.
+    """
+    found = [_points(parts, extras, highest=highest) for _, parts, extras in _by_groups(score, wanted, unwanted)]
     return min(low for low, _ in found), max(high for _, high in found)
 
 
@@ -115,18 +120,22 @@ def _points(parts: Sequence[ScorePart], extras: Sequence[ScoreExtra], *, highest
     return extra, extra + sum(high for _, high in ranges)
 
 
-def _by_groups(score: Score) -> Iterator[tuple[frozenset[str], list[ScorePart], list[ScoreExtra]]]:
-    """What the score is made of for each combination of the groups it tells apart."""
+def _by_groups(
+    score: Score, wanted: Sequence[str] = (), unwanted: Sequence[str] = ()
+) -> Iterator[tuple[frozenset[str], list[ScorePart], list[ScoreExtra]]]:
+    """What the score is made of for each combination of groups that it, or who is concerned, tells apart."""
     codes = [code for part in score.parts for code in (*part.groups, *part.not_groups)]
-    named = dict.fromkeys([*codes, *(code for extra in score.extras for code in extra.groups)])
+    codes += [code for extra in score.extras for code in extra.groups]
+    named = dict.fromkeys((*codes, *wanted, *unwanted))
     for size in range(len(named) + 1):
         for chosen in combinations(named, size):
             groups = frozenset(chosen)
-            parts = [p for p in score.parts if _concerns(groups, p.groups, p.not_groups)]
-            yield groups, parts, [e for e in score.extras if _concerns(groups, e.groups, ())]
+            if _concerns(groups, wanted, unwanted):
+                parts = [p for p in score.parts if _concerns(groups, p.groups, p.not_groups)]
+                yield groups, parts, [e for e in score.extras if _concerns(groups, e.groups, ())]
 
 
-def _concerns(groups: frozenset[str], wanted: tuple[str, ...], unwanted: tuple[str, ...]) -> bool:
+def _concerns(groups: frozenset[str], wanted: Sequence[str], unwanted: Sequence[str]) -> bool:
     return (not wanted or not groups.isdisjoint(wanted)) and groups.isdisjoint(unwanted)
 
 
@@ -301,10 +310,20 @@ def _statistics(rule: Rule) -> Iterator[Fault]:
     for limit in rule.when:
         if limit.metric.kind is not Kind.VITAL:
             yield "when", f"{limit.metric.name} is no measurement, and statistics are made of measurements"
+        elif limit.score and not limit.over(_most_points(limit, rule)):
+            yield "when", f"nobody whom this rule concerns can have so many points of {limit.score.id}"
     if len({limit.score.id for limit in rule.when if limit.score}) > 1:
         yield "when", "a rule judges one score: write another rule for the other"
     if rule.count != Count() and ((rule.count.k, rule.count.n) != (2, 2) or rule.count.days > 1 or rule.ask is None):
         yield "count", "a statistic has counted already: leave out count, or write 2 of 2 with ask for a repeat first"
+
+
+def _most_points(limit: Limit, rule: Rule) -> int:
+    assert limit.score is not None
+    assert limit.statistic is not None
+    highest = limit.statistic.kind == "worst_part"
+    least, most = points(limit.score, rule.groups, rule.not_groups, highest=highest)
+    return most if limit.sign > 0 else least
 
 
 def _lasting(rule: Rule) -> Iterator[Fault]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 from alerts.explain_en import groups_in_english, rule_in_english, score_in_english
 from alerts.explain_zh import groups_in_chinese, rule_in_chinese, score_in_chinese
-from alerts.rule import PRIORITIES, Group, Parameter, Rule, Score, shown_unit
-from alerts.vocabulary import Terms, length, listed, metric_name, quantity, sources
+from alerts.rule import PRIORITIES, Group, Limit, Parameter, Rule, Score, shown_unit
+from alerts.vocabulary import Terms, is_difference, length, listed, metric_name, quantity, sources
 from alerts.wording import ZH
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def explain_protocol(protocol: Protocol, language: str) -> str:
 def _chapters(protocol: Protocol, language: str) -> Iterator[tuple[str, list[str]]]:
     terms = Terms.of(protocol.groups, protocol.parameters)
     yield "groups", [_group(group, protocol, language) for group in protocol.groups]
-    yield "parameters", [_parameter(parameter, terms, language) for parameter in protocol.parameters]
+    yield "parameters", [_parameter(parameter, protocol, terms, language) for parameter in protocol.parameters]
     yield "scores", [_score(score, terms, language) for score in protocol.scores]
     for priority in PRIORITIES:
         yield priority, [explain(rule, language, protocol) for rule in protocol.rules if rule.priority == priority]
@@ -71,7 +71,7 @@ def _group(group: Group, protocol: Protocol, language: str) -> str:
     """A group, by what is different for it."""
     zh = language == ZH
     numbers = [
-        f"{parameter.titles[language]}{'' if zh else ' '}{_value(parameter, parameter.groups[group.code].value, language)}"
+        f"{parameter.titles[language]}{'' if zh else ' '}{_value(parameter, parameter.groups[group.code].value, protocol, language)}"
         for parameter in protocol.parameters
         if group.code in parameter.groups
     ]
@@ -96,22 +96,28 @@ def _tells_apart(score: Score, code: str) -> bool:
     return parts or any(code in extra.groups for extra in score.extras)
 
 
-def _value(parameter: Parameter, value: float, language: str) -> str:
-    return quantity(value, shown_unit(parameter.metric), language)
+def _value(parameter: Parameter, value: float, protocol: Protocol, language: str) -> str:
+    difference = any(is_difference(limit) for _, limit in _judging_by(parameter, protocol))
+    return quantity(value, shown_unit(parameter.metric), language, difference=difference)
 
 
-def _parameter(parameter: Parameter, terms: Terms, language: str) -> str:
-    name, value = metric_name(parameter.metric, language), _value(parameter, parameter.value, language)
-    low, high = (_value(parameter, end, language) for end in (parameter.low, parameter.high))
-    own = {code: _value(parameter, found.value, language) for code, found in parameter.groups.items()}
+def _judging_by(parameter: Parameter, protocol: Protocol) -> list[tuple[Rule, Limit]]:
+    return [(rule, limit) for rule in protocol.rules for limit in rule.when if limit.parameter == parameter.name]
+
+
+def _parameter(parameter: Parameter, protocol: Protocol, terms: Terms, language: str) -> str:
+    numbers = (parameter.value, parameter.low, parameter.high)
+    value, low, high = (_value(parameter, number, protocol, language) for number in numbers)
+    own = {code: _value(parameter, found.value, protocol, language) for code, found in parameter.groups.items()}
+    used = listed(dict.fromkeys(_named(rule, language) for rule, _ in _judging_by(parameter, protocol)), language)
     whence = " | ".join(sources(parameter))
     if language == ZH:
         groups = "".join(f"{groups_in_chinese([code], terms)}为{number}。" for code, number in own.items())
-        head = f"{parameter.titles[ZH]}（{parameter.name}）：{name}{value}。"
-        return f"{head}可为个人或人群在{low}到{high}之间另行设定。{groups}依据：{whence}"
+        head = f"{parameter.titles[ZH]}（{parameter.name}）：{value}。可为个人或人群在{low}到{high}之间另行设定。"
+        return f"{head}{groups}用于{used}。依据：{whence}"
     groups = "".join(f" For {groups_in_english([code], terms)} it is {number}." for code, number in own.items())
-    head = f"{parameter.titles[language]} ({parameter.name}): {name} {value}."
-    return f"{head} It may be set for one resident or for a group from {low} to {high}.{groups} Sources: {whence}"
+    head = f"{parameter.titles[language]} ({parameter.name}): {value}. It may be set for one resident or for a group"
+    return f"{head} from {low} to {high}.{groups} Used by {used}. Sources: {whence}"
 
 
 def _score(score: Score, terms: Terms, language: str) -> str:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from alerts.rule import Count, Limit, Related, Required, Rule, Score, Statistic, Word, limit_unit, shown_unit
-from alerts.vocabulary import Terms, length, listed, metric_name, quantity
+from alerts.vocabulary import Terms, is_difference, length, listed, metric_name, quantity
 from devices.readings import Kind, Metric
 
 _EN: Final = "en"
@@ -230,7 +230,7 @@ def _set_by(limit: Limit, terms: Terms) -> str:
     parameter = terms.parameter(limit.parameter)
     if parameter is None:
         return f" ({limit.parameter}, which may be set for each resident)"
-    unit, difference = limit_unit(limit), limit.statistic is not None and limit.statistic.kind != "average"
+    unit, difference = limit_unit(limit), is_difference(limit)
     low, high = parameter.low, quantity(parameter.high, unit, _EN, difference=difference)
     groups = [
         f"{quantity(own.value, unit, _EN, difference=difference)} for {groups_in_english([code], terms)}"

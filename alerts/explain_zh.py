@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from alerts.rule import Count, Limit, Related, Required, Rule, Score, Statistic, Word, limit_unit, shown_unit
-from alerts.vocabulary import Terms, length, listed, metric_name, quantity
+from alerts.vocabulary import Terms, is_difference, length, listed, metric_name, quantity
 from alerts.wording import ZH
 from devices.readings import Kind, Metric
 
@@ -218,7 +218,7 @@ def _set_by(limit: Limit, terms: Terms) -> str:
     parameter = terms.parameter(limit.parameter)
     if parameter is None:
         return f"（{limit.parameter}，可为个人另行设定）"
-    unit, difference = limit_unit(limit), limit.statistic is not None and limit.statistic.kind != "average"
+    unit, difference = limit_unit(limit), is_difference(limit)
     low, high = (quantity(end, unit, ZH, difference=difference) for end in (parameter.low, parameter.high))
     groups = [
         f"{groups_in_chinese([code], terms)}为{quantity(own.value, unit, ZH, difference=difference)}"

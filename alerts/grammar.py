@@ -57,6 +57,7 @@ from alerts.rule import (
 )
 from alerts.tables import Table, did_you_mean
 from alerts.units import converted
+from alerts.vocabulary import is_difference
 from alerts.wording import LANGUAGES
 from devices.readings import METRICS, Kind, Metric
 
@@ -262,8 +263,7 @@ def _limits_unit(table: Table, limit: Limit, numbers: Sequence[float]) -> None:
     if limit.parameter and unit != shown_unit(limit.metric):
         raise table.error("statistic", f"{judged(limit)} is in {unit}, and so is no parameter: write the number here")
     ucum = limit.metric.unit if unit == shown_unit(limit.metric) else unit
-    difference = limit.statistic is not None and limit.statistic.kind != "average"
-    _unit(table, judged(limit), unit, ucum, numbers, difference=difference)
+    _unit(table, judged(limit), unit, ucum, numbers, difference=is_difference(limit))
 
 
 def _limit_by_number(table: Table, word: Word, metric: Metric) -> Limit:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Final
 
-from alerts.rule import Group, Parameter, Rule
+from alerts.rule import Group, Limit, Parameter, Rule
 from alerts.wording import ZH
 from devices.readings import Metric
 
@@ -96,6 +96,11 @@ def quantity(value: float, unit: str, language: str, *, difference: bool = False
     if value == 1 and language != ZH and unit in _ONE:
         return f"1{_ONE[unit]}"
     return f"{value:g}{_UNITS.get(unit, (f' {unit}', f' {unit}'))[language != ZH]}"
+
+
+def is_difference(limit: Limit) -> bool:
+    """Whether a limit judges how far values lie apart, and not a value."""
+    return limit.statistic is not None and limit.statistic.kind not in ("average", "score", "worst_part")
 
 
 def listed(names: Iterable[str], language: str, last: str = "and") -> str:

@@ -241,8 +241,8 @@ def test_a_protocol_is_said_from_its_groups_to_its_rules_by_priority() -> None:
         "\n\nHypercapnia (hypercapnic). Its own numbers: Oxygen alarm level 83%. Scored otherwise: Early warning score.",
         "\n\nCOPD (copd). Rules for it: Some matter (oxygen.low).",
         (
-            "\n\nOxygen alarm level (oxygen.alarm): oxygen saturation 91%. It may be set for one resident or for a group from 80% "
-            "to 95%. For the group “Hypercapnia” it is 83%. Sources: NEWS2, scale 1 | NEWS2, scale 2"
+            "\n\nOxygen alarm level (oxygen.alarm): 91%. It may be set for one resident or for a group from 80% "
+            "to 95%. For the group “Hypercapnia” it is 83%. Used by Some matter (oxygen.low). Sources: NEWS2, scale 1 | NEWS2, scale 2"
         ),
         (
             "none older than 12 hours; with fewer than 2 of its parts it is not known. Pulse: up to 40 per minute 3 points, up to "
@@ -260,7 +260,7 @@ def test_a_protocol_is_said_in_chinese() -> None:
     for part in (
         "二氧化碳潴留（hypercapnic）。数值不同：血氧警戒值83%。评分不同：早期预警评分。",
         "慢阻肺（copd）。专用规则：某事（oxygen.low）。",
-        "血氧警戒值（oxygen.alarm）：血氧饱和度91%。可为个人或人群在80%到95%之间另行设定。“二氧化碳潴留”人群为83%。依据：",
+        "血氧警戒值（oxygen.alarm）：91%。可为个人或人群在80%到95%之间另行设定。“二氧化碳潴留”人群为83%。用于某事（oxygen.low）。依据：",
         "脉搏：不高于40次/分为3分，不高于90次/分为0分，更高为3分。血氧饱和度（“二氧化碳潴留”人群除外）：不高于91%为3分",
         "“家庭氧疗”人群另加2分。",
     ):

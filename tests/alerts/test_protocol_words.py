@@ -357,6 +357,16 @@ def test_a_distance_in_another_unit_is_converted_without_its_offset() -> None:
     assert "1.8 °F is 1 °C" in refusal(HEAD + rule("trial", usual)).message
 
 
+def test_a_score_out_of_reach_for_whom_the_rule_concerns_is_refused() -> None:
+    most = when("news2", "points", "at_least = 11", "clear_below = 4", statistic='kind = "score"', what="score")
+    for head, works in (("", True), ('for = "home_oxygen"', True), ('not_for = "home_oxygen"', False)):
+        text = HEAD + GROUPS + SCORE + rule("trial", most, head=head)
+        if works:
+            assert protocol.parse(text, "trial.toml").rules
+        else:
+            assert "nobody whom this rule concerns" in refusal(text).message
+
+
 def test_numbers_that_no_rule_judges_by_are_refused() -> None:
     for definition, helps in ((PARAMETER, "parameter oxygen.alarm"), (SCORE, "score news2")):
         text = HEAD + GROUPS + definition + rule("trial", PULSE)
