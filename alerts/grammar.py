@@ -13,13 +13,12 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from alerts.checks import (
-    faults,
+from alerts.checks import faults, faults_of_sentence
+from alerts.number_checks import (
     faults_of_limit,
     faults_of_parameter,
     faults_of_required,
     faults_of_score,
-    faults_of_sentence,
     faults_of_statistic,
     judged,
 )

@@ -18,8 +18,9 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from alerts.checks import faults, faults_of_limit, faults_of_required
+from alerts.checks import faults
 from alerts.engine import Batch, Firing
+from alerts.number_checks import faults_of_limit, faults_of_required
 from alerts.profiles import Profile
 from alerts.protocol import Ask, Count, Limit, Missing, Protocol, Related, Rule
 from alerts.rule import (
