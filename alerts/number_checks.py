@@ -148,7 +148,7 @@ def faults_of_score(score: Score) -> Iterator[Fault]:
             yield None, f"{twice[0]} would count twice for {whom}: give one of its parts not_for"
             return
         if score.needs > len(parts):
-            yield "needs", f"{whom} has {len(parts)} parts, so {score.needs} can never be known"
+            yield "needs", f"{score.needs} parts can never be known: of {whom} only {len(parts)} are judged"
             return
     _, most = points(score)
     if most > POINTS.high:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from alerts import protocol
 from alerts.protocol import Limit, Missing, ProtocolError
 from alerts.rule import IRREGULAR_PULSE, POINTS, GroupValue, Lasting, Required, ScoreExtra, ScorePart, Statistic
+from alerts.wording import LANGUAGES
 from devices.readings import METRICS
 from tests.alerts.trial import (
     ASK,
@@ -96,6 +98,22 @@ def test_a_score_is_read_with_its_bands_and_whom_they_are_for() -> None:
     assert {"score", "worst_part", "parts", "of_parts", "pulse"} <= set(protocol.evidence_names(high))
 
 
+def test_the_examples_of_the_manual_are_protocols() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "rules.md").read_text(encoding="utf-8")
+    whole, average, numbers, points, events = re.findall(r"```toml\n(.*?)```", manual, re.DOTALL)
+    said = "\n".join(f'{who}.{language} = "..."' for who in ("family", "resident") for language in LANGUAGES)
+    assert protocol.parse(whole + said, "manual").rules
+    definitions, level = numbers.split("[[rule.when]]")
+    score, judged = points.split("[[rule.when]]")
+    after_a_fall, still = events.split("[rule.missing]")
+    other_group = GROUPS[GROUPS.index('[[group]]\ncode = "home_oxygen"') :]
+    text = definitions.replace("[[parameter]]", f"{other_group}\n[[parameter]]", 1) + score
+    for number, body in enumerate((average, f"[[rule.when]]{level}", f"[[rule.when]]{judged}", after_a_fall)):
+        text += rule(f"rule{number}", body)
+    text += rule("still", f"[rule.missing]{still}", kind="event")
+    assert len(protocol.parse_all({"manual": HEAD + text}, whole=True).rules) == 5
+
+
 def test_a_level_by_parameter_is_over_again_behind_a_distance() -> None:
     (low,) = (one for one in protocol.parse(TRIAL, "trial.toml").rules if one.id == "oxygen.low")
     for level in (91, 83):
@@ -179,7 +197,7 @@ REFUSED_WORDS = [
     ("[40, 3], [90, 0]", '["low", 3], [90, 0]', "bands", "should be a number"),
     ("[40, 3], [90, 0]", "[40, 3], [250, 0]", "bands", "leaves nothing to itself or the next"),
     ("[40, 3], [90, 0]", "[40, 3], [90, 3]", "bands", "this part tells nothing"),
-    ("needs = 2", "needs = 4", "needs = 4", "a resident of no group has 3 parts, so 4 can never be known"),
+    ("needs = 2", "needs = 4", "needs = 4", "4 parts can never be known: of a resident of no group only 3 are judged"),
     ('not_for = ["hypercapnic"]\n', "", "[[score]]", "spo2 would count twice for a resident of hypercapnic"),
     ('for = ["home_oxygen"]\n', "", "[[score.extra]]", "say in for which group"),
     ("points = 2", "points = 60", "[[score]]", "could give 69 points; at most 60"),
