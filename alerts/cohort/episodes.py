@@ -86,6 +86,7 @@ def episodes(draws: Draws, who: People, days: int) -> Episodes:
             _hypoglycaemias(draws, who, days),
             _hyperglycaemias(draws, who, days),
             _fibrillations(draws, who, days),
+            _bare(np.flatnonzero(who.orthostatic), "orthostatic", NO_DEVICE, *_always(who, days), days),
             *_falls(draws, who, days),
             _plain(draws, who, days, "call", f.CALLS_TRUE * np.ones(len(who)), 20 * _MINUTE),
             *_batteries(draws, who, days),
@@ -248,6 +249,12 @@ def _falls(draws: Draws, who: People, days: int) -> tuple[Episodes, Episodes]:
     every = c.made(none, on_floor, none, {})
     lying = every[down]
     return every[~down], replace(lying, kind=np.full(len(lying), CODES.index("fall_down"), np.int8))
+
+
+def _always(who: People, days: int) -> tuple[Floats, Floats]:
+    """The whole time, for those whose pressure falls when they stand: a condition, to be found out once."""
+    none = np.zeros(who.orthostatic.sum())
+    return none, none + days * DAY
 
 
 def _plain(draws: Draws, who: People, days: int, kind: str, yearly: Floats, lasts: float, most: int = 6) -> Episodes:

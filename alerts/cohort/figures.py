@@ -173,6 +173,24 @@ FIRST_READING: Final = Figure(
 FIRST_DAYS: Final = Figure(
     4, "mmHg", "alarm of the first day with a cuff, halved each day", "assumed: why guidelines drop the first day"
 )
+ORTHOSTATIC: Final = Figure(
+    0.22,
+    "share",
+    "whose pressure falls when they stand up",
+    "Saedon 2020, J Gerontol A 75:117-122*, review: 22 % from 60 on at home",
+)
+ORTHOSTATIC_FALL: Final = Figure(
+    -26,
+    "mmHg",
+    "their systolic a minute or two after standing up, mean",
+    "assumed; 20 and more by definition: Freeman 2011, Auton Neurosci 161:46-48*",
+)
+ORTHOSTATIC_FALL_SD: Final = Figure(6, "mmHg", "SD, from time to time", "assumed")
+STANDING: Final = Figure(-3, "mmHg", "systolic of the others after standing up, mean", "assumed: a few mmHg")
+STANDING_SD: Final = Figure(6, "mmHg", "SD", "assumed")
+STANDS: Final = Figure(
+    0.3, "share", "of people with medicine for their pressure who measure it standing once a week", "assumed"
+)
 DOSE_MISSED: Final = Figure(0.10, "share", "of days on which the medicine is forgotten", _VRIJENS)
 DOSE_EFFECT: Final = Figure(3, "mmHg", "each forgotten dose, waning by a third a day", _ROSE)
 

@@ -21,9 +21,12 @@ from devices.readings import METRICS, Quality
 
 DEVICES: Final = len(INSTRUMENTS) + 2
 """Numbers of devices set aside for each resident."""
-_INFLATIONS: Final = 4
-"""Up to three in a row, and one more when she is asked to repeat."""
+_INFLATIONS: Final = 5
+"""Up to three in a row, one more when she is asked to repeat, and one standing."""
 _ASKED: Final = 3
+_STANDING: Final = 4
+_STOOD: Final = 90
+"""Seconds from standing up to that inflation. Assumed: within the three minutes of the definition."""
 _PAUSE: Final = 75
 """Seconds from one inflation to the next: a minute's rest, and the inflation. Assumed."""
 _REPEATS_AFTER: Final = {"cuff": (420, 900), "oximeter": (120, 480), "thermometer": (300, 900), "meter": (240, 600)}
@@ -103,8 +106,9 @@ class Instruments:
         scale = self._who.daily_sd[each.row] / f.SYSTOLIC_DAILY_SD * np.where(irregular, 1.5, 1.0)
         noise = f.SYSTOLIC_READING_SD * scale * self._normal("systolic", each)
         first = (turn == 0) * (f.FIRST_READING + f.FIRST_DAYS * np.exp2(-each.day.astype(np.float64)))
-        systolic += _part(moves, "systolic") + noise + first
-        diastolic += _part(moves, "diastolic") + first / 3
+        standing = self._standing(each, turn)
+        systolic += _part(moves, "systolic") + noise + first + standing
+        diastolic += _part(moves, "diastolic") + first / 3 + 0.4 * standing
         diastolic += f.DIASTOLIC_DAILY * (0.5 * noise + 0.85 * f.SYSTOLIC_READING_SD * self._normal("diastolic", each))
         pulse = self._pulse("cuff", each, moves, irregular)
         fault, quality = self._mishandled(each, systolic, diastolic, pulse)
@@ -115,7 +119,21 @@ class Instruments:
         diastolic = np.clip(np.rint(diastolic), 35, np.minimum(systolic - 12, 150))
         values = {"systolic": systolic, "diastolic": diastolic, "pulse": np.clip(np.rint(pulse), 30, 200)}
         at, fault = self._slow_clock(each, fault)
-        return self._sent("cuff", each, values, fault, quality, turn == _ASKED, at)
+        measured = self._sent("cuff", each, values, fault, quality, turn == _ASKED, at)
+        return together((measured, self._stood_up(each[turn == _STANDING])))
+
+    def _stood_up(self, each: Moments) -> Readings:
+        """She says that she stands up now, before she measures standing."""
+        before = Moments(each.row, each.at - _STOOD, each.index)
+        said = {"stood_up": np.ones(len(each))}
+        return self._sent("cuff", before, said, *_faultless(each), np.zeros(len(each), np.bool_), before.at)
+
+    def _standing(self, each: Moments, turn: Ints) -> Floats:
+        """What standing up does to the systolic of the inflation after it."""
+        falls = self._who.orthostatic[each.row]
+        z = self._normal("standing", each)
+        by = np.where(falls, f.ORTHOSTATIC_FALL + f.ORTHOSTATIC_FALL_SD * z, f.STANDING + f.STANDING_SD * z)
+        return np.where(turn == _STANDING, by, 0.0)
 
     def _mishandled(
         self, each: Moments, systolic: Floats, diastolic: Floats, pulse: Floats
@@ -210,8 +228,12 @@ class Instruments:
         later = low + (high - low) * self._draws.uniform_at(f"{instrument} repeats after", when.row, when.index)
         happens = (turns < times[:, None]) & (turns < _ASKED)
         happens[:, _ASKED] = asked
+        happens[:, _STANDING] = (
+            (instrument == "cuff") & self._who.stands[when.row] & (when.day % 7 == 3) & ~when.evening
+        )
         at = when.at[:, None] + turns * _PAUSE
         at[:, _ASKED] = when.at + (times - 1) * _PAUSE + later.astype(np.int64)
+        at[:, _STANDING] = when.at + (times - 1) * _PAUSE + 60 + _STOOD
         moment, turn = np.nonzero(happens)
         each = Moments(when.row[moment], at[moment, turn], when.index[moment] * _INFLATIONS + turn)
         order = np.lexsort((each.at, each.row))

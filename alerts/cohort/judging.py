@@ -23,6 +23,7 @@ from alerts.measurements import Batch
 from alerts.protocol import Protocol
 from alerts.rule import Limit, Priority, Rule
 from devices.readings import METRICS, METRICS_BY_CODE
+from devices.readings import Kind as MetricKind
 
 WEEK: Final = np.timedelta64(7, "D")
 _WRONG_WITHIN: Final = np.timedelta64(12, "h")
@@ -171,7 +172,10 @@ def count(protocol: Protocol, plan: Plan, records: Sequence[Record]) -> Judged:
 
 
 def watched(protocol: Protocol, rule: Rule) -> dict[str, int]:
-    """What a rule watches, by metric: 1 where more is too much, -1 where less is, 0 where either may be."""
+    """What a rule watches, by metric: 1 where more is too much, -1 where less is, 0 where either may be.
+
+    Of a rule that requires an event that event, and what it judges as something that is so after it.
+    """
     if rule.answered:
         source = protocol.rule(rule.answered.rule)
         return watched(protocol, source) if source else {}
@@ -181,6 +185,10 @@ def watched(protocol: Protocol, rule: Rule) -> dict[str, int]:
     for limit in rule.when:
         for metric, sign in _of_limit(limit):
             found[metric] = sign if found.get(metric, sign) == sign else 0
+    events = [one.metric.name for one in rule.requires if one.metric.kind is MetricKind.EVENT]
+    if events:
+        found = {f"{metric} after {event}": sign for metric, sign in found.items() for event in events}
+        found |= dict.fromkeys(events, 1)
     return found
 
 
@@ -341,7 +349,7 @@ class _Whole:
         names = {name for rule in rules for name, _ in _shared(kind.moves, rule)}
         if any(name.startswith("silence of ") for name in names):
             return np.ones(len(here), np.bool_)
-        columns = [_METRICS.index(_HEARD_AS.get(name, name)) for name in names]
+        columns = [_METRICS.index(_HEARD_AS.get(name, name).split(" after ")[-1]) for name in names]
         return np.asarray(here[:, columns].any(axis=1), np.bool_)
 
     def _elsewhere(self, labels: Labels, kind: Kind) -> Labels:

@@ -18,7 +18,7 @@ class Kind:
     ``moves`` says by metric which way: 1 up, -1 down, 0 either. Events and conditions of devices count as up, and a
     metric that ceases to be measured as ``silence`` of that metric. A rule can have seen an episode if it watches one of
     these in this direction: that is all that ties rules to kinds. ``grace`` is for how many seconds after its end an
-    alert still counts. ``ill`` says that it is an illness, and so what a rule that watches the body is for.
+    alert still counts. What is moved only after an event is written as ``systolic after stood_up``. ``ill`` says that it is an illness, and so what a rule that watches the body is for.
     """
 
     code: str
@@ -39,7 +39,6 @@ _FALLEN: Final = {
     "fall_recovered": 1,
     "long_lie": 1,
     "said_well": 1,
-    "stood_up": 1,
     **_silent("movement"),
 }
 _MEASURES: Final = {
@@ -96,6 +95,12 @@ _KINDS: Final = (
     Kind("hypoglycaemia", "glucose too low", "低血糖", {"glucose": -1, "glucose_below_scale": 1}, grace=6 * HOUR),
     Kind("hyperglycaemia", "glucose too high", "高血糖", {"glucose": 1, "glucose_above_scale": 1}),
     Kind("fibrillation", "new atrial fibrillation", "新发房颤", {"irregular_pulse": 1, "pulse": 1}),
+    Kind(
+        "orthostatic",
+        "pressure falls on standing up",
+        "体位性低血压",
+        {"systolic after stood_up": -1, "diastolic after stood_up": -1},
+    ),
     Kind("fall", "fall, up again at once", "跌倒后即起", _FALLEN, grace=HOUR),
     Kind(
         "fall_down",

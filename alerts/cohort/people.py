@@ -56,6 +56,8 @@ class People:
     has: dict[str, Bools]
     treated: Bools
     permanent: Bools
+    orthostatic: Bools
+    stands: Bools
     armpit: Bools
     with_others: Bools
     owns: dict[str, Bools]
@@ -92,6 +94,8 @@ def people(draws: Draws, number: NDArray[np.int32]) -> People:
         has=has,
         treated=treated,
         permanent=has["atrial_fibrillation"] & draws.true("permanent", f.PERMANENT),
+        orthostatic=draws.true("orthostatic", f.ORTHOSTATIC),
+        stands=treated & draws.true("stands", f.STANDS),
         armpit=draws.true("armpit", f.ARMPIT),
         with_others=draws.true("with others", f.LIVES_WITH_OTHERS),
         owns=_instruments(draws, has, n),

@@ -396,6 +396,20 @@ def test_the_old_may_have_hardly_a_fever(year: Chunk) -> None:
     assert (ill > 37.4).mean() > 0.35
 
 
+def test_who_stands_up_says_so_and_is_measured_then(year: Chunk) -> None:
+    stood, systolic, labels = of(year, "stood_up"), of(year, "systolic"), year.labels
+    falls = set(labels.resident[labels.kind == "orthostatic"].tolist())
+    change: dict[bool, list[float]] = {True: [], False: []}
+    for resident, at in zip(stood.resident.tolist()[::12], stood.at[::12], strict=True):
+        mine = systolic.resident == resident
+        after = mine & (systolic.at > at) & (systolic.at < at + np.timedelta64(3, "m"))
+        before = mine & (systolic.at < at) & (systolic.at > at - np.timedelta64(5, "m"))
+        if after.any() and before.any():
+            change[resident in falls].append(float(systolic.value[after][0] - systolic.value[before][-1]))
+    assert np.mean(change[True]) == pytest.approx(f.ORTHOSTATIC_FALL, abs=4)
+    assert np.mean(change[False]) == pytest.approx(f.STANDING, abs=4)
+
+
 def test_falls_are_told_as_the_wearable_tells_them(year: Chunk) -> None:
     fall, labels = of(year, "fall"), year.labels
     falls = labels[np.isin(labels.kind, ("fall", "fall_down"))]
@@ -455,5 +469,5 @@ def test_the_manual_has_every_figure_and_every_kind_of_episode() -> None:
 def test_kinds_move_what_can_be_measured() -> None:
     for kind in KINDS.values():
         for metric in kind.moves:
-            name = metric.removeprefix("silence of ")
+            name = metric.removeprefix("silence of ").split(" after ")[0]
             assert name == "irregular_pulse" or METRICS[name].kind in Kind
