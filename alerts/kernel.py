@@ -132,7 +132,7 @@ _MASK: Final = (1 << _MASK_DAYS) - 1
 
 
 class Tables(NamedTuple):
-    """A protocol as columns: ``columns (C, 9)`` by metric heard, ``rules (R, 32)``, ``limits (., 8)``, ``required (., 3)``,
+    """A protocol as columns: ``columns (C, 9)`` by metric heard, ``rules (R, 32)`` (``hears`` again beside), ``limits (., 8)``, ``required (., 3)``,
     the ``parts (., 2)`` of ``scores (., 4)`` and their bands, ``lists`` of columns; -1 stands for none. ``floor (C,)`` is
     the least spread by which a surprise is measured. ``derived`` are the columns of pulse, irregular pulse, systolic,
     diastolic and pulse pressure.
@@ -143,6 +143,7 @@ class Tables(NamedTuple):
     columns: Int64s
     floor: Floats
     rules: Int64s
+    hears: Int64s
     limits: Int64s
     required: Int64s
     required_level: Floats
@@ -199,6 +200,7 @@ class Core(NamedTuple):
     columns: Int64s
     floor: Floats
     rules: Int64s
+    hears: Int64s
     limits: Int64s
     required: Int64s
     required_level: Floats
@@ -289,27 +291,6 @@ def value_at(w: Core, row: int, column: int, at: int) -> np.float32:
         if w.times[row, w.columns[column, C_TIME_AT] + i] == at:
             return w.values[row, w.columns[column, C_VALUE_AT] + i]
     return np.float32(np.nan)
-
-
-@compiled
-def remember(w: Core, row: int, column: int, at: int, value: np.float32, device: int) -> None:
-    """Put a value into its place among the newest; of one time the later arrival stays."""
-    base, depth = w.columns[column, C_TIME_AT], w.columns[column, C_DEPTH]
-    i = 0
-    while i < depth and w.times[row, base + i] > at:
-        i += 1
-    if i == depth:
-        return
-    values = w.columns[column, C_VALUE_AT]
-    if w.times[row, base + i] != at:
-        for j in range(depth - 1, i, -1):
-            w.times[row, base + j] = w.times[row, base + j - 1]
-            w.values[row, values + j] = w.values[row, values + j - 1]
-    w.times[row, base + i] = at
-    if values >= 0:
-        w.values[row, values + i] = value
-    if w.columns[column, C_DEVICE_AT] >= 0:
-        w.times[row, w.columns[column, C_DEVICE_AT]] = device
 
 
 @compiled
@@ -1261,32 +1242,71 @@ def derive(w: Core, row: int, at: int, values: Floats, present: int, irregular: 
 
 @compiled
 def judge(w: Core, row: int, at: int, received: int, device: int, values: Floats, present: int) -> None:
-    """One measurement meets every rule that hears it."""
-    p = w.times[row, PROFILE]
-    if w.times[row, NEXT_DUE] < received:
+    """One measurement meets every rule that hears it.
+
+    Most measurements are calm ones of residents of whom nothing stands: for these everything happens here, without a
+    call, which would cost more than what it does.
+    """
+    times, remembered, columns, rules, limits, levels, concerns, hears = (
+        w.times,
+        w.values,
+        w.columns,
+        w.rules,
+        w.limits,
+        w.levels,
+        w.concerns,
+        w.hears,
+    )
+    p = times[row, PROFILE]
+    if times[row, NEXT_DUE] < received:
         run_timers(w, row, received)
     today, day_known = np.int64(0), False
-    for column in range(len(w.columns)):
-        if has(present, column):
-            remember(w, row, column, at, values[column], device)
-            if w.columns[column, C_DAYS] > 0:
-                if not day_known:
-                    today, day_known = local_day(w, p, at), True
-                remember_day(w, row, column, today, values[column])
-    for rule in range(len(w.rules)):
-        if w.rules[rule, R_HEARS] & present == 0:
+    for column in range(len(columns)):
+        if (present >> column) & 1 == 0:
             continue
-        if w.rules[rule, R_SILENT_WITHOUT] & present != 0 and (w.concerns[p, rule] or w.rules[rule, R_KIND] == SILENCE):
-            hear(w, row, rule, at, received, p)
-        if not w.concerns[p, rule]:
+        base, depth, place = columns[column, C_TIME_AT], columns[column, C_DEPTH], columns[column, C_VALUE_AT]
+        i = 0
+        while i < depth and times[row, base + i] > at:
+            i += 1
+        if i < depth:
+            if times[row, base + i] != at:
+                for j in range(depth - 1, i, -1):
+                    times[row, base + j] = times[row, base + j - 1]
+                    remembered[row, place + j] = remembered[row, place + j - 1]
+            times[row, base + i] = at
+            if place >= 0:
+                remembered[row, place + i] = values[column]
+            if columns[column, C_DEVICE_AT] >= 0:
+                times[row, columns[column, C_DEVICE_AT]] = device
+        if columns[column, C_DAYS] > 0:
+            if not day_known:
+                today, day_known = local_day(w, p, at), True
+            remember_day(w, row, column, today, values[column])
+    for rule in range(len(rules)):
+        if hears[rule] & present == 0:
             continue
-        kind = w.rules[rule, R_KIND]
-        if kind == EVENT and w.rules[rule, R_TAKEN_BACK_BY] & present != 0:
-            take_back(w, row, rule, at)
-        if w.rules[rule, R_JUDGED_BY] & present != 0:
-            if kind == LEVEL:
+        kind = rules[rule, R_KIND]
+        if kind == LEVEL:
+            if not concerns[p, rule]:
+                continue
+            calm = times[row, HEAD] < 0
+            if calm:
+                for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END]):
+                    column = limits[limit, L_COLUMN]
+                    if (present >> column) & 1 == 0 or limits[limit, L_SIGN] * values[column] >= levels[p, limit, OVER]:
+                        calm = False
+                        break
+            if not calm:
                 judge_level(w, row, rule, at, received, values, present, p)
-            elif kind == STATISTIC:
+            continue
+        if rules[rule, R_SILENT_WITHOUT] & present != 0 and (concerns[p, rule] or kind == SILENCE):
+            hear(w, row, rule, at, received, p)
+        if not concerns[p, rule]:
+            continue
+        if kind == EVENT and rules[rule, R_TAKEN_BACK_BY] & present != 0:
+            take_back(w, row, rule, at)
+        if rules[rule, R_JUDGED_BY] & present != 0:
+            if kind == STATISTIC:
                 judge_statistic(w, row, rule, at, received, present, p)
             elif kind == EVENT:
                 judge_event(w, row, rule, at, received, values, present, p)
@@ -1294,10 +1314,10 @@ def judge(w: Core, row: int, at: int, received: int, device: int, values: Floats
                 judge_device(w, row, rule, at, received, device, values, present, p)
             elif kind == SILENCE_AFTER:
                 judge_after(w, row, rule, at, received)
-        if w.rules[rule, R_CONFIRMED_BY] & present != 0:
-            confirm(w, row, rule, at, received, values[w.rules[rule, R_CONFIRM_COLUMN]])
-    for column in range(len(w.columns)):
-        if w.columns[column, C_USUAL_AT] >= 0 and has(present, column) and not is_ill(w, row, at):
+        if rules[rule, R_CONFIRMED_BY] & present != 0:
+            confirm(w, row, rule, at, received, values[rules[rule, R_CONFIRM_COLUMN]])
+    for column in range(len(columns)):
+        if columns[column, C_USUAL_AT] >= 0 and (present >> column) & 1 and not is_ill(w, row, at):
             learn(w, p, row, column, at, values[column])
 
 

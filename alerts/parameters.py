@@ -104,7 +104,8 @@ class Parameters:
         return Tables(
             columns=columns,
             floor=np.array([(metric.high - metric.low) / 200 for metric in metrics], np.float32),
-            rules=self._judging(lists),
+            rules=(rules := self._judging(lists)),
+            hears=np.ascontiguousarray(rules[:, kernel.R_HEARS]),
             limits=_matrix([self._limit(limit) for limit in self.limits], 8),
             required=_matrix([(self._of(part.metric), part.sign, _us(part.within)) for part in required], 3),
             required_level=np.array([part.sign * part.over_from for part in required], np.float32),
