@@ -65,8 +65,12 @@ def diff(
     ] = None,
     language: Language = "en",
 ) -> None:
-    """Say rule by rule what another protocol changes. '-' is what goes, '+' what comes."""
+    """Say rule by rule what another protocol changes. '-' is what goes, '+' what comes. Two folders need no database."""
     from alerts import deployment
+
+    if one and other and Path(one).is_dir() and Path(other).is_dir():
+        _print(_compared(_read(Path(one)), _read(Path(other)), language))
+        return
 
     async def work(c: Connection) -> list[str]:
         before = (await _named(c, one)) if one and other else await deployment.in_force(c, datetime.now(UTC))
@@ -179,11 +183,16 @@ def _in_record(work: Callable[[Connection], Awaitable[T]]) -> T:
         fail(str(error))
 
 
+def _read(directory: Path) -> Protocol:
+    from alerts.protocol import parse_all
+
+    return parse_all(texts_in(directory), whole=True)
+
+
 async def _named(c: Connection, name: str) -> Protocol:
     from alerts import deployment
-    from alerts.protocol import load
 
-    return load(Path(name)) if Path(name).is_dir() else await deployment.require(c, name)
+    return _read(Path(name)) if Path(name).is_dir() else await deployment.require(c, name)
 
 
 async def _waiting(c: Connection) -> str:

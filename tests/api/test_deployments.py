@@ -99,10 +99,14 @@ def test_whoever_activates_reads_the_difference_and_is_asked(database_url: str, 
     assert "waits for a decision" in done(database_url, "list")
 
 
-def test_folders_are_compared_before_they_are_staged(database_url: str, own: Path, stricter: Path) -> None:
-    assert "judges otherwise: bp.severe" in done(database_url, "diff", str(own), str(stricter))
-    assert "不低于175 mmHg" in done(database_url, "diff", str(own), str(stricter), "--language", "zh_Hans")
-    assert "no rule is another" in done(database_url, "diff", str(own), str(own))
+def test_folders_are_compared_without_a_record(own: Path, stricter: Path) -> None:
+    assert "judges otherwise: bp.severe" in done("", "diff", str(own), str(stricter))
+    assert "不低于175 mmHg" in done("", "diff", str(own), str(stricter), "--language", "zh_Hans")
+    assert "no rule is another" in done("", "diff", str(own), str(own))
+
+
+def test_a_folder_is_compared_with_what_is_in_force(database_url: str, own: Path) -> None:
+    assert "gone: help_call" in done(database_url, "diff", str(own))
 
 
 def test_each_fault_of_a_refused_protocol_is_said(database_url: str, own: Path) -> None:
