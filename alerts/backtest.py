@@ -143,11 +143,11 @@ class Replay:
         self._rules = protocol.rules
         self._number = {rule.id: number for number, rule in enumerate(protocol.rules)}
         self._engine = Engine(protocol)
-        if hasattr(self._engine, "assign"):
-            self._engine.assign(profiles)
+        self._profiles = profiles
         self._ledger = _Ledger(protocol, profiles, past, assumed or Assumed())
         self._given = sorted((given for given in past.given if given.rule in self._number), key=lambda g: -g.raised)
         self._asked: dict[tuple[int, int], tuple[int, int]] = {}
+        self._standing: set[tuple[int, str]] = set()
         self._begun = 0
 
     def run(
@@ -170,13 +170,14 @@ class Replay:
             self.step(received[slice(*rows)], now)
         return self.told()
 
-    def enrol(self, residents: Iterable[int], now: np.datetime64) -> None:
+    def enrol(self, residents: Sequence[int], now: np.datetime64) -> None:
         """Watch these residents from now on."""
         self._engine.enrol(residents, now)
+        self._engine.assign({one: self._profiles[one] for one in residents if one in self._profiles})
 
     def step(self, batch: Batch, now: np.datetime64) -> None:
         """Judge what was received up to now; ``batch.received`` is needed and must not decrease, here and between steps."""
-        self._let_go(batch)
+        self._let_go()
         firings = self._engine.step(batch, now)
         until = _us(now)
         if firings or (self._given and self._given[-1].raised <= until):
@@ -187,11 +188,12 @@ class Replay:
         """Everything so far."""
         return self._ledger.told(self._begun)
 
-    def _let_go(self, batch: Batch) -> None:
-        raised = self._engine.raised(batch.resident)
-        gone = [alarm for alarm in raised if not self._ledger.is_open(*alarm, self._begun)]
+    def _let_go(self) -> None:
+        """What has been closed is no alarm of the rules core any more (:func:`alerts.verdicts.let_go_of_closed`)."""
+        gone = [alarm for alarm in self._standing if not self._ledger.is_open(*alarm, self._begun)]
         if gone:
             self._engine.close(gone)
+            self._standing.difference_update(gone)
 
     def _carry_out(self, firings: Sequence[Firing], heard: _Heard, until: int) -> None:
         """In order of when each was known, whichever rule it came from."""
@@ -213,11 +215,14 @@ class Replay:
         if isinstance(what, Given):
             self._ledger.open_as_given(what, number)
             return
-        ledger, resident, at, did = self._ledger, what.resident, _us(what.at), str(what.what)
+        ledger, resident, at, did = self._ledger, what.resident, _us(what.at), what.what
         if did == "raise":
             ledger.raised(known, resident, number, at)
+            if _is_on_values(rule):
+                self._standing.add((resident, rule.id))
         elif did == "clear":
             ledger.cleared(known, resident, rule)
+            self._standing.discard((resident, rule.id))
         elif did == "ask":
             ledger.asked.append((resident, number, known))
         elif did == "answered":
@@ -239,6 +244,11 @@ class Replay:
             if asked and _ran_out(rule, firing):
                 return min(asked[1], until)
         return heard.received(firing.resident, at, min(max(at, self._begun), until))
+
+
+def _is_on_values(rule: Rule) -> bool:
+    """Whether it watches a resident's own values: an event raises anew by itself, and a device is not closed by a person."""
+    return bool(rule.when) and not rule.on_event and not rule.on_device
 
 
 def _ran_out(rule: Rule, firing: Firing) -> bool:

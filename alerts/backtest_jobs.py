@@ -20,10 +20,11 @@ from alerts import judging, protocol
 from alerts.backtest import NEVER, Assumed, Given, Past, Replay, Told
 from alerts.backtest_counts import SIDES, Comparison, Episode, Side, Watched, What, compare
 from alerts.engine import Batch
+from alerts.parameters import Parameters
 from alerts.profiles import Profile
 from alerts.protocol import Protocol
 from alerts.rule import Rule, Statistic
-from devices.readings import METRICS_BY_CODE, Kind, Metric
+from devices.readings import METRICS, METRICS_BY_CODE
 from store import history
 from store.history import PastAlert, Received, WatchedRow
 from store.postgres import Connection, Database
@@ -37,6 +38,8 @@ _PARTS: Final = 8
 """At least so many parts, that progress can be seen and no core waits long for another."""
 _WORTH_IT: Final = ("helped", "doctor", "hospital")
 """Outcomes by which those who went say that it was right to call them (clinicians.cases)."""
+_MADE_OF: Final = tuple(METRICS[name].code for name in ("systolic", "diastolic", "pulse"))
+"""Of these the rules core makes further values (alerts.rule.DERIVED)."""
 _ZERO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -281,16 +284,10 @@ async def _judge_part(part: _Part) -> _Judged:
 
 
 def heard(protocols: Iterable[Protocol]) -> list[int]:
-    """The codes of the metrics to read: of what sensors in a flat see by the hundred a day, only what a rule names."""
-    named = {metric.name for one in protocols for rule in one.rules for metric in _named(rule)}
-    return [code for code, metric in METRICS_BY_CODE.items() if metric.kind is not Kind.AMBIENT or metric.name in named]
-
-
-def _named(rule: Rule) -> Iterator[Metric]:
-    yield from rule.measured
-    yield from (required.metric for required in rule.requires)
-    if rule.missing:
-        yield rule.missing.metric
+    """The codes of the metrics to read: those that a rule hears, and of which one is made that a rule hears."""
+    codes = np.array(list(METRICS_BY_CODE), np.int16)
+    columns = np.stack([Parameters(one).column_of(codes) for one in protocols])
+    return sorted({*codes[(columns >= 0).any(0)].tolist(), *_MADE_OF})
 
 
 def _batch(found: Received) -> Batch:
