@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+<<<<<<< Updated upstream
 from alerts.explain_en import groups_in_english, rule_in_english, score_in_english
 from alerts.explain_zh import groups_in_chinese, rule_in_chinese, score_in_chinese
 from alerts.rule import PRIORITIES, Group, Limit, Parameter, Rule, Score, shown_unit
 from alerts.vocabulary import Terms, is_difference, length, listed, metric_name, quantity, sources
+=======
+from alerts.explain_en import brief_in_english, groups_in_english, rule_in_english, score_in_english
+from alerts.explain_zh import brief_in_chinese, groups_in_chinese, rule_in_chinese, score_in_chinese
+from alerts.rule import PRIORITIES, Group, Parameter, Rule, Score, shown_unit
+from alerts.vocabulary import Terms, length, listed, metric_name, quantity, sources
+>>>>>>> Stashed changes
 from alerts.wording import ZH
 
 if TYPE_CHECKING:
     from alerts.protocol import Protocol
 
-__all__ = ["explain", "explain_protocol", "length", "metric_name", "quantity"]
+__all__ = ["brief", "explain", "explain_protocol", "length", "metric_name", "quantity"]
 
 _HEADINGS: Final = {
     "groups": ("人群", "Groups"),
@@ -38,6 +45,12 @@ def explain(rule: Rule, language: str, protocol: Protocol | None = None) -> str:
     """
     terms = Terms.of(protocol.groups, protocol.parameters) if protocol else Terms.of((), ())
     return rule_in_chinese(rule, terms) if language == ZH else rule_in_english(rule, terms)
+
+
+def brief(rule: Rule, language: str) -> str:
+    """A rule for somebody who knows its name: when it fires, what is asked first, who is called."""
+    terms = Terms.of((), ())
+    return brief_in_chinese(rule, terms) if language == ZH else brief_in_english(rule, terms)
 
 
 def explain_protocol(protocol: Protocol, language: str) -> str:

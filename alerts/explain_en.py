@@ -47,6 +47,11 @@ def rule_in_english(rule: Rule, terms: Terms) -> str:
     return " ".join(part for part in parts if part)
 
 
+def brief_in_english(rule: Rule, terms: Terms) -> str:
+    """When it fires, what is asked first, and who is called."""
+    return " ".join(part for part in (_condition(rule, terms), _required(rule), _ask(rule), _call(rule)) if part)
+
+
 def groups_in_english(codes: Sequence[str], terms: Terms, last: str = "or") -> str:
     """Groups by their titles: the group "COPD"."""
     names = [f"“{terms.group(code, _EN)}”" for code in codes]

@@ -48,6 +48,11 @@ def rule_in_chinese(rule: Rule, terms: Terms) -> str:
     return "".join(parts)
 
 
+def brief_in_chinese(rule: Rule, terms: Terms) -> str:
+    """When it fires, what is asked first, and who is called."""
+    return "".join((_condition(rule, terms), _required(rule), _ask(rule), _call(rule)))
+
+
 def groups_in_chinese(codes: Sequence[str], terms: Terms) -> str:
     """Groups by their titles."""
     return "或".join(f"“{terms.group(code, ZH)}”" for code in codes) + "人群"

@@ -12,16 +12,13 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 
-from alerts.profiles import Profile, profile
+from alerts.profiles import Choice, Profile, choices, profile
 from alerts.protocol import Protocol
+from alerts.rule import DIASTOLIC_HIGH, DIASTOLIC_LOW, SYSTOLIC_HIGH, SYSTOLIC_LOW
 from store import parameters
 from store.parameters import Judged
 from store.postgres import Connection
 
-SYSTOLIC_LOW: Final = "bp.target.systolic_low"
-SYSTOLIC_HIGH: Final = "bp.target.systolic"
-DIASTOLIC_LOW: Final = "bp.target.diastolic_low"
-DIASTOLIC_HIGH: Final = "bp.target.diastolic"
 _WITHOUT: Final = MappingProxyType(
     {SYSTOLIC_LOW: 100.0, SYSTOLIC_HIGH: 135.0, DIASTOLIC_LOW: 60.0, DIASTOLIC_HIGH: 85.0}
 )
@@ -38,6 +35,20 @@ class Target:
     diastolic_high: float
 
 
+@dataclass(frozen=True, slots=True)
+class Grounds:
+    """By what one resident is judged, and whence it is.
+
+    ``choices`` holds of each parameter the values it could have for her, the one that counts first. ``own`` are all her
+    own values in force, those among them too that the protocol has no use for.
+    """
+
+    judged: Judged
+    profile: Profile
+    choices: Mapping[str, tuple[Choice, ...]]
+    own: Mapping[str, float]
+
+
 async def profiles(c: Connection, protocol: Protocol, now: datetime | None = None) -> dict[int, Profile]:
     """The profile of everybody the connection may see who has not left, by resident, as of ``now``."""
     return await _profiles(c, protocol, now or datetime.now(UTC))
@@ -46,6 +57,19 @@ async def profiles(c: Connection, protocol: Protocol, now: datetime | None = Non
 async def profile_of(c: Connection, protocol: Protocol, resident_id: int, now: datetime) -> Profile:
     """One resident's profile; the usual one of nobody whom the connection may not see."""
     return (await _profiles(c, protocol, now, resident_id)).get(resident_id, Profile())
+
+
+async def grounds(c: Connection, protocol: Protocol, resident_id: int, now: datetime) -> Grounds | None:
+    """By what one resident is judged and why; ``None`` for nobody whom the connection may see."""
+    found = await parameters.judged(c, resident_id)
+    if not found:
+        return None
+    judged = found[0]
+    own = (await parameters.own_values(c, now, resident_id)).get(resident_id, {})
+    of_groups = (await parameters.group_values(c, now)).get(judged.centre_id, {})
+    groups = frozenset(judged.conditions).intersection(group.code for group in protocol.groups)
+    chosen = {p.name: tuple(choices(protocol, p, groups, of_groups, own)) for p in protocol.parameters}
+    return Grounds(judged, profile(protocol, judged.time_zone, groups, of_groups, own), chosen, own)
 
 
 async def targets(c: Connection, protocol: Protocol, now: datetime) -> dict[int, Target]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from alerts.protocol import Protocol
 from alerts.rule import Parameter
@@ -34,6 +35,15 @@ class Profile:
         return (not groups or not self.groups.isdisjoint(groups)) and self.groups.isdisjoint(not_groups)
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A value of a parameter and whence it is: her own, her centre's or the protocol's for a ``group``, or the protocol's."""
+
+    origin: Literal["own", "centre", "group", "protocol"]
+    value: float
+    group: str = ""
+
+
 def profile(
     protocol: Protocol,
     zone: str,
@@ -48,24 +58,25 @@ def profile(
     """
     values = {}
     for parameter in protocol.parameters:
-        found = _value(protocol, parameter, groups, of_groups, own)
+        found = choices(protocol, parameter, groups, of_groups, own)[0].value
         if found != parameter.value:
             values[parameter.name] = found
     return Profile(zone, frozenset(groups), tuple(sorted(values.items())))
 
 
-def _value(
+def choices(
     protocol: Protocol,
     parameter: Parameter,
     groups: Collection[str],
     of_groups: Mapping[tuple[str, str], float],
     own: Mapping[str, float],
-) -> float:
-    candidates = [own.get(parameter.name)]
-    for group in protocol.groups:
-        if group.code in groups:
-            candidates.append(of_groups.get((group.code, parameter.name)))
-            if group.code in parameter.groups:
-                candidates.append(parameter.groups[group.code].value)
-    within = [value for value in candidates if value is not None and parameter.low <= value <= parameter.high]
-    return within[0] if within else parameter.value
+) -> list[Choice]:
+    """Every value that a parameter could have for her, each within its bounds: the first one counts, the last is usual."""
+    found = [Choice("own", own[parameter.name])] if parameter.name in own else []
+    for code in (group.code for group in protocol.groups if group.code in groups):
+        if (code, parameter.name) in of_groups:
+            found.append(Choice("centre", of_groups[code, parameter.name], code))
+        if code in parameter.groups:
+            found.append(Choice("group", parameter.groups[code].value, code))
+    within = [choice for choice in found if parameter.low <= choice.value <= parameter.high]
+    return [*within, Choice("protocol", parameter.value)]

@@ -22,6 +22,7 @@ from alerts.checks import faults_of_named
 from alerts.explain import explain, explain_protocol
 from alerts.grammar import Known
 from alerts.rule import (
+    TARGETS,
     Answered,
     Ask,
     Audience,
@@ -239,7 +240,7 @@ class _Reading:
     def _check_used(self) -> None:
         """Refuse numbers that nobody judges by: a doctor would set them in vain."""
         limits = [limit for rule in self._rules.values() for limit in rule.when]
-        used = {("parameter", limit.parameter) for limit in limits} | {
+        used = {("parameter", name) for name in (*TARGETS, *(limit.parameter for limit in limits))} | {
             ("score", limit.score.id) for limit in limits if limit.score
         }
         for what, name in (*(("parameter", n) for n in self._parameters), *(("score", n) for n in self._scores)):

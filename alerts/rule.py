@@ -49,6 +49,13 @@ DERIVED: Final = MappingProxyType({metric.name: metric for metric in (IRREGULAR_
 """What the rules core makes of a measurement itself: 1 or 0 with each pulse, by the cuff's own flag (Blood Pressure
 Measurement Status, GATT Specification Supplement 3.33); systolic less diastolic. No device sends them."""
 
+SYSTOLIC_LOW: Final = "bp.target.systolic_low"
+SYSTOLIC_HIGH: Final = "bp.target.systolic"
+DIASTOLIC_LOW: Final = "bp.target.diastolic_low"
+DIASTOLIC_HIGH: Final = "bp.target.diastolic"
+TARGETS: Final = (SYSTOLIC_LOW, SYSTOLIC_HIGH, DIASTOLIC_LOW, DIASTOLIC_HIGH)
+"""Parameters by which the pages say how a blood pressure stands, also where no rule goes by them."""
+
 PARTS_OF_DAY: Final = 4
 """Night, morning, afternoon and evening of the resident's home: six hours each, from midnight on."""
 

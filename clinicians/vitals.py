@@ -71,7 +71,7 @@ _UNITS: Final = {
     "kg/m2": "kg/m²",
     "h": N_("h"),
 }
-_DIGITS: Final = dict.fromkeys(
+DIGITS: Final = dict.fromkeys(
     (
         "body_temperature",
         "body_weight",
@@ -119,7 +119,7 @@ def value(metric: str, number: float, words: Words) -> str:
         return words.gettext(_STATES[metric][number >= 0.5])
     known = METRICS.get(metric)
     unit = _UNITS.get(known.unit, known.unit) if known else ""
-    shown = words.number(number, _DIGITS.get(metric, 0))
+    shown = words.number(number, DIGITS.get(metric, 0))
     return f"{shown}%" if unit == "%" else f"{shown} {words.gettext(unit) if unit else ''}".strip()
 
 

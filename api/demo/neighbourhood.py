@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
-from alerts.judging import SYSTOLIC_HIGH, SYSTOLIC_LOW
+from alerts.rule import SYSTOLIC_HIGH, SYSTOLIC_LOW
 
 CENTRE_ZH: Final = "梧桐里社区卫生服务中心"
 CENTRE_EN: Final = "Wutongli Community Health Centre"

@@ -11,14 +11,14 @@ from alerts import judging
 from alerts.judging import Target
 from alerts.profiles import Profile
 from alerts.protocol import Protocol, parse
+from alerts.rule import SYSTOLIC_HIGH
 from store import parameters, people
 from store.postgres import Connection, Database
 from tests.household import NOW, Household, furnish
 
 pytestmark = pytest.mark.anyio
 
-PROTOCOL = parse(
-    """
+TEXT = """
 protocol = "test"
 version = 2026-11-29
 
@@ -71,9 +71,8 @@ source = "test"
 staff = { zh_Hans = "血氧{spo2}%", en = "Oxygen {spo2} %" }
 family = { zh_Hans = "血氧低", en = "Oxygen low" }
 resident = { zh_Hans = "血氧低", en = "Oxygen low" }
-""",
-    "test.toml",
-)
+"""
+PROTOCOL = parse(TEXT, "test.toml")
 
 
 @pytest.fixture
@@ -141,7 +140,7 @@ async def test_each_centre_has_its_own_clock_and_values_and_who_has_left_is_not_
 async def test_the_target_is_the_parameter_that_the_rules_go_by(database: Database, home: Household) -> None:
     async with database.service() as c:
         assert await judging.target_of(c, PROTOCOL, home.wang, NOW) == Target(100, 135, 60, 85)
-        await parameters.set_own(c, home.wang, judging.SYSTOLIC_HIGH, 150.0, NOW, by=home.doctor.id, why="frail")
+        await parameters.set_own(c, home.wang, SYSTOLIC_HIGH, 150.0, NOW, by=home.doctor.id, why="frail")
         assert (await judging.targets(c, PROTOCOL, NOW))[home.wang] == Target(100, 150, 60, 85)
     for anybody in (home.doctor.id, home.daughter.id, home.wang_person):
         async with database.reader(anybody) as c:
