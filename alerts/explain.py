@@ -111,19 +111,26 @@ def _judging_by(parameter: Parameter, protocol: Protocol) -> list[tuple[Rule, Li
     return [(rule, limit) for rule in protocol.rules for limit in rule.when if limit.parameter == parameter.name]
 
 
+def _used(parameter: Parameter, protocol: Protocol, language: str) -> str:
+    names = listed(dict.fromkeys(_named(rule, language) for rule, _ in _judging_by(parameter, protocol)), language)
+    if language == ZH:
+        return f"用于{names}。" if names else "不触发警报，只用于页面上标明数值高低。"
+    return f"Used by {names}." if names else "It raises no alarm: pages say by it how a value stands."
+
+
 def _parameter(parameter: Parameter, protocol: Protocol, terms: Terms, language: str) -> str:
     numbers = (parameter.value, parameter.low, parameter.high)
     value, low, high = (_value(parameter, number, protocol, language) for number in numbers)
     own = {code: _value(parameter, found.value, protocol, language) for code, found in parameter.groups.items()}
-    used = listed(dict.fromkeys(_named(rule, language) for rule, _ in _judging_by(parameter, protocol)), language)
+    used = _used(parameter, protocol, language)
     whence = " | ".join(sources(parameter))
     if language == ZH:
         groups = "".join(f"{groups_in_chinese([code], terms)}为{number}。" for code, number in own.items())
         head = f"{parameter.titles[ZH]}（{parameter.name}）：{value}。可为个人或人群在{low}到{high}之间另行设定。"
-        return f"{head}{groups}用于{used}。依据：{whence}"
+        return f"{head}{groups}{used}依据：{whence}"
     groups = "".join(f" For {groups_in_english([code], terms)} it is {number}." for code, number in own.items())
     head = f"{parameter.titles[language]} ({parameter.name}): {value}. It may be set for one resident or for a group"
-    return f"{head} from {low} to {high}.{groups} Used by {used}. Sources: {whence}"
+    return f"{head} from {low} to {high}.{groups} {used} Sources: {whence}"
 
 
 def _score(score: Score, terms: Terms, language: str) -> str:

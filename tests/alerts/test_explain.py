@@ -267,6 +267,16 @@ def test_a_protocol_is_said_in_chinese() -> None:
         assert part in text
 
 
+def test_a_number_of_the_pages_alone_is_said_to_raise_nothing() -> None:
+    target = (
+        PARAMETER.replace("oxygen.alarm", "bp.target.systolic").replace('"spo2"', '"systolic"').replace('"%"', '"mmHg"')
+    )
+    text = HEAD + GROUPS + target + rule("trial", missing("pulse", "1 d"), kind="technical")
+    found = protocol.parse_all({"trial.toml": text}, whole=True)
+    assert "It raises no alarm: pages say by it how a value stands." in protocol.explain_protocol(found, "en")
+    assert "不触发警报，只用于页面上标明数值高低。" in protocol.explain_protocol(found, ZH)
+
+
 def test_a_protocol_without_groups_numbers_and_scores_has_no_chapters_for_them() -> None:
     plain = protocol.parse(HEAD + rule("trial", missing("pulse", "1 d"), kind="technical"), "trial.toml")
     assert "Groups" not in protocol.explain_protocol(plain, "en")
