@@ -70,6 +70,7 @@ class Engine:
         self._known = {Profile(): 0}
         self._room = 5 * len(protocol.rules) + 2
         self._memory = Memory(self._p, self._p.profiles(list(self._known)), max(_FIRINGS, 2 * self._room))
+        self._profile_of: dict[int, int] = {}
         self._told: list[Firing] = []
         self._last: Int64s = np.zeros(0, np.int64)
         self._unstarted: list[tuple[Rows, NDArray[np.bool_]]] = []
@@ -81,28 +82,39 @@ class Engine:
         """
         ids = np.array(list(dict.fromkeys(residents)), np.int32)
         new = ids[self._memory.row_of(ids) < 0]
-        if len(new):
-            self._memory.add(new, np.full(len(new), _us(now)))
+        self._add(new, np.full(len(new), _us(now)))
+
+    def _add(self, residents: NDArray[np.int32], since: Int64s) -> None:
+        if len(residents):
+            self._memory.add(residents, since)
+            if self._profile_of:
+                self._set_profiles(residents)
 
     def assign(self, profiles: Mapping[int, Profile]) -> None:
         """Judge these residents by these profiles from now on; others by what they were judged by, at first ``Profile()``.
 
-        What stood of a rule that no longer concerns her is forgotten without a firing. Residents whom the core does
-        not know are enrolled by their first reading, and are to be assigned then.
+        What stood of a rule that no longer concerns her is forgotten without a firing. A resident whom the core does not
+        know yet has hers from her enrolment on. Profiles are not part of the saved rows.
         """
         new = {one for one in profiles.values() if one not in self._known}
         for one in new:
             self._known[one] = len(self._known)
         if new:
             self._memory.profiles = self._p.profiles(list(self._known))
-        ids = np.fromiter(profiles, np.int32, len(profiles))
-        rows = self._memory.row_of(ids)
-        numbers = np.fromiter((self._known[one] for one in profiles.values()), np.int32, len(profiles))
-        changed = np.flatnonzero((rows >= 0) & (self._memory.rows.times[rows, kernel.PROFILE] != numbers))
-        self._memory.rows.times[rows[changed], kernel.PROFILE] = numbers[changed]
+        self._profile_of |= {resident: self._known[one] for resident, one in profiles.items()}
+        self._set_profiles(np.fromiter(profiles, np.int32, len(profiles)))
+
+    def _set_profiles(self, residents: NDArray[np.int32]) -> None:
+        """Let the rows of these residents, where they have one, bear their profiles."""
+        m = self._memory
+        residents = residents[m.row_of(residents) >= 0]
+        rows = m.row_of(residents)
+        numbers = np.array([self._profile_of.get(resident, 0) for resident in residents.tolist()], np.int64)
+        changed = np.flatnonzero(m.rows.times[rows, kernel.PROFILE] != numbers)
+        m.rows.times[rows[changed], kernel.PROFILE] = numbers[changed]
         for row in rows[changed].tolist():
             self._forget_what_concerns_her_no_longer(row)
-        self._memory.hasten(rows[changed], np.full(len(changed), LONG_AGO))
+        m.hasten(rows[changed], np.full(len(changed), LONG_AGO))
 
     def _forget_what_concerns_her_no_longer(self, row: int) -> None:
         m = self._memory
@@ -166,7 +178,7 @@ class Engine:
         unknown = np.flatnonzero(self._memory.row_of(residents) < 0)
         if len(unknown):
             ids, first = np.unique(residents[unknown], return_index=True)
-            self._memory.add(ids, received[unknown[first]])
+            self._add(ids, received[unknown[first]])
 
     def _start_clocks(self, now: int) -> None:
         """Silences of which a saved row did not know begin now."""
@@ -245,6 +257,7 @@ class Engine:
         the watch's raises :exc:`ValueError`.
         """
         found, missing = self._memory.load(rows)
+        self._set_profiles(np.fromiter(rows, np.int32, len(rows)))
         if missing.any():
             self._unstarted.append((found, missing))
 
