@@ -36,13 +36,13 @@ def explain(rule: Rule, language: str, protocol: Protocol | None = None) -> str:
 
     ``protocol`` gives the groups and parameters that the rule names their titles and numbers.
     """
-    terms = Terms.of(protocol.groups, protocol.parameters) if protocol else Terms.of((), ())
+    terms = Terms.of(protocol.groups, protocol.parameters, protocol.rules) if protocol else Terms.of()
     return rule_in_chinese(rule, terms) if language == ZH else rule_in_english(rule, terms)
 
 
 def brief(rule: Rule, language: str) -> str:
     """A rule for somebody who knows its name: when it fires, what is asked first, who is called."""
-    terms = Terms.of((), ())
+    terms = Terms.of()
     return brief_in_chinese(rule, terms) if language == ZH else brief_in_english(rule, terms)
 
 
@@ -86,11 +86,10 @@ def _group(group: Group, protocol: Protocol, language: str) -> str:
     points = [score.titles[language] for score in protocol.scores if _tells_apart(score, group.code)]
     said = zip(_DIFFERS[not zh], (numbers, only, never, points), strict=True)
     if zh:
-        return f"{group.titles[ZH]}（{group.code}）。" + "".join(
-            f"{what}：{listed(names, ZH)}。" for what, names in said if names
-        )
-    differs = "".join(f" {what}: {listed(names, language)}." for what, names in said if names)
-    return f"{group.titles[language]} ({group.code}).{differs}"
+        differs = "".join(f"{what}：{listed(names, ZH)}。" for what, names in said if names)
+        return f"{group.titles[ZH]}（{group.code}）。{differs or '判断与他人相同。'}"
+    differs = " ".join(f"{what}: {listed(names, language)}." for what, names in said if names)
+    return f"{group.titles[language]} ({group.code}). {differs or 'Judged as everybody else.'}"
 
 
 def _named(rule: Rule, language: str) -> str:

@@ -36,9 +36,9 @@ def rule_in_english(rule: Rule, terms: Terms) -> str:
         _whom(rule, terms),
         _condition(rule, terms),
         _required(rule),
-        _cause(rule),
+        _cause(rule, terms),
         _ask(rule),
-        _related(rule),
+        _related(rule, terms),
         _call(rule),
         _end(rule),
         _late(rule),
@@ -96,7 +96,7 @@ def _condition(rule: Rule, terms: Terms) -> str:
     if rule.missing:
         return _missing(rule)
     if rule.answered:
-        return f"Fires when the question of {rule.answered.rule} has been answered."
+        return f"Fires when the question of {terms.rule(rule.answered.rule, _EN)} has been answered."
     limits = " or ".join(_over(limit, terms, first=limit is rule.when[0]) for limit in rule.when)
     if rule.on_event:
         return f"Fires on {limits}."
@@ -262,8 +262,12 @@ def _so(required: Required) -> str:
     return f"the last {metric_name(metric, _EN)}, measured no longer than {time} before, was {level}"
 
 
-def _cause(rule: Rule) -> str:
-    return f"Not while {listed(rule.cause, _EN, 'or')} is open: it would say the same." if rule.cause else ""
+def _cause(rule: Rule, terms: Terms) -> str:
+    return (
+        f"Not while {listed((terms.rule(name, _EN) for name in rule.cause), _EN, 'or')} is open: it would say the same."
+        if rule.cause
+        else ""
+    )
 
 
 def _ask(rule: Rule) -> str:
@@ -281,7 +285,7 @@ def _any(metrics: Sequence[Metric]) -> str:
     return " or ".join(metric_name(metric, _EN) for metric in metrics)
 
 
-def _related(rule: Rule) -> str:
+def _related(rule: Rule, terms: Terms) -> str:
     parts = []
     if confirmed := rule.confirmed_by:
         parts.append(
@@ -292,7 +296,9 @@ def _related(rule: Rule) -> str:
         before = f"{metric_name(follows.metric, _EN)} up to {length(follows.within, _EN)} before"
         parts.append(f"It belongs to {before}{_unless(follows)}.")
     if rule.joins:
-        parts.append(f"While {rule.joins} is open it joins that alert: who has taken it is called anew, else the next.")
+        parts.append(
+            f"While {terms.rule(rule.joins, _EN)} is open it joins that alert: who has taken it is called anew, else the next."
+        )
     return " ".join(parts)
 
 
@@ -319,12 +325,19 @@ def _end(rule: Rule) -> str:
     if rule.answered:
         return ""
     ends = [
-        _said(limit, limit.clear_word, limit.clear_level)
+        f"{_said(limit, limit.clear_word, limit.clear_level)}{_behind(limit)}"
         for limit in rule.when
         if limit.clear_word and limit.clear_level is not None
     ]
     lasting = f" and has stayed so for {length(rule.clear_after.time, _EN)}" if rule.clear_after else ""
     return f"It is over when {' and '.join(ends)}{lasting}."
+
+
+def _behind(limit: Limit) -> str:
+    """That the clear level moves with a level that may be set, in brackets."""
+    if limit.clear_by is None:
+        return ""
+    return f" ({quantity(limit.clear_by, limit_unit(limit), _EN, difference=True)} from the level)"
 
 
 def _late(rule: Rule) -> str:

@@ -37,9 +37,9 @@ def rule_in_chinese(rule: Rule, terms: Terms) -> str:
         _whom(rule, terms),
         _condition(rule, terms),
         _required(rule),
-        _cause(rule),
+        _cause(rule, terms),
         _ask(rule),
-        _related(rule),
+        _related(rule, terms),
         _call(rule),
         _end(rule),
         _late(rule),
@@ -97,14 +97,14 @@ def _condition(rule: Rule, terms: Terms) -> str:
     if rule.missing:
         return _missing(rule)
     if rule.answered:
-        return f"{rule.answered.rule}的询问得到回答时触发。"
+        return f"{terms.rule(rule.answered.rule, ZH)}的询问得到回答时触发。"
     limits = [_over(limit, terms, first=limit is rule.when[0]) for limit in rule.when]
     if rule.on_event:
         return f"发生{limits[0]}时触发。"
     if rule.on_statistic:
-        return f"{'，或'.join(limits)}{'，且再次测量后仍然如此' if rule.count.k > 1 else ''}时触发。"
+        return _when(f"{'，或'.join(limits)}{'，且再次测量后仍然如此' if rule.count.k > 1 else ''}", "触发")
     lasting = f"并持续{length(rule.persists.time, ZH)}" if rule.persists else ""
-    return f"{_counted(rule.count, '或'.join(limits))}{lasting}时触发。"
+    return _when(f"{_counted(rule.count, '或'.join(limits))}{lasting}", "触发")
 
 
 def _missing(rule: Rule) -> str:
@@ -246,8 +246,8 @@ def _so(required: Required) -> str:
     return f"此前{time}内最近一次{metric_name(metric, ZH)}{level}"
 
 
-def _cause(rule: Rule) -> str:
-    return f"{'或'.join(rule.cause)}未结束时不触发，以免重复。" if rule.cause else ""
+def _cause(rule: Rule, terms: Terms) -> str:
+    return f"{'或'.join(terms.rule(name, ZH) for name in rule.cause)}未结束时不触发，以免重复。" if rule.cause else ""
 
 
 def _ask(rule: Rule) -> str:
@@ -263,7 +263,7 @@ def _any(metrics: Sequence[Metric]) -> str:
     return "或".join(metric_name(metric, ZH) for metric in metrics)
 
 
-def _related(rule: Rule) -> str:
+def _related(rule: Rule, terms: Terms) -> str:
     parts = []
     if confirmed := rule.confirmed_by:
         parts.append(
@@ -273,7 +273,9 @@ def _related(rule: Rule) -> str:
     if follows := rule.follows:
         parts.append(f"它属于此前{length(follows.within, ZH)}内的{metric_name(follows.metric, ZH)}{_unless(follows)}。")
     if rule.joins:
-        parts.append(f"{rule.joins}未结束时并入该警报：已有人接手也重新通知，无人接手则立即通知下一位。")
+        parts.append(
+            f"{terms.rule(rule.joins, ZH)}未结束时并入该警报：已有人接手也重新通知，无人接手则立即通知下一位。"
+        )
     return "".join(parts)
 
 
@@ -295,12 +297,24 @@ def _end(rule: Rule) -> str:
     if rule.answered:
         return ""
     ends = [
-        _said(limit, limit.clear_word, limit.clear_level)
+        f"{_said(limit, limit.clear_word, limit.clear_level)}{_behind(limit)}"
         for limit in rule.when
         if limit.clear_word and limit.clear_level is not None
     ]
     lasting = f"并持续{length(rule.clear_after.time, ZH)}" if rule.clear_after else ""
-    return f"{('，且' if rule.on_statistic else '且').join(ends)}{lasting}时结束。"
+    return _when(f"{('，且' if rule.on_statistic else '且').join(ends)}{lasting}", "结束")
+
+
+def _when(condition: str, what: str) -> str:
+    """A condition and what comes of it; after hours (小时) another 时 would be one too many."""
+    return f"{condition}{'即' if condition.endswith('时') else '时'}{what}。"
+
+
+def _behind(limit: Limit) -> str:
+    """That the clear level moves with a level that may be set, in brackets."""
+    if limit.clear_by is None:
+        return ""
+    return f"（与警戒值相差{quantity(limit.clear_by, limit_unit(limit), ZH, difference=True)}）"
 
 
 def _late(rule: Rule) -> str:

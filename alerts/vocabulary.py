@@ -93,6 +93,8 @@ def quantity(value: float, unit: str, language: str, *, difference: bool = False
     """A value with its unit as people write it; the ``difference`` of two values in percent is in points."""
     if difference and unit == "%":
         return f"{value:g}{_POINTS[language != ZH]}"
+    if unit == "h" and 0 < value < 1:
+        return length(timedelta(hours=value), language)
     if value == 1 and language != ZH and unit in _ONE:
         return f"1{_ONE[unit]}"
     return f"{value:g}{_UNITS.get(unit, (f' {unit}', f' {unit}'))[language != ZH]}"
@@ -122,19 +124,30 @@ def _named(rule: Rule) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What rules name and do not hold: groups and parameters, by name. One that is unknown goes by its name."""
+    """What rules name and do not hold: groups, parameters, other rules. One that is unknown goes by its name."""
 
     groups: Mapping[str, Group]
     parameters: Mapping[str, Parameter]
+    rules: Mapping[str, Rule]
 
     @classmethod
-    def of(cls, groups: Iterable[Group], parameters: Iterable[Parameter]) -> Terms:
-        """These groups and parameters."""
-        return cls({group.code: group for group in groups}, {parameter.name: parameter for parameter in parameters})
+    def of(
+        cls, groups: Iterable[Group] = (), parameters: Iterable[Parameter] = (), rules: Iterable[Rule] = ()
+    ) -> Terms:
+        """These groups, parameters and rules."""
+        return cls(
+            {group.code: group for group in groups},
+            {parameter.name: parameter for parameter in parameters},
+            {rule.id: rule for rule in rules},
+        )
 
     def group(self, code: str, language: str) -> str:
         """The title of a group."""
         return self.groups[code].titles[language] if code in self.groups else code
+
+    def rule(self, rule_id: str, language: str) -> str:
+        """The title of a rule."""
+        return f"“{self.rules[rule_id].title(language)}”" if rule_id in self.rules else rule_id
 
     def parameter(self, name: str) -> Parameter | None:
         """A parameter, if it is known."""

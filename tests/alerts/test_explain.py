@@ -8,7 +8,7 @@ import pytest
 
 from alerts import protocol
 from alerts.explain import length, metric_name, quantity
-from alerts.rule import DERIVED, IRREGULAR_PULSE
+from alerts.rule import DERIVED, IRREGULAR_PULSE, Limit, limit_unit
 from alerts.wording import LANGUAGES, ZH
 from devices.readings import METRICS
 from tests.alerts.trial import GROUPS, HEAD, PARAMETER, TRIAL, besides, count, missing, rule, when
@@ -37,7 +37,10 @@ ENGLISH = [
             "95%; 83% for the group “Hypercapnia”) and stays so for 1 minute without a break."
         ),
     ),
-    ("oxygen.low", "It is over when oxygen saturation is above 94% and has stayed so for 10 minutes."),
+    (
+        "oxygen.low",
+        "over when oxygen saturation is above 94% (3 percentage points from the level) and has stayed so for 10 minutes.",
+    ),
     ("oxygen.low", "raises no alarm. Sources: a guideline | a study | another study | NEWS2, scale 1 | NEWS2, scale 2"),
     (
         "pressure.average",
@@ -112,7 +115,7 @@ CHINESE = [
         "oxygen.low",
         "血氧饱和度不高于91%（“血氧警戒值”，可为个人在80%到95%之间另行设定；“二氧化碳潴留”人群为83%）并持续1分钟时触发。",
     ),
-    ("oxygen.low", "血氧饱和度高于94%并持续10分钟时结束。"),
+    ("oxygen.low", "血氧饱和度高于94%（与警戒值相差3个百分点）并持续10分钟时结束。"),
     ("oxygen.low", "依据：a guideline | a study | another study | NEWS2, scale 1 | NEWS2, scale 2"),
     ("pressure.average", "近7天收缩压的平均值不低于135 mmHg（不计第一天，至少12次读数）时触发。"),
     ("pressure.unsteady", "近14天收缩压日均值的变异系数高于12%（标准差与均值之比，至少5天有读数）"),
@@ -267,6 +270,29 @@ def test_a_protocol_is_said_in_chinese() -> None:
         assert part in text
 
 
+def test_other_rules_are_named_by_their_titles() -> None:
+    pulse = when("pulse", "/min", "at_least = 130", "clear_below = 110")
+    text = HEAD + rule("first", pulse) + rule("second", pulse.replace("130", "120"), head='cause = ["first"]')
+    found = protocol.parse(text, "trial.toml")
+    assert "Not while “Some matter” is open: it would say" in protocol.explain(found.rules[1], "en", found)
+    assert "“某事”未结束时不触发" in protocol.explain(found.rules[1], ZH, found)
+    assert "Not while first is open" in protocol.explain(found.rules[1], "en")
+
+
+def test_hours_are_said_as_hours_and_less_than_one_in_minutes() -> None:
+    body = when("gateway_silence", "h", "at_least = 4", "clear_below = 0.25")
+    assert "silence of the gateway is at least 4 hours." in explained(body, "en", kind="technical")
+    assert "over when silence of the gateway is below 15 minutes." in explained(body, "en", kind="technical")
+    assert "网关失联时间不低于4小时即触发。" in explained(body, ZH, kind="technical")
+    assert "网关失联时间低于15分钟时结束。" in explained(body, ZH, kind="technical")
+
+
+def test_a_group_for_which_nothing_differs_is_said_to_be_judged_as_everybody() -> None:
+    found = protocol.parse(HEAD + GROUPS + rule("trial", missing("pulse", "1 d"), kind="technical"), "trial.toml")
+    assert "COPD (copd). Judged as everybody else." in protocol.explain_protocol(found, "en")
+    assert "慢阻肺（copd）。判断与他人相同。" in protocol.explain_protocol(found, ZH)
+
+
 def test_a_number_of_the_pages_alone_is_said_to_raise_nothing() -> None:
     target = (
         PARAMETER.replace("oxygen.alarm", "bp.target.systolic").replace('"spo2"', '"systolic"').replace('"%"', '"mmHg"')
@@ -293,10 +319,22 @@ def test_every_shipped_rule_is_said_whole(language: str) -> None:
         assert paragraph in text
         assert found.title(language) in paragraph
         assert all(source in paragraph for source in found.sources)
-        numbers = [f"{abs(x):g}" for limit in found.when for x in (limit.level, limit.clear_level) if x is not None]
-        assert all(number in paragraph for number in numbers) or any(
-            limit.metric is IRREGULAR_PULSE for limit in found.when
-        )
+        judged = [limit for limit in found.when if limit.metric is not IRREGULAR_PULSE]  # which is so or not
+        levels = [(limit, level) for limit in judged for level in (limit.level, limit.clear_level) if level is not None]
+        assert all(shown(limit, abs(level), language) in paragraph for limit, level in levels)
+        assert all(str(number) in paragraph for number in (found.count.k, found.count.n) if found.count.n > 1)
+
+
+def shown(limit: Limit, level: float, language: str) -> str:
+    """A level as people write it, as far as its unit does not depend on what is said of it."""
+    return quantity(level, "h", language).split()[0] if limit_unit(limit) == "h" else f"{level:g}"
+
+
+def test_a_changed_number_changes_the_explanation() -> None:
+    for level in (130, 135):
+        body = when("pulse", "/min", f"at_least = {level}", "clear_below = 110")
+        assert f"at least {level} per minute" in explained(body, "en")
+        assert f"不低于{level}次/分" in explained(body, ZH)
 
 
 def test_chinese_explanations_hold_no_english_but_names_units_and_sources() -> None:
