@@ -28,7 +28,7 @@ WORKERS: Final = Gauge(
 )
 TAKEN_OVER: Final = Counter("hearthwatch_watch_taken_over_total", "Partitions taken over from a worker that died.")
 
-LEASE_S: Final = 1.2
+LEASE_S: Final = 1.0
 """How long a worker is believed to be alive without a sign of life."""
 _AGAIN_S: Final = 0.05
 _LEAVE_S: Final = 1.0

@@ -32,6 +32,7 @@ from alerts.engine import Batch, Engine
 from alerts.protocol import Protocol
 from alerts.tenure import LEASE_S, Tenure
 from alerts.verdicts import Verdicts, let_go_of_closed
+from devices.readings import METRICS
 from store import alerts, feed, parameters, partitions
 from store.feed import FeedBatch, Position
 from store.partitions import Partition, Share
@@ -70,6 +71,15 @@ _MORE_CARE: Final[Mapping[Care, Care]] = MappingProxyType({"together": "alone", 
 def utc_now() -> datetime:
     """The time, timezone-aware."""
     return datetime.now(UTC)
+
+
+def warm_up(protocol: Protocol) -> None:
+    """Let the rules core's machine code be made, or read: that takes seconds, which must be over when somebody waits."""
+    now, ones = np.array(["2026-01-01"], "datetime64[us]"), np.ones(1, np.int32)
+    one = Batch(ones, np.full(1, METRICS["systolic"].code, np.int16), now, np.ones(1), np.zeros(1, np.int32), ones, now)
+    engine = Engine(protocol)
+    engine.step(one, now[0])
+    engine.load_rows(engine.dirty_rows())
 
 
 @dataclass(slots=True)
@@ -168,6 +178,7 @@ class Watch:
 
     async def run(self) -> None:
         """Watch until cancelled. While the database is away it waits, and goes on where it stood."""
+        await asyncio.to_thread(warm_up, self._protocol or deployment.shipped())
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())

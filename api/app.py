@@ -92,7 +92,7 @@ async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], A
         "protocols": lambda: keep_registered(database),
     }
     if settings.watch:
-        work["watch"] = Watch(database).run
+        work["watch"] = Watch(database, lease_s=settings.watch_lease_s).run
         work["silence"] = Silence(database).run
     if settings.dispatch and settings.has_telephone:
         channel = sms_channel(settings)

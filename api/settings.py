@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     twilio_base_url: str | None = None
     log_json: bool = False
     watch: bool = True
+    watch_lease_s: Annotated[float, Field(ge=0.3, le=60)] = 1.0
     dispatch: bool = True
     database_connections: Annotated[int, Field(ge=2, le=200)] = 8
 

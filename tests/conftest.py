@@ -11,11 +11,20 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+import structlog
 from playwright.sync_api import Browser, sync_playwright
 
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 from store.postgres import Database
+
+# A traceback with every local variable takes seconds where those are columns of many residents.
+structlog.configure(
+    [
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 PROJECT = Path(__file__).resolve().parent.parent
 CHROMIUM_ARGUMENTS = (
