@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 FUZZ_S ?= 60
 CATALOGUE := clinicians/locales/zh_Hans/LC_MESSAGES/messages.po
 
-.PHONY: help demo test check fuzz browser bluez soak timescale bench screenshots messages lock clean
+.PHONY: help demo test check fuzz browser bluez soak faults timescale bench screenshots messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -51,6 +51,9 @@ bluez: $(VENV)/.dev ## the gateway with a real kernel and bluetoothd in a virtua
 
 soak: $(VENV)/.dev ## fifty devices misbehave for ten minutes, the gateway is killed every 20 s, the network mostly away
 	HEARTHWATCH_SOAK_S=600 $(BIN)/python -m pytest -s tests/story/test_street.py
+
+faults: $(VENV)/.dev ## a week of 5,000 residents while the watch and its database are killed 200 times (about ten minutes)
+	$(BIN)/python -m bench.watch
 
 timescale: ## a real TimescaleDB in .timescale/, nothing installed (Debian and its kin)
 	deploy/timescale-here.sh .timescale
