@@ -132,7 +132,8 @@ def _over(limit: Limit, terms: Terms, *, first: bool) -> str:
     if limit.metric.kind is Kind.EVENT:
         return f"{metric_name(limit.metric, _EN)} (probability {_LEVELS[limit.word]} {limit.level:g})"
     said = _said(limit, limit.word, limit.level)
-    return f"{said}{_made_of(limit) if first or limit.score is None else ''}{_set_by(limit, terms)}"
+    notes = [*(_made_of(limit) if first or limit.score is None else ()), *_set_by(limit, terms)]
+    return f"{said} ({'; '.join(notes)})" if notes else said
 
 
 def _said(limit: Limit, word: Word, level: float) -> str:
@@ -153,6 +154,8 @@ def _plain(metric: Metric, word: Word, level: float) -> str:
     if metric.name == "irregular_pulse":
         many = word in ("at_least", "above")
         return "the cuff reports an irregular pulse" if many else "the cuff no longer reports an irregular pulse"
+    if metric.name == "device_silence":
+        return f"a device is silent for {_LEVELS[word]} {level:g} times its longest usual pause"
     return f"{metric_name(metric, _EN)} is {_LEVELS[word]} {quantity(level, shown_unit(metric), _EN)}"
 
 
@@ -200,27 +203,27 @@ def _before(statistic: Statistic) -> str:
     if statistic.kind == "from_usual":
         return "the resident's own usual value at this time of day"
     end = "lowest" if statistic.kind == "rise" else "highest"
-    window = length(statistic.window, _EN)
+    window = length(statistic.window, _EN).removeprefix("1 ")
     return f"the {end} {'daily mean' if statistic.days else 'value'} of the {window} before"
 
 
-def _made_of(limit: Limit) -> str:
-    """How much must be known for a statistic, in brackets."""
+def _made_of(limit: Limit) -> list[str]:
+    """What a statistic is made of, and how much of it must be known."""
     statistic = limit.statistic
     if statistic is None:
-        return ""
+        return []
     if limit.score:
         parts = listed(dict.fromkeys(metric_name(part.metric, _EN) for part in limit.score.parts), _EN)
-        known = f"at least {limit.score.needs} of them, none older than {length(limit.score.fresh, _EN)}"
-        return f" (made of {parts}; {known})"
+        fresh = length(limit.score.fresh, _EN)
+        return [f"made of {parts}", f"at least {limit.score.needs} of them, none older than {fresh}"]
     days = f"at least {statistic.needs} days with readings"
     return {
-        "average": f" ({_readings(statistic)})",
-        "deviation": f" ({days})",
-        "variation": f" (the standard deviation of its daily means as a share of their mean; {days})",
-        "trend": f" (the slope of its daily means; {days})",
-        "from_usual": f" (known once there are {statistic.needs} readings at this time of day)",
-    }.get(statistic.kind, "")
+        "average": [_readings(statistic)],
+        "deviation": [days],
+        "variation": ["the standard deviation of its daily means as a share of their mean", days],
+        "trend": ["the slope of its daily means", days],
+        "from_usual": [f"known once there are {statistic.needs} readings at this time of day"],
+    }.get(statistic.kind, [])
 
 
 def _readings(statistic: Statistic) -> str:
@@ -228,13 +231,13 @@ def _readings(statistic: Statistic) -> str:
     return f"{needs}, the first day left out" if statistic.drop_first_day else needs
 
 
-def _set_by(limit: Limit, terms: Terms) -> str:
-    """Who may set the level, and for whom it differs, in brackets."""
+def _set_by(limit: Limit, terms: Terms) -> list[str]:
+    """That the level may be set, and for whom it differs."""
     if limit.parameter is None:
-        return ""
+        return []
     parameter = terms.parameter(limit.parameter)
     if parameter is None:
-        return f" ({limit.parameter}, which may be set for each resident)"
+        return [f"{limit.parameter}, which may be set for each resident"]
     unit, difference = limit_unit(limit), is_difference(limit)
     low, high = parameter.low, quantity(parameter.high, unit, _EN, difference=difference)
     groups = [
@@ -242,24 +245,24 @@ def _set_by(limit: Limit, terms: Terms) -> str:
         for code, own in parameter.groups.items()
     ]
     bounds = f"“{parameter.titles[_EN]}”, which may be set for each resident from {low:g} to {high}"
-    return f" ({'; '.join([bounds, *groups])})"
+    return [bounds, *groups]
 
 
 def _required(rule: Rule) -> str:
     if not rule.requires:
         return ""
-    return f"It fires only if {' and '.join(_so(required) for required in rule.requires)}."
+    return f"It fires only {' and '.join(_so(required) for required in rule.requires)}."
 
 
 def _so(required: Required) -> str:
     time, metric = length(required.within, _EN), required.metric
     if metric.kind is Kind.EVENT:
-        return f"there was {metric_name(metric, _EN)} within {time} before"
+        return f"within {time} after {metric_name(metric, _EN)}"
     if metric.name == "irregular_pulse":
         regular = "irregular" if required.sign > 0 else "regular"
-        return f"the last pulse, measured no longer than {time} before, was {regular}"
+        return f"if the last pulse, measured no longer than {time} before, was {regular}"
     level = f"{_LEVELS[required.word]} {quantity(required.level, shown_unit(metric), _EN)}"
-    return f"the last {metric_name(metric, _EN)}, measured no longer than {time} before, was {level}"
+    return f"if the last {metric_name(metric, _EN)}, measured no longer than {time} before, was {level}"
 
 
 def _cause(rule: Rule, terms: Terms) -> str:
@@ -282,7 +285,7 @@ def _ask(rule: Rule) -> str:
 
 
 def _any(metrics: Sequence[Metric]) -> str:
-    return " or ".join(metric_name(metric, _EN) for metric in metrics)
+    return listed((metric_name(metric, _EN) for metric in metrics), _EN, "or")
 
 
 def _related(rule: Rule, terms: Terms) -> str:

@@ -55,7 +55,7 @@ def brief_in_chinese(rule: Rule, terms: Terms) -> str:
 
 def groups_in_chinese(codes: Sequence[str], terms: Terms) -> str:
     """Groups by their titles."""
-    return "或".join(f"“{terms.group(code, ZH)}”" for code in codes) + "人群"
+    return listed((f"“{terms.group(code, ZH)}”" for code in codes), ZH, "or") + "人群"
 
 
 def score_in_chinese(score: Score, terms: Terms) -> str:
@@ -130,7 +130,8 @@ def _over(limit: Limit, terms: Terms, *, first: bool) -> str:
     if limit.metric.kind is Kind.EVENT:
         return f"{metric_name(limit.metric, ZH)}（可能性{_LEVELS[limit.word]}{limit.level:g}）"
     said = _said(limit, limit.word, limit.level)
-    return f"{said}{_made_of(limit) if first or limit.score is None else ''}{_set_by(limit, terms)}"
+    notes = [*(_made_of(limit) if first or limit.score is None else ()), *_set_by(limit, terms)]
+    return f"{said}（{'；'.join(notes)}）" if notes else said
 
 
 def _said(limit: Limit, word: Word, level: float) -> str:
@@ -149,6 +150,8 @@ def _said(limit: Limit, word: Word, level: float) -> str:
 def _plain(metric: Metric, word: Word, level: float) -> str:
     if metric.name == "irregular_pulse":
         return "血压计提示脉搏不齐" if word in ("at_least", "above") else "血压计不再提示脉搏不齐"
+    if metric.name == "device_silence":
+        return f"设备失联时间{_LEVELS[word]}平时最长间隔的{level:g}倍"
     return f"{metric_name(metric, ZH)}{_LEVELS[word]}{quantity(level, shown_unit(metric), ZH)}"
 
 
@@ -193,22 +196,22 @@ def _before(statistic: Statistic) -> str:
     return f"此前{window}的{end}日均值" if statistic.days else f"此前{window}内的{end}值"
 
 
-def _made_of(limit: Limit) -> str:
-    """How much must be known for a statistic, in brackets."""
+def _made_of(limit: Limit) -> list[str]:
+    """What a statistic is made of, and how much of it must be known."""
     statistic = limit.statistic
     if statistic is None:
-        return ""
+        return []
     if limit.score:
         parts = listed(dict.fromkeys(metric_name(part.metric, ZH) for part in limit.score.parts), ZH)
-        return f"（由{parts}组成，其中至少{limit.score.needs}项须有{length(limit.score.fresh, ZH)}内的读数）"
+        return [f"由{parts}组成，其中至少{limit.score.needs}项须有{length(limit.score.fresh, ZH)}内的读数"]
     days = f"至少{statistic.needs}天有读数"
     return {
-        "average": f"（{_readings(statistic)}）",
-        "deviation": f"（{days}）",
-        "variation": f"（标准差与均值之比，{days}）",
-        "trend": f"（按日均值的趋势，{days}）",
-        "from_usual": f"（同一时段有{statistic.needs}次读数后才作比较）",
-    }.get(statistic.kind, "")
+        "average": [_readings(statistic)],
+        "deviation": [days],
+        "variation": [f"标准差与均值之比，{days}"],
+        "trend": [f"按日均值的趋势，{days}"],
+        "from_usual": [f"同一时段有{statistic.needs}次读数后才作比较"],
+    }.get(statistic.kind, [])
 
 
 def _readings(statistic: Statistic) -> str:
@@ -216,20 +219,20 @@ def _readings(statistic: Statistic) -> str:
     return f"不计第一天，{needs}" if statistic.drop_first_day else needs
 
 
-def _set_by(limit: Limit, terms: Terms) -> str:
-    """Who may set the level, and for whom it differs, in brackets."""
+def _set_by(limit: Limit, terms: Terms) -> list[str]:
+    """That the level may be set, and for whom it differs."""
     if limit.parameter is None:
-        return ""
+        return []
     parameter = terms.parameter(limit.parameter)
     if parameter is None:
-        return f"（{limit.parameter}，可为个人另行设定）"
+        return [f"{limit.parameter}，可为个人另行设定"]
     unit, difference = limit_unit(limit), is_difference(limit)
     low, high = (quantity(end, unit, ZH, difference=difference) for end in (parameter.low, parameter.high))
     groups = [
         f"{groups_in_chinese([code], terms)}为{quantity(own.value, unit, ZH, difference=difference)}"
         for code, own in parameter.groups.items()
     ]
-    return f"（{'；'.join([f'“{parameter.titles[ZH]}”，可为个人在{low}到{high}之间另行设定', *groups])}）"
+    return [f"“{parameter.titles[ZH]}”，可为个人在{low}到{high}之间另行设定", *groups]
 
 
 def _required(rule: Rule) -> str:
@@ -247,7 +250,8 @@ def _so(required: Required) -> str:
 
 
 def _cause(rule: Rule, terms: Terms) -> str:
-    return f"{'或'.join(terms.rule(name, ZH) for name in rule.cause)}未结束时不触发，以免重复。" if rule.cause else ""
+    names = listed((terms.rule(name, ZH) for name in rule.cause), ZH, "or")
+    return f"{names}未结束时不触发，以免重复。" if names else ""
 
 
 def _ask(rule: Rule) -> str:
@@ -260,7 +264,7 @@ def _ask(rule: Rule) -> str:
 
 
 def _any(metrics: Sequence[Metric]) -> str:
-    return "或".join(metric_name(metric, ZH) for metric in metrics)
+    return listed((metric_name(metric, ZH) for metric in metrics), ZH, "or")
 
 
 def _related(rule: Rule, terms: Terms) -> str:

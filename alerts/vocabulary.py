@@ -92,7 +92,7 @@ def length(time: timedelta, language: str) -> str:
 def quantity(value: float, unit: str, language: str, *, difference: bool = False) -> str:
     """A value with its unit as people write it; the ``difference`` of two values in percent is in points."""
     if difference and unit == "%":
-        return f"{value:g}{_POINTS[language != ZH]}"
+        return f"{value:g}{_POINTS[language != ZH]}".removesuffix("s" if abs(value) == 1 else "")
     if unit == "h" and 0 < value < 1:
         return length(timedelta(hours=value), language)
     if value == 1 and language != ZH and unit in _ONE:
@@ -109,7 +109,11 @@ def listed(names: Iterable[str], language: str, last: str = "and") -> str:
     """Several names in one sentence, the last joined by ``last`` (``and`` or ``or``)."""
     found = list(names)
     if language == ZH:
-        return ("、" if last == "and" else "或").join(found)
+        return (
+            "、".join(found)
+            if last == "and"
+            else "或".join(part for part in ("、".join(found[:-1]), *found[-1:]) if part)
+        )
     return f" {last} ".join(part for part in (", ".join(found[:-1]), *found[-1:]) if part)
 
 

@@ -93,7 +93,7 @@ ENGLISH = [
     (
         "pulse.after_fall",
         (
-            "It fires only if there was a fall within 2 hours before and the last body temperature, measured no longer than 1 day "
+            "It fires only within 2 hours after a fall and if the last body temperature, measured no longer than 1 day "
             "before, was at least 37.8 °C."
         ),
     ),
@@ -287,6 +287,14 @@ def test_hours_are_said_as_hours_and_less_than_one_in_minutes() -> None:
     assert "网关失联时间低于15分钟时结束。" in explained(body, ZH, kind="technical")
 
 
+def test_the_silence_of_a_device_is_said_by_its_own_pauses() -> None:
+    body = when("device_silence", "×", "at_least = 1.5", "clear_below = 1")
+    assert "a device is silent for at least 1.5 times its longest usual pause." in explained(
+        body, "en", kind="technical"
+    )
+    assert "设备失联时间不低于平时最长间隔的1.5倍时触发。" in explained(body, ZH, kind="technical")
+
+
 def test_a_group_for_which_nothing_differs_is_said_to_be_judged_as_everybody() -> None:
     found = protocol.parse(HEAD + GROUPS + rule("trial", missing("pulse", "1 d"), kind="technical"), "trial.toml")
     assert "COPD (copd). Judged as everybody else." in protocol.explain_protocol(found, "en")
@@ -363,4 +371,4 @@ def test_lengths_and_quantities_are_said_as_people_say_them() -> None:
         "1 per minute",
     ]
     assert [quantity(2.5, unit, ZH) for unit in ("h", "points", "×", "kg")] == ["2.5小时", "2.5分", "2.5倍", "2.5 kg"]
-    assert quantity(4, "%", "en", difference=True) == "4 percentage points"
+    assert [quantity(n, "%", "en", difference=True) for n in (1, 4)] == ["1 percentage point", "4 percentage points"]
