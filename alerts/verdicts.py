@@ -18,7 +18,7 @@ from alerts.engine import Batch, Engine, Firing
 from alerts.escalation import morning_after
 from alerts.protocol import Protocol
 from alerts.rule import JOINED, Rule
-from store import alerts, residents
+from store import alerts, late_notes, residents
 from store.alerts import AlertRow
 from store.postgres import Connection
 from store.readings import utc
@@ -26,6 +26,7 @@ from store.readings import utc
 log = structlog.get_logger(__name__)
 
 ALERTS: Final = Counter("hearthwatch_alerts_total", "Alerts raised.", ["rule", "priority"])
+NOTES: Final = Counter("hearthwatch_late_notes_total", "Alarms of the past, noted for the doctor.", ["rule"])
 
 
 async def let_go_of_closed(c: Connection, engine: Engine, batch: Batch) -> None:
@@ -58,11 +59,12 @@ class Verdicts:
             "ask": self._ask,
             "answered": self._answered,
             "confirmed": self._confirmed,
+            "note": self._note,
         }
         said = list(firings)
         left = await residents.left(self.c, [firing.resident for firing in said], self.now) if said else set()
         for firing in said:
-            if firing.resident in left and firing.what in ("raise", "ask", "answered"):
+            if firing.resident in left and firing.what in ("raise", "ask", "answered", "note"):
                 log.info("not_raised_for_who_has_left", resident=firing.resident, rule=firing.rule)
                 continue
             rule = self.protocol.rule(firing.rule)
@@ -125,6 +127,25 @@ class Verdicts:
         if row is not None:
             await self._trail(row, "confirmed", firing.evidence)
             await alerts.set_evidence(self.c, row.id, row.evidence | firing.evidence)
+
+    async def _note(self, firing: Firing, rule: Rule) -> None:
+        """It came too late to call anybody: a dated note for the doctor. Of a device it says nothing about anybody."""
+        if rule.kind == "technical":
+            return
+        happened_at = utc(firing.at)
+        is_new = await late_notes.add(
+            self.c,
+            resident_id=firing.resident,
+            rule=rule.id,
+            protocol=self.protocol.version,
+            priority=rule.priority,
+            happened_at=happened_at,
+            learned_at=self.now,
+            evidence=await self._evidence(firing, rule, happened_at),
+        )
+        if is_new:
+            NOTES.labels(rule.id).inc()
+            log.info("learned_too_late", resident=firing.resident, rule=rule.id, happened_at=happened_at.isoformat())
 
     async def _is_said_already(self, resident: int, rule: Rule) -> bool:
         """Whether an open alert names the cause: what follows from it would say the same once more (ISA-18.2)."""
