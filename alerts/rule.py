@@ -382,7 +382,8 @@ class Rule:
     @property
     def notes(self) -> bool:
         """Whether it notes for the doctor what would have raised it, but came too late to call anybody."""
-        return bool(self.when) and not (self.persists or self.count.days > 1 or self.on_statistic)
+        speaks_of_her = bool(self.when) and self.kind != "technical"
+        return speaks_of_her and not (self.persists or self.count.days > 1 or self.on_statistic)
 
     @property
     def measured(self) -> tuple[Metric, ...]:
