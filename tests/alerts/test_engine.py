@@ -94,7 +94,9 @@ def test_half_a_normal_measurement_answers_nothing(day: Day) -> None:
 
 
 def test_what_comes_later_of_a_measurement_is_named_in_the_evidence() -> None:
-    engine = Engine(Protocol("no question", "", (dataclasses.replace(rule("bp.severe"), ask=None),)))
+    engine = Engine(
+        Protocol("no question", "", (dataclasses.replace(rule("bp.severe"), ask=None),), SHIPPED.parameters)
+    )
     first, second = pressure(192, 100, 0, received=1), pressure(188, 116, 5)
     assert engine.step(batch(first[:1]), when(1)) == []
     assert engine.step(batch(first[1:]), when(1)) == []
@@ -139,7 +141,7 @@ def test_a_late_severe_reading_counts_beside_a_newer_severe_one(day: Day) -> Non
 
 def test_yesterdays_emergency_is_no_alarm_of_today(day: Day) -> None:
     old = [*pressure(192, 118, 0, received=181), *pressure(188, 116, 5, received=181)]
-    assert day.hear(*old) == []
+    assert day.hear(*old) == [("bp.severe", "note")], "it is written down for the doctor"
 
 
 def test_a_fall_of_hours_ago_still_calls_for_somebody_may_be_lying_there(day: Day) -> None:
@@ -312,7 +314,7 @@ def test_who_never_measured_is_missed_from_her_enrolment_on(day: Day) -> None:
 )
 def test_other_vital_signs_are_repeated_first(day: Day, metric: str, value: float, rule: str) -> None:
     assert day.hear(heard(metric, value, 0)) == [(rule, "ask")]
-    assert day.hear(heard(metric, value, 5)) == [(rule, "raise")]
+    assert (rule, "raise") in day.hear(heard(metric, value, 5))
 
 
 def test_fever_calls_at_once_and_ends_below_37_and_a_half(day: Day) -> None:
@@ -358,7 +360,7 @@ def test_only_what_changed_is_saved() -> None:
 
 
 def test_a_question_outlives_a_change_of_protocol_where_its_rule_is_the_same() -> None:
-    old = Engine(Protocol("old", "", (SHIPPED.rules[0], rule("bp.severe"), rule("bp.missing"))))
+    old = Engine(Protocol("old", "", (SHIPPED.rules[0], rule("bp.severe"), rule("bp.missing")), SHIPPED.parameters))
     old.step(batch(pressure(192, 118, 0)), when(0))
     new = Engine(SHIPPED)
     new.load_rows(old.dirty_rows())
@@ -367,7 +369,7 @@ def test_a_question_outlives_a_change_of_protocol_where_its_rule_is_the_same() -
 
 def test_a_rule_that_judges_otherwise_begins_anew_and_its_silence_is_still_noticed() -> None:
     changed = protocol.parse_all(
-        {"x": SHIPPED_TEXT.replace("at_least = 180", "at_least = 185").replace('within = "3 d"', 'within = "2 d"')}
+        {"x": SHIPPED_TEXT.replace("value = 180", "value = 185").replace('within = "3 d"', 'within = "2 d"')}
     )
     old = Engine(SHIPPED)
     old.step(batch(pressure(192, 118, 0)), when(0))
