@@ -154,7 +154,7 @@ def by_week(found: Comparison, words: Words, frame: Frame) -> Markup:
     count = len(weeks["new"])
     plot = _Plot(frame, max(count, 1), max(0.1, *weeks["against"], *weeks["new"]))
     parts = [*_key(frame, words), *plot.grid(words)]
-    for side in SIDES:
+    for side in SIDES[::-1]:  # the dashed one above the other, that both are seen where they are alike
         points = [(plot.x(week + 0.5), plot.y(rate)) for week, rate in enumerate(weeks[side])]
         dashes = ' stroke-dasharray="7 4"' if side == "against" else ""
         line = " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
@@ -182,7 +182,7 @@ def by_episode(found: Comparison, words: Words, frame: Frame, named: Callable[[i
     shown = found.found[-_MOST_EPISODES:]
     early = [e.total_seconds() / 3600 for one in shown for e in (one.against, one.new) if e is not None]
     first, last = max(1.0, *early, 1.0), max(0.5, *(-hours for hours in early), 0.5)
-    left, right = 8.0, 8.0
+    left, right = 10.0, 10.0
     scale = (frame.width - left - right) / (_squeezed(first) + _squeezed(last))
 
     def x(hours: float) -> float:
