@@ -1,6 +1,6 @@
 """Runs a protocol over made-up residents as a service with people behind it would: questions are answered, alerts closed.
 
-Staff are taken to see every alert at once, and to close it a day later. Nothing they do changes what befalls a
+Staff are taken to see every alert at once, and to close it a day later, a task a week later. Nothing they do changes what befalls a
 resident: an illness that is seen on its first day goes on as it would have.
 """
 
@@ -29,7 +29,9 @@ from devices.readings import METRICS_BY_CODE, Kind
 LOOKS_EVERY: Final = np.timedelta64(5, "m")
 """How often the rules core is asked, beside the moments at which an event or its timer is due."""
 CLOSED_AFTER: Final = np.timedelta64(24, "h")
-"""When a person closes an alert. Assumed: on the next day."""
+"""When a person closes an alert about which somebody was called. Assumed: on the next day."""
+DONE_AFTER: Final = np.timedelta64(7, "D")
+"""When a person is through with a task. Assumed: within a week."""
 _ANSWER_WITHIN: Final = np.timedelta64(40, "m")
 _AHEAD: Final = np.timedelta64(8, "h")
 _DAY: Final = np.timedelta64(24, "h")
@@ -105,7 +107,9 @@ class Run:
     _engine: Engine = field(init=False)
     _open: dict[tuple[int, str], _Open] = field(default_factory=dict)
     _said: set[tuple[int, str, int]] = field(default_factory=set)
-    _in_order: deque[tuple[np.datetime64, tuple[int, str]]] = field(default_factory=deque)
+    _in_order: dict[bool, deque[tuple[np.datetime64, tuple[int, str]]]] = field(
+        default_factory=lambda: {True: deque(), False: deque()}
+    )
     _mornings: deque[tuple[np.datetime64, tuple[int, str]]] = field(default_factory=deque)
     _waiting: list[tuple[np.datetime64, Batch]] = field(default_factory=list)
     _answers: _Answers = field(init=False)
@@ -172,7 +176,7 @@ class Run:
         standing = self._open.get((resident, rule.id))
         if standing is None:
             self._open[resident, rule.id] = _Open(now, [now])
-            self._in_order.append((now, (resident, rule.id)))
+            self._in_order[rule.calls].append((now, (resident, rule.id)))
             self._note(resident, rule, now, opens=True, calls=rule.calls)
             return
         standing.raises.append(now)
@@ -203,12 +207,14 @@ class Run:
                 self._raise(resident, other, at, now)
 
     def _close(self, now: np.datetime64) -> None:
-        """Close what has stood for a day."""
+        """Close what has stood long enough."""
         done = []
-        while self._in_order and now - self._in_order[0][0] >= CLOSED_AFTER:
-            _, key = self._in_order.popleft()
-            del self._open[key]
-            done.append(key)
+        for calls, stands in ((True, CLOSED_AFTER), (False, DONE_AFTER)):
+            waiting = self._in_order[calls]
+            while waiting and now - waiting[0][0] >= stands:
+                _, key = waiting.popleft()
+                del self._open[key]
+                done.append(key)
         if done:
             self._engine.close(done)
 

@@ -260,6 +260,13 @@ def test_an_alert_is_closed_after_a_day_and_what_is_still_high_raises_anew() -> 
     assert load(judged(HIGH, chunk(often)), "pressure.high").alerts == 1
 
 
+def test_a_task_is_done_after_a_week() -> None:
+    task = HIGH.replace('"high"', '"low"').replace('kind = "phys', 'calls = false\nkind = "phys')
+    batch = readings(*((1, 190, moment(day, 10)) for day in range(1, 11)))
+    found = load(judged(task, chunk(batch)), "pressure.high")
+    assert (found.alerts, found.messages) == (2, 0)
+
+
 def test_a_silence_that_goes_on_after_its_alert_was_closed_is_no_new_one() -> None:
     silence = (
         HIGH.replace("pressure.high", "pressure.missing")
