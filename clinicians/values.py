@@ -52,6 +52,7 @@ class Value:
     origin: str
     mark: str
     is_own: bool
+    by_condition: bool
     standing: str
     why: str
     source: str
@@ -60,6 +61,11 @@ class Value:
     bounds: str
     unit: str
     decides: tuple[str, ...]
+
+    @property
+    def differs(self) -> bool:
+        """Whether something was set for her, or her conditions make a difference."""
+        return bool(self.is_own or self.ignored or self.by_condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,7 @@ def _value(
         origin=_origin(counts, protocol, words),
         mark=words.gettext(_MARKS[counts.origin]),
         is_own=counts.origin == "own",
+        by_condition=counts.origin in ("centre", "group"),
         standing=_standing(setting, words) if setting else "",
         why=setting.why if setting else "",
         source=_source(counts, parameter),

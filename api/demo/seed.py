@@ -38,7 +38,7 @@ from store.postgres import Connection, Database
 PASSWORD: Final = "hearthwatch"  # noqa: S105  a demo on the loopback interface, its data invented
 _SHIFT: Final = timedelta(hours=12)
 _ROTA_AHEAD: Final = timedelta(days=14)
-_WHY: Final = "高龄或衰弱，目标放宽"
+_WHY: Final = "高龄，目标放宽"
 """A doctor's own note, in her language."""
 _PAIRING_PLACEHOLDER: Final = timedelta(seconds=1)
 

@@ -74,8 +74,9 @@ async def test_what_nobody_has_set_is_the_protocol_s_with_its_source(app: FastAP
     browser = await visit(app, home.doctor.id, "en")
     said = words_of((await browser.get(place(home))).text)
     assert "What Wang Xiuying is judged by" in said
-    assert "Systolic target 135 mmHg usual The protocol's value for everybody." in said
-    assert "Oxygen alarm level 91% usual" in said
+    assert "None: she or he is judged like everybody." in said
+    assert "Systolic target 135 mmHg The protocol's value for everybody." in said
+    assert "Oxygen alarm level 91% The protocol's value for everybody." in said
     assert "Decides: Low oxygen" in said
     assert "Source: NEWS2" in said
 
