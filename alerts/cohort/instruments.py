@@ -29,7 +29,13 @@ _STOOD: Final = 90
 """Seconds from standing up to that inflation. Assumed: within the three minutes of the definition."""
 _PAUSE: Final = 75
 """Seconds from one inflation to the next: a minute's rest, and the inflation. Assumed."""
-_REPEATS_AFTER: Final = {"cuff": (420, 900), "oximeter": (120, 480), "thermometer": (300, 900), "meter": (240, 600)}
+_REPEATS_AFTER: Final = {
+    "cuff": (420, 900),
+    "oximeter": (120, 480),
+    "thermometer": (300, 900),
+    "scale": (120, 600),
+    "meter": (240, 600),
+}
 """After how many seconds, at least and at most, she repeats a measurement when asked. Assumed."""
 _BREATHES: Final = 0.3
 """The share of oximeters that also count breaths. Assumed."""
@@ -111,7 +117,7 @@ class Instruments:
         diastolic += _part(moves, "diastolic") + first / 3 + 0.4 * standing
         diastolic += f.DIASTOLIC_DAILY * (0.5 * noise + 0.85 * f.SYSTOLIC_READING_SD * self._normal("diastolic", each))
         pulse = self._pulse("cuff", each, moves, irregular)
-        fault, quality = self._mishandled(each, systolic, diastolic, pulse)
+        fault, quality = self._mishandled(each, turn, systolic, diastolic, pulse)
         flagged = self._uniform("flag", each) < np.where(irregular, f.IRREGULAR_SEEN, f.IRREGULAR_FALSE)
         flagged &= fault != Fault.SOMEBODY_ELSE
         quality |= np.where(flagged, int(Quality.IRREGULAR_PULSE), 0).astype(np.int32)
@@ -136,7 +142,7 @@ class Instruments:
         return np.where(turn == _STANDING, by, 0.0)
 
     def _mishandled(
-        self, each: Moments, systolic: Floats, diastolic: Floats, pulse: Floats
+        self, each: Moments, turn: Ints, systolic: Floats, diastolic: Floats, pulse: Floats
     ) -> tuple[NDArray[np.int8], NDArray[np.int32]]:
         """Spoil the values of inflations that went wrong, in place; what was wrong, and what the cuff says of it."""
         moved = self._uniform("moved", each) < f.CUFF_MOVED
@@ -144,7 +150,7 @@ class Instruments:
         off = f.CUFF_MOVED_SD * self._normal("moved by", each)
         systolic += np.where(moved, off, 0) + np.where(loose, f.CUFF_LOOSE_RISE + 0.4 * off, 0)
         diastolic += np.where(moved, 0.6 * off, 0) + np.where(loose, 0.6 * f.CUFF_LOOSE_RISE, 0)
-        other = self._somebody_else("cuff", _session(each))
+        other = self._somebody_else("cuff", each, turn)
         systolic[other] = (130 + 15 * self._normal("other systolic", each))[other]
         diastolic[other] = (77 + 8 * self._normal("other diastolic", each))[other]
         pulse[other] = (71 + 9 * self._normal("other pulse", each))[other]
@@ -189,14 +195,15 @@ class Instruments:
         return self._sent("thermometer", each, values, *_faultless(each), turn == _ASKED, each.at)
 
     def _scale(self, when: Moments) -> Readings:
-        found = self._bodies.weight(when) + _part(self._bodies.moved(when), "body_weight")
-        clothes = self._uniform("clothes", when) < f.WEIGHT_CLOTHES
-        found += np.where(clothes, 1.0 + 0.3 * self._normal("heavier", when), 0)
-        other = self._somebody_else("scale", when)
-        found = np.where(other, 63 + 11 * self._normal("other weight", when), found)
+        each, turn = self._again("scale", when, np.ones(len(self._who), np.int64))
+        found = self._bodies.weight(each) + _part(self._bodies.moved(each), "body_weight")
+        clothes = self._uniform("clothes", each) < f.WEIGHT_CLOTHES
+        found += np.where(clothes, 1.0 + 0.3 * self._normal("heavier", each), 0)
+        other = self._somebody_else("scale", each, turn)
+        found = np.where(other, 63 + 11 * self._normal("other weight", each), found)
         fault = np.where(other, Fault.SOMEBODY_ELSE, np.where(clothes, Fault.CLOTHES, Fault.NONE)).astype(np.int8)
         values = {"body_weight": _tenths(np.clip(found, 30, 180))}
-        return self._sent("scale", when, values, fault, _faultless(when)[1], np.zeros(len(when), np.bool_), when.at)
+        return self._sent("scale", each, values, fault, _faultless(each)[1], turn == _ASKED, each.at)
 
     def _meter(self, when: Moments) -> Readings:
         each, turn = self._again("meter", when, np.ones(len(self._who), np.int64))
@@ -250,7 +257,7 @@ class Instruments:
         at: Ints,
     ) -> Readings:
         """The readings of measurements, NaN where there is none, as the service receives them."""
-        received, quality = self._received(instrument, each if instrument == "scale" else _session(each), quality)
+        received, quality = self._received(instrument, _session(each), quality)
         parts = []
         for metric, value in values.items():
             known = ~np.isnan(value)
@@ -272,8 +279,10 @@ class Instruments:
         flagged = quality | np.where(kept, int(Quality.FROM_MEMORY), 0).astype(np.int32)
         return back + caught_up.astype(np.int64), flagged
 
-    def _somebody_else(self, instrument: str, each: Moments) -> Bools:
-        return (self._uniform(f"{instrument} whose", each) < f.SOMEBODY_ELSE) & self._who.with_others[each.row]
+    def _somebody_else(self, instrument: str, each: Moments, turn: Ints) -> Bools:
+        """Whose measurements in a row are somebody else's. Who is asked to repeat is she."""
+        other = self._uniform(f"{instrument} whose", _session(each)) < f.SOMEBODY_ELSE
+        return other & self._who.with_others[each.row] & (turn < _ASKED)
 
     def _uniform(self, what: str, each: Moments) -> Floats:
         return self._draws.uniform_at(what, each.row, each.index)

@@ -256,7 +256,7 @@ class _Answers:
             return None
         last = int(np.searchsorted(whole.resident, resident, side="right"))
         begin = first + int(np.searchsorted(whole.at[first:last], at, side="right"))
-        codes = [metric.code for metric in rule.measured]
+        codes = [metric.code for metric in rule.measured if metric not in rule.also]
         soon = whole.at[begin:last] <= at + _ANSWER_WITHIN
         fit = np.flatnonzero(soon & np.isin(whole.metric[begin:last], codes))
         if not len(fit):
