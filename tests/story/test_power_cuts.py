@@ -30,7 +30,9 @@ def test_gateway_service_and_database_are_killed_in_mid_story(scratch: Path) -> 
             "AND measured_at > now() - interval '4 minutes' ORDER BY metric, value"
         )
         assert stored == [(1, 188.0), (1, 192.0), (2, 116.0), (2, 118.0)]
-        alerts = demo.query("SELECT rule, count(*) FROM alert WHERE rule <> 'bp.missing' GROUP BY rule ORDER BY rule")
+        alerts = demo.query(  # the doctor's tasks about the past ninety days aside
+            "SELECT rule, count(*) FROM alert WHERE priority <> 'low' OR rule = 'device.battery' GROUP BY rule ORDER BY rule"
+        )
         assert alerts == [("bp.severe", 1), ("device.battery", 1), ("fall", 1), ("help_call", 1)]
         calls = demo.query(
             "SELECT a.rule, count(*) FROM message m JOIN alert a ON a.id = m.alert_id WHERE m.purpose = 'alert' AND m.step = 1 "
