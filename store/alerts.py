@@ -17,7 +17,7 @@ _ALERT: Final[LiteralString] = (
     "id, resident_id, rule, protocol, priority, kind, state, happened_at, raised_at, evidence, reply_code, step, climb_at, rounds, "
     "acknowledged_at, acknowledged_by, shelved_until, cleared_at, resolved_at, resolved_by, outcome"
 )
-_CALLING: Final = 0x63616C6C696E67
+_REPLY_CODE, _DEVICE = 0x636F6465, 0x64657669
 _WORST_FIRST: Final[LiteralString] = " ORDER BY array_position(ARRAY['high', 'medium', 'low'], priority), raised_at"
 
 
@@ -128,9 +128,9 @@ async def open_rules(c: Connection, resident_ids: Sequence[int]) -> set[tuple[in
 async def is_called_about(c: Connection, rule: str, device: object, but: int) -> bool:
     """Whether another open alert of this rule names the same device, and people are called to it or will be.
 
-    Until this transaction ends nobody else calls: two workers must not both find that nobody has.
+    Until this transaction ends nobody else asks about this device: two workers must not both find that nobody is called.
     """
-    await _call_alone(c)
+    await c.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [_DEVICE, str(device)])
     return bool(
         await value(
             c,
@@ -286,20 +286,20 @@ async def by_reply_code(c: Connection, person_id: UUID, code: int) -> AlertRow |
 async def free_reply_code(c: Connection) -> int:
     """The smallest number from 11 to 99 that no open alert bears, so that a reply says which alert is meant.
 
-    Until this transaction ends nobody else gets one.
+    It is kept for this transaction: another that wants one at the same moment gets the next, and waits for nobody.
     """
-    await _call_alone(c)
-    return int(
-        await value(
-            c,
-            "SELECT coalesce(min(n), 99) FROM generate_series(11, 99) n "
-            "WHERE NOT EXISTS (SELECT 1 FROM alert WHERE state <> 'resolved' AND reply_code = n)",
-        )
-    )
-
-
-async def _call_alone(c: Connection) -> None:
-    await c.execute("SELECT pg_advisory_xact_lock(%s)", [_CALLING])
+    while code := await value(
+        c,
+        "SELECT n FROM (SELECT n FROM generate_series(11, 99) n "
+        "WHERE NOT EXISTS (SELECT 1 FROM alert WHERE state <> 'resolved' AND reply_code = n) ORDER BY n OFFSET 0) free "
+        "WHERE pg_try_advisory_xact_lock(%s, n) LIMIT 1",
+        [_REPLY_CODE],
+    ):
+        # Whoever held it may have committed just before it was let go, and after this query had begun to look.
+        taken = "SELECT EXISTS (SELECT 1 FROM alert WHERE state <> 'resolved' AND reply_code = %s)"
+        if not await value(c, taken, [code]):
+            return int(code)
+    return 99
 
 
 async def update(c: Connection, alert_id: int, changes: Mapping[str, Any]) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 from uuid import UUID
 
 import numpy as np
@@ -24,6 +24,15 @@ _END_WITHIN_MS: Final = 300
 _IDLE_LEASES: Final = 8
 _FORGOTTEN_AFTER: Final = timedelta(minutes=1)
 _SESSION: Final = "hearthwatch watch "
+_BOUND: Final[LiteralString] = (
+    "SELECT set_config('application_name', %(session)s, true), "
+    "set_config('idle_in_transaction_session_timeout', %(idle)s, true)"
+)
+"""Puts a worker's name on a transaction, and bounds how long it may stand idle in it.
+
+Whoever is stopped in its midst holds up the others until they miss it and end its session (:func:`end_sessions`); where
+they may not, for this long. It is long enough for whoever is only slow.
+"""
 _COLUMNS: Final[LiteralString] = "number, epoch, tx::text::bigint AS tx, seq, protocol, clock"
 
 
@@ -86,14 +95,14 @@ async def renew(c: Connection, worker: UUID, lease_s: float) -> Roll:
 
     After a restart of the database nobody is taken for dead before a lease's time: nobody could renew.
     """
-    await bound(c, worker, lease_s)
+    params = _bounds(worker, lease_s) | {"id": worker, "lease": timedelta(seconds=lease_s)}
     await c.execute(
-        "INSERT INTO watch_worker (id, alive_until) VALUES (%(id)s, clock_timestamp() + %(lease)s) "
+        "WITH bound AS MATERIALIZED (" + _BOUND + ") "
+        "INSERT INTO watch_worker (id, alive_until) SELECT %(id)s, clock_timestamp() + %(lease)s FROM bound "
         "ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
-        {"id": worker, "lease": timedelta(seconds=lease_s)},
+        params,
     )
     until: LiteralString = "greatest(w.alive_until, pg_postmaster_start_time() + %(lease)s)"
-    params = {"id": worker, "lease": timedelta(seconds=lease_s)}
     held = await rows(
         c,
         Holding,
@@ -110,18 +119,6 @@ async def renew(c: Connection, worker: UUID, lease_s: float) -> Roll:
     ).fetchone()
     assert seen is not None, "an aggregate gives a row"
     return Roll(held, *seen)
-
-
-async def bound(c: Connection, worker: UUID, lease_s: float) -> None:
-    """Put a worker's name on this transaction, and bound how long it may stand idle in it.
-
-    Whoever is stopped in its midst holds up the others until they miss it and end its session (:func:`end_sessions`);
-    where they may not, for this long. It is long enough for whoever is only slow.
-    """
-    await c.execute(
-        "SELECT set_config('application_name', %s, true), set_config('idle_in_transaction_session_timeout', %s, true)",
-        [_session(worker), f"{_IDLE_LEASES * 1000 * lease_s:.0f}ms"],
-    )
 
 
 async def claim(c: Connection, worker: UUID, free: Sequence[Holding], most: int) -> list[int]:
@@ -196,12 +193,12 @@ async def owned(c: Connection, worker: UUID) -> list[Partition]:
 
 async def hold(c: Connection, worker: UUID, lease_s: float, partitions: Sequence[Partition]) -> bool:
     """Lock these for the transaction; says whether they still are as they were found. If not, nothing may be written."""
-    await bound(c, worker, lease_s)
     found = await rows(
         c,
         Partition,
-        "SELECT " + _COLUMNS + " FROM watch_partition WHERE owner = %s AND number = ANY(%s) ORDER BY number FOR UPDATE",
-        [worker, [p.number for p in partitions]],
+        "WITH bound AS MATERIALIZED (" + _BOUND + ") SELECT " + _COLUMNS + " FROM bound, watch_partition "
+        "WHERE owner = %(worker)s AND number = ANY(%(numbers)s) ORDER BY number FOR UPDATE OF watch_partition",
+        _bounds(worker, lease_s) | {"worker": worker, "numbers": [p.number for p in partitions]},
     )
     return sorted(found, key=lambda p: p.number) == sorted(partitions, key=lambda p: p.number)
 
@@ -226,10 +223,12 @@ async def residents(c: Connection, share: Share) -> list[int]:
 
 async def load_rows(c: Connection, share: Share) -> dict[int, bytes]:
     """The rules core's saved row of each resident of these partitions."""
-    cursor = await c.execute(
-        "SELECT resident_id, state FROM watch_row WHERE resident_id %% %s = ANY(%s)", [share.of, list(share.numbers)]
-    )
-    return dict(await cursor.fetchall())
+    async with c.cursor(binary=True) as cursor:
+        await cursor.execute(
+            "SELECT resident_id, state FROM watch_row WHERE resident_id %% %s = ANY(%s)",
+            [share.of, list(share.numbers)],
+        )
+        return dict(await cursor.fetchall())
 
 
 async def save_rows(c: Connection, changed: Mapping[int, bytes]) -> None:
@@ -246,6 +245,10 @@ async def save_rows(c: Connection, changed: Mapping[int, bytes]) -> None:
 async def forget_row(c: Connection, resident_id: int) -> None:
     """Let a resident begin anew."""
     await c.execute("DELETE FROM watch_row WHERE resident_id = %s", [resident_id])
+
+
+def _bounds(worker: UUID, lease_s: float) -> dict[str, Any]:
+    return {"session": _session(worker), "idle": f"{_IDLE_LEASES * 1000 * lease_s:.0f}ms"}
 
 
 def _session(worker: UUID) -> str:
