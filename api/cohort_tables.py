@@ -52,6 +52,49 @@ def seen(judged: Judged) -> Table:
     return Table("Was it seen, by any rule that watches what it moves?", columns, rows, 1)
 
 
+def in_brief(judged: Judged, language: str) -> list[Table]:
+    """The two tables of the manual, in its language: what was seen, and what each rule says in a week of 100 residents."""
+    words = _BRIEF[language]
+    rows = [
+        (
+            KINDS[s.kind].name(language),
+            str(s.episodes),
+            _percent(share(s.seen, s.episodes)),
+            _percent(share(s.called, s.episodes)),
+            _of(s.by_chance, s.windows),
+            _time_in(language, s.after),
+        )
+        for s in judged.sights
+        if s.episodes
+    ]
+    costs = [
+        (f"`{load.rule}`", *(_number(_HUNDRED * n / judged.resident_weeks) for n in _counts(load)))
+        for load in sorted(judged.loads, key=lambda load: (-load.messages, -load.alerts))
+        if load.alerts
+    ]
+    return [Table(words[0], words[1], rows, 1), Table(words[2], words[3], costs, 1)]
+
+
+_BRIEF: Final = {
+    "en": (
+        "What happened, and whether anything was raised",
+        ("what happened", "times", "seen, %", "somebody called, %", "by chance, %", "first alert after"),
+        "In a week of 100 residents",
+        ("rule", "alerts", "of these false", "messages", "of these at night"),
+    ),
+    "zh_Hans": (
+        "发生了什么，有没有报警",
+        ("发生的情况", "次数", "发现，%", "呼叫了人，%", "碰巧，%", "首次报警（中位数）"),
+        "每100位老人每周",
+        ("规则", "警报", "其中误报", "消息", "其中夜间"),
+    ),
+}
+
+
+def _counts(load: Load) -> tuple[int, int, int, int]:
+    return load.alerts, load.false, load.messages, load.at_night
+
+
 def by_rule(judged: Judged) -> Table:
     """By rule and kind of episode."""
     columns = ("rule", "episode", "number", "heard of", "seen, %", "of those heard of, %", "after, median", "90 of 100")
@@ -108,13 +151,8 @@ def by_priority(judged: Judged) -> Table:
 
 
 def _sums(loads: Sequence[Load], judged: Judged) -> Iterable[str]:
-    for total in (
-        sum(load.alerts for load in loads),
-        sum(load.false for load in loads),
-        sum(load.messages for load in loads),
-        sum(load.at_night for load in loads),
-    ):
-        yield _number(_HUNDRED * total / judged.resident_weeks)
+    for column in np.array([_counts(load) for load in loads]).reshape(-1, 4).sum(axis=0).tolist():
+        yield _number(_HUNDRED * column / judged.resident_weeks)
 
 
 def _false(load: Load, judged: Judged) -> Interval:
@@ -156,6 +194,18 @@ def _times(hours: Floats) -> tuple[str, str]:
         return _UNKNOWN, _UNKNOWN
     middle, most = np.percentile(hours, [50, 90]).tolist()
     return _time(middle), _time(most)
+
+
+def _time_in(language: str, hours: Floats) -> str:
+    """The median, as the manual says it."""
+    if not len(hours):
+        return _UNKNOWN
+    said = _time(float(np.median(hours)))
+    number, unit = said.split(" ")
+    return said if language == "en" else f"{number}{_UNITS[unit]}"
+
+
+_UNITS: Final = {"s": "秒", "min": "分钟", "h": "小时", "d": "天"}
 
 
 def _time(hours: float) -> str:

@@ -16,8 +16,8 @@ from typing import Final
 from alerts import protocol
 from alerts.cohort import manual
 from alerts.cohort.cohort import Plan, make
-from alerts.cohort.judging import Judged, judge
-from api.cohort_tables import tables
+from alerts.cohort.judging import judge
+from api.cohort_tables import in_brief, tables
 from devices.falls.report import markdown
 
 SEED: Final = 20_261_129
@@ -38,8 +38,8 @@ def speed(plan: Plan) -> None:
     print(f"| readings | {readings:,} |\n| labels | {labels:,} |\n| most memory | {most:.2f} GB |")
 
 
-def quality(plan: Plan) -> Judged:
-    """Run the shipped protocols over a cohort and print the tables."""
+def quality(plan: Plan) -> None:
+    """Run the shipped protocols over a cohort and print the tables, those of docs/protocols.md last."""
     used = time.process_time()
     judged = judge(protocol.load(), plan, make(plan))
     used = time.process_time() - used
@@ -48,9 +48,8 @@ def quality(plan: Plan) -> Judged:
         f"{judged.asked:,} questions, {judged.notes:,} notes; made and judged in {used:.0f} s of one core. "
         f"Protocol {judged.version}."
     )
-    for table in tables(judged):
+    for table in (*tables(judged), *in_brief(judged, "en"), *in_brief(judged, "zh_Hans")):
         print(f"\n### {table.title}\n\n{markdown(table)}")
-    return judged
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ class Kind:
     ``moves`` says by metric which way: 1 up, -1 down, 0 either. Events and conditions of devices count as up, and a
     metric that ceases to be measured as ``silence`` of that metric. A rule can have seen an episode if it watches one of
     these in this direction: that is all that ties rules to kinds. ``grace`` is for how many seconds after its end an
-    alert still counts. What is moved only after an event is written as ``systolic after stood_up``. ``ill`` says that it is an illness, and so what a rule that watches the body is for.
+    alert still counts. What is moved only after an event is written as ``systolic after stood_up``.
     """
 
     code: str
@@ -26,7 +26,10 @@ class Kind:
     chinese: str
     moves: Mapping[str, int]
     grace: int = DAY
-    ill: bool = True
+
+    def name(self, language: str) -> str:
+        """What it is called."""
+        return self.chinese if language == "zh_Hans" else self.english
 
 
 def _silent(*metrics: str) -> dict[str, int]:
@@ -59,7 +62,7 @@ _CHINESE: Final = {
 
 def _empty(instrument: str) -> Kind:
     moves = {"device_silence": 1, "battery": -1, **_silent(*_MEASURES[instrument])}
-    return Kind(f"{instrument}_empty", f"{instrument} without power", f"{_CHINESE[instrument]}没电", moves, ill=False)
+    return Kind(f"{instrument}_empty", f"{instrument} without power", f"{_CHINESE[instrument]}没电", moves)
 
 
 _KINDS: Final = (
@@ -109,16 +112,15 @@ _KINDS: Final = (
         {**_FALLEN, "inactivity": 1, "help_call": 1},
     ),
     Kind("call", "call for help", "呼救", {"help_call": 1}, grace=HOUR),
-    Kind("battery", "battery running down", "电池将尽", {"battery": -1}, ill=False),
+    Kind("battery", "battery running down", "电池将尽", {"battery": -1}),
     *(_empty(instrument) for instrument in _MEASURES),
     Kind(
         "outage",
         "gateway or line away",
         "网关离线",
         {"gateway_silence": 1, **_silent(*dict.fromkeys(sum(_MEASURES.values(), ())))},
-        ill=False,
     ),
-    Kind("unworn", "wearable left off", "手环未戴", {"not_worn": 1}, grace=HOUR, ill=False),
+    Kind("unworn", "wearable left off", "手环未戴", {"not_worn": 1}, grace=HOUR),
 )
 
 KINDS: Final = MappingProxyType({kind.code: kind for kind in _KINDS})

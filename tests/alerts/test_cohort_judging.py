@@ -16,7 +16,7 @@ from alerts.cohort.judging import Judged, Load, Pair, Sight, judge, kinds_seen_b
 from alerts.measurements import Batch
 from alerts.protocol import Protocol
 from api.cli import app
-from api.cohort_tables import tables
+from api.cohort_tables import in_brief, tables
 from devices.readings import METRICS
 
 PLAN = Plan(3, 14, seed=1)
@@ -295,6 +295,13 @@ def test_the_tables_say_it(week: Judged) -> None:
     assert by_rule.rows[0][:4] == ("pressure.high", "hypertensive crisis", "3", "2")
     assert costs.rows[0][:5] == ("pressure.high", "high", "3", "1", "2")
     assert by_priority.rows[-1][0] == "all"
+
+
+def test_the_manual_has_its_tables_in_both_languages(week: Judged) -> None:
+    seen, costs = in_brief(week, "zh_Hans")
+    assert seen.rows[0] == ("高血压危象", "3", "33 (6–79)", "33 (6–79)", "0", "2.1小时")
+    assert costs.rows == [("`pressure.high`", "50", "33", "50", "17")]
+    assert in_brief(week, "en")[0].rows[0][0] == "hypertensive crisis"
 
 
 def test_the_commands_make_and_judge(tmp_path: Path) -> None:
