@@ -26,6 +26,7 @@ from alerts.protocol import SHIPPED, Protocol, ProtocolError, load, parse_all, t
 from alerts.rule import JOINED, Audience, Rule
 from store import audit, protocols
 from store.alerts import AlertRow, Prompt
+from store.late_notes import LateNote
 from store.postgres import Connection, Database, Unavailable
 from store.protocols import Activation, Kept
 
@@ -277,13 +278,13 @@ class Protocols:
         return (self.rule(later, str(row.evidence.get(JOINED))) or own) if later else own
 
 
-async def made_by(c: Connection, present: Protocol, made: Iterable[AlertRow | Prompt]) -> Protocols:
-    """The protocols in whose words these alerts and questions speak."""
+async def made_by(c: Connection, present: Protocol, made: Iterable[AlertRow | Prompt | LateNote]) -> Protocols:
+    """The protocols in whose words these alerts, questions and notes speak."""
     versions = {version for one in made for version in _versions(one) if version != present.version}
     found = {version: await _readable(c, version) for version in versions}
     return Protocols(present, {version: protocol for version, protocol in found.items() if protocol})
 
 
-def _versions(made: AlertRow | Prompt) -> list[str]:
+def _versions(made: AlertRow | Prompt | LateNote) -> list[str]:
     later = made.evidence.get(JOINED_UNDER) if isinstance(made, AlertRow) else None
     return [version for version in (made.protocol, later) if version]

@@ -13,14 +13,14 @@ from alerts import judging
 from alerts.deployment import in_force, made_by
 from alerts.judging import Target
 from alerts.protocol import Protocol
-from clinicians import cases, charts, falls, vitals, worklist
+from clinicians import cases, charts, falls, late, vitals, worklist
 from clinicians.equipment import health
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Doctor, Refused, Visitor
 from clinicians.words import N_, Words
 from devices.readings import METRICS, Kind
-from store import alerts, audit, gateways, notes, people, portal, readings, residents
+from store import alerts, audit, gateways, late_notes, notes, people, portal, readings, residents
 from store.postgres import Connection, Database
 from store.residents import Resident
 
@@ -70,13 +70,17 @@ async def show_worklist(request: Request, visitor: Doctor) -> Response:
         latest = await readings.latest(c)
         daily = await portal.daily_systolic(c, words.now, SPARK_DAYS)
         opened = await alerts.open_alerts(c)
-        protocols = await made_by(c, await in_force(c, words.now), opened)
+        unseen = await late_notes.unseen(c)
+        protocols = await made_by(c, await in_force(c, words.now), [*opened, *unseen])
         targets = await judging.targets(c, protocols.present, words.now)
         names = await people.people(c, cases.named(opened))
     by_resident: dict[int, list[cases.Case]] = {}
     for row in opened:
         made = cases.case(row, protocols, "staff", words, names, visitor.person_id)
         by_resident.setdefault(row.resident_id, []).append(made)
+    learned: dict[int, list[late.Late]] = {}
+    for note in unseen:
+        learned.setdefault(note.resident_id, []).append(late.late(note, protocols, words))
     entries = [
         worklist.entry(
             r,
@@ -85,6 +89,7 @@ async def show_worklist(request: Request, visitor: Doctor) -> Response:
             summaries.get(r.id),
             vitals.pressure(latest.get(r.id, {}), targets[r.id], words),
             words,
+            learned.get(r.id, []),
         )
         for r in everybody
     ]
@@ -121,7 +126,8 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         unknown = await portal.of_unknown_time(c, resident_id, since, LINES)
         unusable = await readings.unusable(c, resident_id, LINES)
         rows = await alerts.of_resident(c, resident_id, ALERTS)
-        protocols = await made_by(c, await in_force(c, words.now), rows)
+        learned = await late_notes.of_resident(c, resident_id, words.now - late.KEPT)
+        protocols = await made_by(c, await in_force(c, words.now), [*rows, *learned])
         target = await judging.target_of(c, protocols.present, resident_id, words.now)
         numbers = [row.id for row in rows]
         trails = await alerts.trail(c, numbers)
@@ -158,6 +164,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         lines=vitals.lines(series, unknown, unusable, target, words, LINES),
         open_cases=[case for case in known if case.standing != "closed"],
         closed_cases=[case for case in known if case.standing == "closed"],
+        learned_late=[late.late(note, protocols, words) for note in learned],
         devices=[health(device, words) for device in devices],
         notes=written,
         fallen=fallen,

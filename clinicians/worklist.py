@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from alerts.judging import Target
 from clinicians.cases import Case
+from clinicians.late import Late, worst_first
 from clinicians.vitals import SILENT, Vital
 from clinicians.words import N_, Words
 from store.portal import PressureSummary
@@ -17,7 +18,11 @@ from store.residents import Resident
 Group = Literal["today", "week", "silent", "well"]
 
 GROUPS: Final[tuple[tuple[Group, str, str], ...]] = (
-    ("today", N_("Needs you today"), N_("An alert is open, or blood pressure is far from target.")),
+    (
+        "today",
+        N_("Needs you today"),
+        N_("An alert is open, something serious was learned late, or blood pressure is far from target."),
+    ),
     ("week", N_("Look at this week"), N_("Blood pressure has left the target or is on its way out.")),
     ("silent", N_("Nothing measured"), N_("No blood pressure for three days or more: ring, or ask the care worker.")),
     ("well", N_("As planned"), N_("Within target, measuring, no alert.")),
@@ -32,11 +37,13 @@ ENOUGH: Final = 4
 """Fewer measurements in seven days make no mean to act on (home protocol "722": at least four days)."""
 
 _URGENCY: Final = {"high": 1000, "medium": 600, "low": 0}
+_LEARNED_LATE: Final = {"high": 250, "medium": 40, "low": 20}
+"""What would have been an emergency is for today, though it is over: nobody has looked after it yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why somebody is on the list. ``mark`` names the sign beside the words: high, medium, low, up, down, above, below, silent."""
+    """Why somebody is on the list. ``mark`` names the sign beside the words: high, medium, low, up, down, above, below, silent, late."""
 
     mark: str
     text: str
@@ -65,9 +72,15 @@ def entry(
     summary: PressureSummary | None,
     last: Vital | None,
     words: Words,
+    late: Sequence[Late] = (),
 ) -> Entry:
     """One resident's place on the list."""
-    reasons = [*_alerts(cases, words), *_pressure(target, summary, words), *_silence(summary, last, words)]
+    reasons = [
+        *_alerts(cases, words),
+        *_late(late, words),
+        *_pressure(target, summary, words),
+        *_silence(summary, last, words),
+    ]
     reasons.sort(key=lambda reason: -reason.weight)
     mean = ""
     if summary and summary.systolic_7d is not None and summary.diastolic_7d is not None:
@@ -116,6 +129,19 @@ def _alerts(cases: Sequence[Case], words: Words) -> list[Reason]:
             text = words.gettext("%(what)s (taken by %(who)s)", what=text, who=case.taken_by)
         found.append(Reason("low" if case.is_task else case.priority, text, weight))
     return found
+
+
+def _late(notes: Sequence[Late], words: Words) -> list[Reason]:
+    """The worst of what was learned late, and how many more."""
+    if not notes:
+        return []
+    worst, *others = worst_first(notes)
+    what, when = worst.sentence.rstrip(".。"), words.when(worst.happened_at)
+    text = words.gettext("learned late, of %(when)s: %(what)s", when=when, what=what)
+    if others:
+        more = words.ngettext("and %(n)s more", "and %(n)s more", len(others))
+        text = words.gettext("%(what)s, %(more)s", what=text, more=more)
+    return [Reason("late", text, float(_LEARNED_LATE[worst.priority]))]
 
 
 def _pressure(target: Target, summary: PressureSummary | None, words: Words) -> list[Reason]:

@@ -10,10 +10,10 @@ import pytest
 from fastapi import FastAPI
 
 from clinicians.equipment import health
-from store import alerts
+from store import alerts, late_notes, residents
 from store.gateways import Device
 from store.postgres import value
-from tests.clinicians.lived import Lived, live_in, open_service, visit
+from tests.clinicians.lived import PROTOCOL, Lived, live_in, open_service, visit
 from tests.clinicians.test_worklist import EN, NOW, ZH
 
 pytestmark = pytest.mark.anyio
@@ -137,3 +137,39 @@ async def test_a_device_s_trouble_is_said_in_words(what: dict[str, object], trou
 
 async def test_a_device_never_heard_of_says_so() -> None:
     assert health(device(last_seen_at=None), EN).seen == "never heard of"
+
+
+async def test_what_was_learned_late_stands_on_her_page_until_somebody_has_seen_it(app: FastAPI, lived: Lived) -> None:
+    async with app.state.database.service() as c:
+        await late_notes.add(
+            c,
+            resident_id=lived.home.wang,
+            rule="bp.severe",
+            protocol=PROTOCOL.version,
+            priority="high",
+            happened_at=lived.now - timedelta(days=2),
+            learned_at=lived.now,
+            evidence={"systolic": 199.0, "diastolic": 121.0, "first_systolic": 199.0, "first_diastolic": 121.0},
+        )
+    browser = await visit(app, lived.home.doctor.id, "en")
+    path = f"/doctor/residents/{lived.home.wang}"
+    assert "learned late, of " in (await browser.get("/doctor")).text
+    html = (await browser.get(path)).text
+    assert "199/121" in html
+    [seen] = re.findall(rf'action="({path}/late/\d+/seen)"', html)
+    for _ in range(2):
+        assert (await browser.post(seen, data={"csrf": "csrf"})).headers["location"] == path
+    html = (await browser.get(path)).text
+    assert "/seen" not in html
+    assert "Seen by Liu Jianguo" in html
+    assert "learned late, of " not in (await browser.get("/doctor")).text
+    async with app.state.database.service() as c:
+        assert await value(c, "SELECT count(*) FROM audit WHERE action = 'saw_late_note'") == 1
+
+
+async def test_nobody_says_of_another_s_resident_that_it_was_seen(app: FastAPI, lived: Lived) -> None:
+    async with app.state.database.service() as c:
+        await residents.end_relation(c, lived.home.doctor.id, lived.home.wang, "doctor")
+    browser = await visit(app, lived.home.doctor.id)
+    answer = await browser.post(f"/doctor/residents/{lived.home.wang}/late/1/seen", data={"csrf": "csrf"})
+    assert answer.status_code == 404

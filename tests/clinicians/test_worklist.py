@@ -10,6 +10,7 @@ import pytest
 
 from alerts.judging import Target
 from clinicians.cases import Case
+from clinicians.late import Late
 from clinicians.vitals import Vital
 from clinicians.words import Words
 from clinicians.worklist import Entry, entry, grouped, headline
@@ -160,3 +161,22 @@ def test_the_headline_is_the_whole_list_in_a_sentence() -> None:
     assert headline([of()], EN) == "All is as planned."
     assert headline([of(None)], EN) == "Nobody needs you today; a few want a look this week."
     assert headline([], EN) == "Nobody is in your care yet."
+
+
+def learned_late(priority: str, sentence: str, **ago: float) -> Late:
+    happened_at = NOW - timedelta(**ago)
+    return Late(1, WANG.id, priority, sentence, happened_at, NOW, None, "", "")
+
+
+def test_an_emergency_learned_late_is_for_today_and_says_when_it_was() -> None:
+    e = entry(WANG, TARGET, [], WELL, None, EN, [learned_late("high", "Blood pressure 192/118", days=2)])
+    assert e.group == "today"
+    assert texts(e) == ["learned late, of 22 Nov 18:00: Blood pressure 192/118"]
+    assert e.weight < of(WELL, TAKEN).weight
+
+
+def test_of_several_things_learned_late_the_worst_is_named() -> None:
+    known = [learned_late("medium", "Pulse 131", days=1), learned_late("high", "Blood pressure 192/118", days=2)]
+    e = entry(WANG, TARGET, [], WELL, None, ZH, known)
+    assert texts(e) == ["事后才得知，11月22日18:00：Blood pressure 192/118，另有1条"]
+    assert entry(WANG, TARGET, [], WELL, None, EN, known[:1]).group == "week"
