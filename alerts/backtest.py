@@ -11,9 +11,11 @@ What has been closed is let go of at the beginning of each step, so a step shoul
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
 from itertools import groupby, pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -41,11 +43,13 @@ _STEP: Final = np.timedelta64(STEP)
 class Assumed:
     """When somebody closes an alert of which the record knows nothing.
 
-    ``after_clear`` after it was over, or after an event; ``at_most`` after it was raised last, where it is never over.
+    ``after_clear`` after it was over, or after an event; ``at_most`` after it was raised last, where it is never over,
+    and ``task_at_most`` where it calls nobody.
     """
 
     after_clear: timedelta = timedelta(hours=12)
     at_most: timedelta = timedelta(hours=72)
+    task_at_most: timedelta = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +151,7 @@ class Replay:
         self._ledger = _Ledger(protocol, profiles, past, assumed or Assumed())
         self._given = sorted((given for given in past.given if given.rule in self._number), key=lambda g: -g.raised)
         self._asked: dict[tuple[int, int], tuple[int, int]] = {}
-        self._standing: set[tuple[int, str]] = set()
+        self._standing: defaultdict[int, set[str]] = defaultdict(set)
         self._begun = 0
 
     def run(
@@ -190,10 +194,16 @@ class Replay:
 
     def _let_go(self) -> None:
         """What has been closed is no alarm of the rules core any more (:func:`alerts.verdicts.let_go_of_closed`)."""
-        gone = [alarm for alarm in self._standing if not self._ledger.is_open(*alarm, self._begun)]
+        gone = [
+            (resident, rule)
+            for resident in self._ledger.where_something_closed(self._begun)
+            for rule in self._standing[resident]
+            if not self._ledger.stands(resident, rule, self._begun)
+        ]
         if gone:
             self._engine.close(gone)
-            self._standing.difference_update(gone)
+        for resident, rule in gone:
+            self._standing[resident].discard(rule)
 
     def _carry_out(self, firings: Sequence[Firing], heard: _Heard, until: int) -> None:
         """In order of when each was known, whichever rule it came from."""
@@ -219,10 +229,11 @@ class Replay:
         if did == "raise":
             ledger.raised(known, resident, number, at)
             if _is_on_values(rule):
-                self._standing.add((resident, rule.id))
+                self._standing[resident].add(rule.id)
+                ledger.look_again(resident, rule.id, known)
         elif did == "clear":
             ledger.cleared(known, resident, rule)
-            self._standing.discard((resident, rule.id))
+            self._standing[resident].discard(rule.id)
         elif did == "ask":
             ledger.asked.append((resident, number, known))
         elif did == "answered":
@@ -300,16 +311,35 @@ class _Ledger:
         }
         self._profiles, self._past = profiles, past
         self._after_clear, self._at_most = assumed.after_clear // _US, assumed.at_most // _US
+        self._task_at_most = assumed.task_at_most // _US
         self._chatter = CHATTER_WITHIN // _US
         self._open: dict[tuple[int, str], _Open] = {}
+        self._closings: list[tuple[int, int]] = []
         self._about: set[tuple[int, int, int]] = set()
         self._raised: list[tuple[int, int, int]] = []
         self._called: list[tuple[int, int, int]] = []
         self.asked: list[tuple[int, int, int]] = []
         self.noted: list[tuple[int, int, int]] = []
 
-    def is_open(self, resident: int, rule: str, moment: int) -> bool:
-        return self._opened(resident, rule, moment) is not None
+    def where_something_closed(self, moment: int) -> set[int]:
+        """The residents of whom an alert has been closed by now, or of whom what was raised last made none."""
+        found = set()
+        while self._closings and self._closings[0][0] <= moment:
+            found.add(heappop(self._closings)[1])
+        return found
+
+    def look_again(self, resident: int, rule: str, moment: int) -> None:
+        """Remember, in the next step, what was raised and neither has an alert nor is said by another."""
+        if not self.stands(resident, rule, moment):
+            heappush(self._closings, (moment, resident))
+
+    def stands(self, resident: int, rule: str, moment: int) -> bool:
+        """Whether there is an open alert of it, or one that says the same: to raise it anew would change nothing."""
+        return self._opened(resident, rule, moment) is not None or self._is_said(resident, rule, moment)
+
+    def _is_said(self, resident: int, rule: str, moment: int) -> bool:
+        causes = self._rules[self._number[rule]].cause
+        return any(self._opened(resident, cause, moment) for cause in causes)
 
     def raised(self, moment: int, resident: int, number: int, at: int) -> None:
         rule = self._rules[number]
@@ -318,7 +348,7 @@ class _Ledger:
             self._open_or_raise_again(moment, resident, number, at)
         elif not self._has_left(resident, moment):
             worse.is_over = False
-            self._keep_open(worse, rule, moment)
+            self._keep_open(worse, resident, rule, moment)
             self._call(worse, resident, number, moment)
 
     def cleared(self, moment: int, resident: int, rule: Rule) -> None:
@@ -327,7 +357,7 @@ class _Ledger:
             return
         alert.is_over = True
         if not alert.by_record:
-            alert.closes = min(alert.closes, moment + self._after_clear)
+            self._close_at(alert, resident, min(alert.closes, moment + self._after_clear))
         if alert.morning is not None and moment < alert.morning:
             alert.morning = None
 
@@ -336,7 +366,8 @@ class _Ledger:
             self._open_or_raise_again(moment, resident, number, at)
 
     def open_as_given(self, given: Given, number: int) -> None:
-        self._open[given.resident, given.rule] = _Open(given.closed, True, [given.raised])
+        alert = self._open[given.resident, given.rule] = _Open(given.closed, True, [given.raised])
+        self._close_at(alert, given.resident, given.closed)
         self._raised.append((given.resident, number, given.raised))
         if given.called:
             self._called.append((given.resident, number, given.raised))
@@ -348,8 +379,9 @@ class _Ledger:
 
     def _open_or_raise_again(self, moment: int, resident: int, number: int, at: int) -> None:
         rule = self._rules[number]
-        said = any(self._opened(resident, cause, moment) for cause in rule.cause)
-        if said or self._has_left(resident, moment) or (resident, number, at) in self._about:
+        if self._has_left(resident, moment) or self._is_said(resident, rule.id, moment):
+            return
+        if (resident, number, at) in self._about:
             return
         self._about.add((resident, number, at))
         alert = self._opened(resident, rule.id, moment)
@@ -359,17 +391,24 @@ class _Ledger:
                 closed = None  # it was about the same moment, and raised sooner than now
             alert = _Open(NEVER if closed is None else closed, closed is not None, [])
             self._open[resident, rule.id] = alert
+            self._close_at(alert, resident, alert.closes)
             self._raised.append((resident, number, moment))
-        self._keep_open(alert, rule, moment)
+        self._keep_open(alert, resident, rule, moment)
         alert.is_over = False
         alert.raises = [*(before for before in alert.raises if before > moment - self._chatter), moment]
         if rule.on_event or len(alert.raises) < CHATTER_RAISES:
             self._call(alert, resident, number, moment)
 
-    def _keep_open(self, alert: _Open, rule: Rule, moment: int) -> None:
+    def _close_at(self, alert: _Open, resident: int, moment: int) -> None:
+        alert.closes = moment
+        if moment < NEVER:
+            heappush(self._closings, (moment, resident))
+
+    def _keep_open(self, alert: _Open, resident: int, rule: Rule, moment: int) -> None:
         if not alert.by_record:
             passes = rule.on_event or rule.answered is not None
-            alert.closes = moment + (self._after_clear if passes else self._at_most)
+            longest = self._at_most if rule.calls else self._task_at_most
+            self._close_at(alert, resident, moment + (self._after_clear if passes else longest))
 
     def _opened(self, resident: int, rule: str, moment: int) -> _Open | None:
         alert = self._open.get((resident, rule))

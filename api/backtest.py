@@ -41,6 +41,7 @@ def backtest(
     at_most: Annotated[
         int, typer.Option(min=1, help="Hours until it would have been closed although it was not.")
     ] = 72,
+    task_at_most: Annotated[int, typer.Option(min=1, help="The same of a task that calls nobody, in days.")] = 14,
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes that share the work; one per core when not given.")
     ] = None,
@@ -59,7 +60,7 @@ def backtest(
     if language not in LANGUAGES:
         fail(f"the language is one of {', '.join(LANGUAGES)}")
     now = datetime.now(UTC)
-    assumed = Assumed(timedelta(hours=after_clear), timedelta(hours=at_most))
+    assumed = Assumed(timedelta(hours=after_clear), timedelta(hours=at_most), timedelta(days=task_at_most))
 
     async def ask(database: Database) -> tuple[Question, str]:
         async with database.service() as c:

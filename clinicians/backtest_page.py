@@ -242,9 +242,10 @@ def _assumptions(found: Comparison, words: Words) -> Sequence[str]:
         ),
         words.gettext(
             "An alert that was in fact raised was closed when the record says. Any other is taken to be closed %(clear)s after "
-            "it was over, or after its event, and %(most)s after it was raised at the latest.",
-            clear=_hours_of(found.assumed.after_clear, words),
-            most=_hours_of(found.assumed.at_most, words),
+            "it was over, or after its event; at the latest %(most)s after it was raised, and a task that calls nobody %(task)s.",
+            clear=words.span(found.assumed.after_clear),
+            most=words.span(found.assumed.at_most),
+            task=words.span(found.assumed.task_at_most),
         ),
         words.gettext(
             "Each message is counted once, as if the first who is called answered. When nobody does, more are called."
@@ -268,8 +269,3 @@ def _assumptions(found: Comparison, words: Words) -> Sequence[str]:
             1, words.gettext("Taken from the record as they were, for it keeps no silence: %(rules)s.", rules=rules)
         )
     return said
-
-
-def _hours_of(length: timedelta, words: Words) -> str:
-    hours = round(length.total_seconds() / 3600)
-    return words.ngettext("%(n)s hour", "%(n)s hours", hours)

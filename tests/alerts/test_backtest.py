@@ -121,6 +121,14 @@ def test_one_that_is_never_over_is_closed_all_the_same_and_raised_anew() -> None
     assert len(found) == 3
 
 
+def test_a_task_waits_longer_before_somebody_closes_it() -> None:
+    task = with_rules(replace(RULES["temperature.high"], calls=False))
+    fever = [("body_temperature", 39.0, float(hour)) for hour in range(1, 480, 12)]
+    found = Replay(task, {WANG: HOME}, Past()).run(record(fever), (time(0), time(480)), {WANG: time(0)})
+    assert len(found.raised) == 2
+    assert len(found.called) == 0
+
+
 def test_an_alert_that_was_in_fact_raised_is_open_as_long_as_the_record_says() -> None:
     day = [*severe(1, 1.25), *normal(2), *severe(20, 20.25)]
     still_open = Past(closed={(WANG, "bp.severe", us(1.25)): NEVER})
