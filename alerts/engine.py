@@ -287,7 +287,7 @@ class Engine:
                 evidence["part_of_day"] = self._part_of_day(row, at)
             if count >= 0:
                 evidence["count"] = float(count)
-            if device >= 0:
+            if rule.on_device and count >= 0:  # a gateway bears a number below zero
                 evidence["device"] = float(device)
             if values[kernel.CONFIRMATION] == values[kernel.CONFIRMATION]:
                 evidence["confirmed"] = _decimal(values[kernel.CONFIRMATION])
