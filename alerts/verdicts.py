@@ -149,10 +149,8 @@ class Verdicts:
 
     async def _is_said_already(self, resident: int, rule: Rule) -> bool:
         """Whether an open alert names the cause: what follows from it would say the same once more (ISA-18.2)."""
-        if not rule.cause:
-            return False
-        said = await alerts.open_rules(self.c, [resident])
-        return any((resident, cause) in said for cause in rule.cause)
+        missing = rule.missing.metric.code if rule.missing else None
+        return bool(rule.cause) and await alerts.is_said(self.c, resident, rule.cause, missing)
 
     async def _is_called_about(self, row: AlertRow, rule: Rule) -> bool:
         """Whether somebody is called about this very device already: a gateway of twenty homes is one call."""

@@ -125,6 +125,24 @@ async def open_rules(c: Connection, resident_ids: Sequence[int]) -> set[tuple[in
     return set(await cursor.fetchall())
 
 
+async def is_said(c: Connection, resident_id: int, by: Sequence[str], missing: int | None = None) -> bool:
+    """Whether an open alert of one of these rules says already what another would.
+
+    ``missing`` is the metric that other one misses: an alert about one device then says it only if the resident has
+    measured that with this device before.
+    """
+    return bool(
+        await value(
+            c,
+            "SELECT EXISTS (SELECT 1 FROM alert a CROSS JOIN LATERAL (SELECT (a.evidence ->> 'device')::float8::int AS number) device "
+            "WHERE a.resident_id = %(resident)s AND a.state <> 'resolved' AND a.rule = ANY(%(by)s) "
+            "AND (%(missing)s::smallint IS NULL OR coalesce(device.number, 0) <= 0 OR EXISTS (SELECT 1 FROM reading r "
+            "WHERE r.resident_id = a.resident_id AND r.metric = %(missing)s AND r.device_id = device.number)))",
+            {"resident": resident_id, "by": list(by), "missing": missing},
+        )
+    )
+
+
 async def is_called_about(c: Connection, rule: str, device: object, but: int) -> bool:
     """Whether another open alert of this rule names the same device, and people are called to it or will be.
 

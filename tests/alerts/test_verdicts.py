@@ -208,3 +208,23 @@ async def test_an_answer_to_one_question_leaves_another_open(home: Fallen) -> No
     await home.tell("activity_resumed", 1.0)
     async with home.database.service() as c:
         assert await value(c, "SELECT array_agg(rule) FROM prompt WHERE answered_at IS NULL") == ["fall"]
+
+
+async def missing_after_silence_of(home: Fallen, device: int) -> list[str]:
+    """What is open when blood pressure has not been measured for days and this device has long been silent."""
+    await home.measure(systolic=128, diastolic=79)
+    await home.judged()
+    home.clock.go_on(days=2)
+    async with home.database.service() as c:
+        told = home.people.wang, device, "device_silence", 2.0, home.clock.now
+        await readings.insert(c, batch(home.people, told, received_at=home.clock.now))
+    await home.wait(days=2)
+    return sorted(row.rule for row in await home.open_alerts() if row.resident_id == home.people.wang)
+
+
+async def test_a_silent_cuff_says_already_that_no_pressure_is_measured(home: Fallen) -> None:
+    assert await missing_after_silence_of(home, home.people.cuff) == ["device.silent"]
+
+
+async def test_a_silent_wearable_does_not_say_that_no_pressure_is_measured(home: Fallen) -> None:
+    assert await missing_after_silence_of(home, home.people.wearable) == ["bp.missing", "device.silent"]
