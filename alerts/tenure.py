@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge
 from alerts.bell import Bell
 from store import partitions
 from store.partitions import Holding, Roll
-from store.postgres import Database, Unavailable
+from store.postgres import Database, Lifeline, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +60,7 @@ class Tenure:
     def __init__(self, database: Database, lease_s: float, on_claim: Callable[[], None]) -> None:
         self.id = uuid4()
         self.lease_s = lease_s
-        self._database = database
+        self._database: Database | Lifeline = database
         self._on_claim = on_claim
         self._surplus: list[int] = []
         self._turn = asyncio.Lock()
@@ -73,7 +73,19 @@ class Tenure:
         self._bell.ring()
 
     async def run(self) -> None:
-        """Keep it until cancelled. While the database is away it tries again and again: so does everybody."""
+        """Keep it until cancelled. While the database is away it tries again and again: so does everybody.
+
+        By a connection of its own: a lease is not lost because others have taken all there are.
+        """
+        shared, own = self._database, Lifeline(self._database.dsn)
+        self._database = own
+        try:
+            await self._keep_on()
+        finally:
+            self._database = shared
+            await own.close()
+
+    async def _keep_on(self) -> None:
         while True:
             try:
                 await self.keep()
@@ -128,7 +140,7 @@ class Tenure:
     async def give_up_surplus(self) -> None:
         """Let newcomers have what is theirs; to be called between rounds."""
         if given := self._surplus:
-            async with self._database.service() as c:
+            async with self._turn, self._database.service() as c:
                 await partitions.release(c, self.id, given)
             self._surplus = []
             log.info("watch_gives_up", partitions=given)
@@ -136,7 +148,7 @@ class Tenure:
     async def leave(self) -> None:
         """Give everything up at once, so that the others need not wait for the lease to end; best effort."""
         try:
-            async with asyncio.timeout(_LEAVE_S), self._database.service() as c:
+            async with asyncio.timeout(_LEAVE_S), self._turn, self._database.service() as c:
                 await partitions.release(c, self.id)
         except (Unavailable, TimeoutError) as error:
             log.warning("watch_left_in_silence", error=str(error))

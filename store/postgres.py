@@ -143,6 +143,36 @@ class Database:
             pause_s = min(pause_s * 2, 5.0)
 
 
+class Lifeline:
+    """One connection of one's own, for what must not wait until others have given theirs back. Made anew when lost."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        self._c: Connection | None = None
+
+    @asynccontextmanager
+    async def service(self) -> AsyncIterator[Connection]:
+        """One transaction as the service; one at a time. Raises :class:`Unavailable` when the database is away."""
+        try:
+            if self._c is None:
+                options = session_options("hearthwatch_service")
+                self._c = await AsyncConnection.connect(self.dsn, connect_timeout=3, options=options)
+            async with self._c.transaction():
+                yield self._c
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            await self.close()
+            raise _away(error) from error
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close it; the next transaction makes another."""
+        if self._c is not None:
+            await self._c.close()
+            self._c = None
+
+
 async def _require_open(c: Connection) -> None:
     """A server that ended has closed its side of the connection: that is seen here, without asking it anything."""
     c.pgconn.consume_input()
