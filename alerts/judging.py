@@ -6,7 +6,7 @@ else puts the two together.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from alerts.protocol import Protocol
 from alerts.rule import DIASTOLIC_HIGH, DIASTOLIC_LOW, SYSTOLIC_HIGH, SYSTOLIC_LOW
 from store import parameters
 from store.parameters import Judged
+from store.people import Centre
 from store.postgres import Connection
 
 _WITHOUT: Final = MappingProxyType(
@@ -37,13 +38,12 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Grounds:
-    """By what one resident is judged, and whence it is.
+    """By what somebody is judged, and whence it is.
 
     ``choices`` holds of each parameter the values it could have for her, the one that counts first. ``own`` are all her
     own values in force, those among them too that the protocol has no use for.
     """
 
-    judged: Judged
     profile: Profile
     choices: Mapping[str, tuple[Choice, ...]]
     own: Mapping[str, float]
@@ -67,9 +67,25 @@ async def grounds(c: Connection, protocol: Protocol, resident_id: int, now: date
     judged = found[0]
     own = (await parameters.own_values(c, now, resident_id)).get(resident_id, {})
     of_groups = (await parameters.group_values(c, now)).get(judged.centre_id, {})
-    groups = frozenset(judged.conditions).intersection(group.code for group in protocol.groups)
+    return _grounds(protocol, judged.time_zone, judged.conditions, of_groups, own)
+
+
+async def grounds_of_group(c: Connection, protocol: Protocol, centre: Centre, group: str, now: datetime) -> Grounds:
+    """By what a resident of the centre is judged who is in this group alone and has no value of her own."""
+    of_groups = (await parameters.group_values(c, now)).get(centre.id, {})
+    return _grounds(protocol, centre.time_zone, [group], of_groups, {})
+
+
+def _grounds(
+    protocol: Protocol,
+    zone: str,
+    conditions: Collection[str],
+    of_groups: Mapping[tuple[str, str], float],
+    own: Mapping[str, float],
+) -> Grounds:
+    groups = frozenset(conditions).intersection(group.code for group in protocol.groups)
     chosen = {p.name: tuple(choices(protocol, p, groups, of_groups, own)) for p in protocol.parameters}
-    return Grounds(judged, profile(protocol, judged.time_zone, groups, of_groups, own), chosen, own)
+    return Grounds(profile(protocol, zone, groups, of_groups, own), chosen, own)
 
 
 async def targets(c: Connection, protocol: Protocol, now: datetime) -> dict[int, Target]:

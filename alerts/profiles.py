@@ -35,11 +35,14 @@ class Profile:
         return (not groups or not self.groups.isdisjoint(groups)) and self.groups.isdisjoint(not_groups)
 
 
+Origin = Literal["own", "centre", "group", "protocol"]
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """A value of a parameter and whence it is: her own, her centre's or the protocol's for a ``group``, or the protocol's."""
 
-    origin: Literal["own", "centre", "group", "protocol"]
+    origin: Origin
     value: float
     group: str = ""
 

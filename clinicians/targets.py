@@ -99,6 +99,7 @@ async def _page(
         400 if wrong else 200,
         words=known.words,
         resident=known.resident,
+        place=f"/doctor/residents/{resident_id}/targets",
         may_set=may_set and visitor.face == "doctor",
         told=known.words.gettext(_TOLD[told]) if told in _TOLD else "",
         entered=entered,

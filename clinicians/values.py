@@ -11,7 +11,7 @@ from typing import Final
 
 from alerts.explain import brief, quantity
 from alerts.judging import Grounds
-from alerts.profiles import Choice
+from alerts.profiles import Choice, Origin
 from alerts.protocol import Protocol
 from alerts.rule import PRIORITIES, Parameter, Priority, Rule, shown_unit
 from clinicians.cases import PRIORITIES as PRIORITY_WORDS
@@ -51,8 +51,7 @@ class Value:
     text: str
     origin: str
     mark: str
-    is_own: bool
-    by_condition: bool
+    whence: Origin
     standing: str
     why: str
     source: str
@@ -65,7 +64,7 @@ class Value:
     @property
     def differs(self) -> bool:
         """Whether something was set for her, or her conditions make a difference."""
-        return bool(self.is_own or self.ignored or self.by_condition)
+        return bool(self.whence != "protocol" or self.ignored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +167,7 @@ def _value(
         text=amount(parameter, counts.value, words),
         origin=_origin(counts, protocol, words),
         mark=words.gettext(_MARKS[counts.origin]),
-        is_own=counts.origin == "own",
-        by_condition=counts.origin in ("centre", "group"),
+        whence=counts.origin,
         standing=_standing(setting, words) if setting else "",
         why=setting.why if setting else "",
         source=_source(counts, parameter),

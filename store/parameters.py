@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, LiteralString
 from uuid import UUID
 
 from store.postgres import Connection, rows, value
 
-LONGEST_WHY = 400
+LONGEST_WHY: Final = 400
 """Characters."""
 
 
@@ -69,11 +70,12 @@ class Noted:
 
 async def judged(c: Connection, resident_id: int | None = None) -> list[Judged]:
     """Everybody the connection may see who has not left; or this one resident, also when she has."""
+    whom: LiteralString = "r.left_at IS NULL OR r.left_at > now()" if resident_id is None else "r.id = %(resident)s"
     return await rows(
         c,
         Judged,
         "SELECT r.id AS resident_id, r.centre_id, c.time_zone, r.conditions FROM resident r JOIN centre c ON c.id = r.centre_id "
-        "WHERE CASE WHEN %(resident)s::int IS NULL THEN r.left_at IS NULL OR r.left_at > now() ELSE r.id = %(resident)s END",
+        "WHERE " + whom,
         {"resident": resident_id},
     )
 
@@ -83,9 +85,10 @@ async def own_values(c: Connection, now: datetime, resident_id: int | None = Non
 
     Who is related to a resident and does not care for her sees only the target of her blood pressure.
     """
+    whom: LiteralString = "" if resident_id is None else "AND resident_id = %(resident)s"
     cursor = await c.execute(
         "SELECT resident_id, name, value FROM newest_value WHERE value IS NOT NULL AND (until IS NULL OR until > %(now)s) "
-        "AND (%(resident)s::int IS NULL OR resident_id = %(resident)s)",
+        + whom,
         {"now": now, "resident": resident_id},
     )
     found: dict[int, dict[str, float]] = {}
