@@ -68,7 +68,8 @@ def _watching(rule: Rule) -> Iterator[Fault]:
     if any(limit.metric.kind is Kind.AMBIENT for limit in rule.when):
         yield "when", "what a sensor in the flat sees is judged by its gateway: write a rule on the event inactivity"
     judged = [(limit.metric, limit.statistic and limit.statistic.kind) for limit in rule.when]
-    beside = [metric for metric in rule.also if metric in {limit.metric for limit in rule.when}]
+    parts = [part.metric for limit in rule.when if limit.score for part in limit.score.parts]
+    beside = [metric for metric in rule.also if metric in {*parts, *(limit.metric for limit in rule.when)}]
     if len(set(judged)) != len(judged) or beside or len(set(rule.also)) != len(rule.also):
         yield "when", "a metric can stand only once in a rule"
     if len({limit.metric.kind for limit in rule.when}) > 1 or (rule.on_event and len(rule.when) > 1):

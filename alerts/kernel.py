@@ -187,11 +187,25 @@ class Pool(NamedTuple):
 
 class Told(NamedTuple):
     """Firings: ``told (F, 7)`` and ``told_values (F, 2 K + 1)``, of the measurement, of the first one that was over, and of
-    the confirmation (NaN: none); ``told_count[0]`` are filled."""
+    the confirmation (NaN: none); ``told_count[0]`` are filled. ``scratch (C,)`` holds the measurement being judged."""
 
     told: Int64s
     told_values: Floats
     told_count: Int64s
+    scratch: Floats
+
+
+class Remembered(NamedTuple):
+    """The part of :class:`Core` that what is made of many readings needs: a call with less costs less."""
+
+    columns: Int64s
+    limits: Int64s
+    of: Int64s
+    zones: Int64s
+    times: Int64s
+    values: Floats
+    counts: NDArray[np.uint8]
+    floor: Floats
 
 
 class Core(NamedTuple):
@@ -225,6 +239,7 @@ class Core(NamedTuple):
     told: Int64s
     told_values: Floats
     told_count: Int64s
+    scratch: Floats
 
 
 class Readings(NamedTuple):
@@ -240,8 +255,12 @@ class Readings(NamedTuple):
 
 
 def compiled(function: Function) -> Function:
-    """Have numba make machine code of a function at its first call, and keep it on disk."""
-    return cast("Function", njit(cache=True, nogil=True)(function))
+    """Have numba make machine code of a function at its first call, and keep it on disk.
+
+    Nothing here makes an array. Without numba's reference counts (``_nrt``) a call that hands all columns on costs a
+    quarter of what it does with them.
+    """
+    return cast("Function", njit(cache=True, nogil=True, _nrt=False)(function))
 
 
 @compiled
@@ -250,7 +269,7 @@ def has(mask: int, column: int) -> bool:
 
 
 @compiled
-def offset(w: Core, p: int, at: int) -> int:
+def offset(w: Core | Remembered, p: int, at: int) -> int:
     """The local time's distance to UTC."""
     low, high = w.of[p, ZONE], w.of[p, ZONE_END]
     while high - low > 1:
@@ -263,27 +282,27 @@ def offset(w: Core, p: int, at: int) -> int:
 
 
 @compiled
-def local_day(w: Core, p: int, at: int) -> int:
+def local_day(w: Core | Remembered, p: int, at: int) -> int:
     return (at + offset(w, p, at)) // DAY_US
 
 
 @compiled
-def part_of_day(w: Core, p: int, at: int) -> int:
+def part_of_day(w: Core | Remembered, p: int, at: int) -> int:
     return (at + offset(w, p, at)) % DAY_US // _PART_US
 
 
 @compiled
-def newest_at(w: Core, row: int, column: int) -> int:
+def newest_at(w: Core | Remembered, row: int, column: int) -> int:
     return w.times[row, w.columns[column, C_TIME_AT]]
 
 
 @compiled
-def newest_value(w: Core, row: int, column: int) -> np.float32:
+def newest_value(w: Core | Remembered, row: int, column: int) -> np.float32:
     return w.values[row, w.columns[column, C_VALUE_AT]] if w.columns[column, C_VALUE_AT] >= 0 else np.float32(np.nan)
 
 
 @compiled
-def value_at(w: Core, row: int, column: int, at: int) -> np.float32:
+def value_at(w: Core | Remembered, row: int, column: int, at: int) -> np.float32:
     """The value remembered at exactly this time, or NaN."""
     if w.columns[column, C_VALUE_AT] < 0:
         return np.float32(np.nan)
@@ -294,7 +313,7 @@ def value_at(w: Core, row: int, column: int, at: int) -> np.float32:
 
 
 @compiled
-def remember_day(w: Core, row: int, column: int, day: int, value: np.float32) -> None:
+def remember_day(w: Core | Remembered, row: int, column: int, day: int, value: np.float32) -> None:
     """Add a value to its local day, unless that day is too long ago."""
     days, base = w.columns[column, C_DAYS], w.columns[column, C_DAY_VALUE_AT]
     counts = w.columns[column, C_DAY_COUNT_AT]
@@ -313,7 +332,7 @@ def remember_day(w: Core, row: int, column: int, day: int, value: np.float32) ->
 
 
 @compiled
-def day_count(w: Core, row: int, column: int, day: int) -> int:
+def day_count(w: Core | Remembered, row: int, column: int, day: int) -> int:
     """How many readings a local day has."""
     newest, days = w.times[row, w.columns[column, C_DAY_TIME_AT]], w.columns[column, C_DAYS]
     if day > newest or day <= newest - days:
@@ -322,12 +341,12 @@ def day_count(w: Core, row: int, column: int, day: int) -> int:
 
 
 @compiled
-def day_sum(w: Core, row: int, column: int, day: int) -> float:
+def day_sum(w: Core | Remembered, row: int, column: int, day: int) -> float:
     return np.float64(w.values[row, w.columns[column, C_DAY_VALUE_AT] + day % w.columns[column, C_DAYS]])
 
 
 @compiled
-def average(w: Core, row: int, limit: int, today: int) -> Statistic:
+def average(w: Core | Remembered, row: int, limit: int, today: int) -> Statistic:
     column, days = w.limits[limit, L_COLUMN], w.limits[limit, L_DAYS]
     total, count = 0.0, 0
     first = w.limits[limit, L_DROPS_FIRST]
@@ -344,7 +363,7 @@ def average(w: Core, row: int, limit: int, today: int) -> Statistic:
 
 
 @compiled
-def deviation(w: Core, row: int, limit: int, today: int, relative: bool) -> Statistic:
+def deviation(w: Core | Remembered, row: int, limit: int, today: int, relative: bool) -> Statistic:
     column, days = w.limits[limit, L_COLUMN], w.limits[limit, L_DAYS]
     total, count = 0.0, 0
     for day in range(today - days + 1, today + 1):
@@ -366,7 +385,7 @@ def deviation(w: Core, row: int, limit: int, today: int, relative: bool) -> Stat
 
 
 @compiled
-def trend(w: Core, row: int, limit: int, today: int) -> Statistic:
+def trend(w: Core | Remembered, row: int, limit: int, today: int) -> Statistic:
     """Least-squares slope of the daily means, per week."""
     column, days = w.limits[limit, L_COLUMN], w.limits[limit, L_DAYS]
     total, when, count = 0.0, 0.0, 0
@@ -389,7 +408,7 @@ def trend(w: Core, row: int, limit: int, today: int) -> Statistic:
 
 
 @compiled
-def change(w: Core, p: int, row: int, limit: int, as_of: int, sign: float) -> Statistic:
+def change(w: Core | Remembered, p: int, row: int, limit: int, as_of: int, sign: float) -> Statistic:
     """How far the newest value lies above the lowest (``sign`` 1), or below the highest, of those before it."""
     column = w.limits[limit, L_COLUMN]
     if newest_at(w, row, column) != as_of:
@@ -414,7 +433,7 @@ def change(w: Core, p: int, row: int, limit: int, as_of: int, sign: float) -> St
 
 
 @compiled
-def from_usual(w: Core, p: int, row: int, limit: int, as_of: int) -> Statistic:
+def from_usual(w: Core | Remembered, p: int, row: int, limit: int, as_of: int) -> Statistic:
     column = w.limits[limit, L_COLUMN]
     if newest_at(w, row, column) != as_of:
         return np.nan, 0.0, 0.0
@@ -448,8 +467,8 @@ def points(w: Core, p: int, row: int, score: int, as_of: int, worst: bool) -> St
 
 
 @compiled
-def statistic(w: Core, p: int, row: int, limit: int, as_of: int) -> Statistic:
-    """What a limit judges, and two numbers of which it was made; NaN where it is unknown."""
+def statistic(w: Core | Remembered, p: int, row: int, limit: int, as_of: int) -> Statistic:
+    """What a limit judges, and two numbers of which it was made; NaN where it is unknown, and for a score."""
     kind = w.limits[limit, L_STATISTIC]
     if kind == AVERAGE:
         return average(w, row, limit, local_day(w, p, as_of))
@@ -461,11 +480,20 @@ def statistic(w: Core, p: int, row: int, limit: int, as_of: int) -> Statistic:
         return change(w, p, row, limit, as_of, 1.0 if kind == RISE else -1.0)
     if kind == FROM_USUAL:
         return from_usual(w, p, row, limit, as_of)
-    return points(w, p, row, w.limits[limit, L_SCORE], as_of, kind == WORST_PART)
+    return np.nan, 0.0, 0.0
 
 
 @compiled
-def learn(w: Core, p: int, row: int, column: int, at: int, value: np.float32) -> None:
+def statistic_or_score(w: Core, p: int, row: int, limit: int, as_of: int) -> Statistic:
+    """What a limit judges, and two numbers of which it was made; NaN where it is unknown."""
+    score = w.limits[limit, L_SCORE]
+    if score >= 0:
+        return points(w, p, row, score, as_of, w.limits[limit, L_STATISTIC] == WORST_PART)
+    return statistic(w, p, row, limit, as_of)
+
+
+@compiled
+def learn(w: Core | Remembered, p: int, row: int, column: int, at: int, value: np.float32) -> None:
     """Let what is usual at this part of the day take in one value."""
     base = w.columns[column, C_USUAL_AT] + 3 * part_of_day(w, p, at)
     n, mean, spread = (
@@ -519,7 +547,8 @@ def take(w: Core, row: int, rule: int) -> int:
     else:
         record = w.pool[USED]
         w.pool[USED] += 1
-    w.stands[record, :] = LONG_AGO
+    for i in range(POOL_INTS):
+        w.stands[record, i] = LONG_AGO
     w.stands[record, ROW], w.stands[record, RULE], w.stands[record, NEXT] = row, rule, w.times[row, HEAD]
     w.stands[record, PHASE], w.stands[record, DUE], w.stands[record, MASK], w.stands[record, BASE_DAY] = (
         CALM,
@@ -528,7 +557,7 @@ def take(w: Core, row: int, rule: int) -> int:
         0,
     )
     w.stands[record, BY_DEVICE] = 0
-    w.kept[record, :] = np.nan
+    empty(w.kept, record)
     w.times[row, HEAD] = record
     return record
 
@@ -588,20 +617,39 @@ def fire(w: Core, row: int, rule: int, what: int, at: int, until: int, count: in
     w.told[number, F_ROW], w.told[number, F_RULE], w.told[number, F_WHAT] = row, rule, what
     w.told[number, F_AT], w.told[number, F_UNTIL] = at, until
     w.told[number, F_COUNT], w.told[number, F_DEVICE] = count, device
-    w.told_values[number, :] = np.nan
+    empty(w.told_values, number)
 
     w.told_count[0] = number + 1
     return number
 
 
 @compiled
-def fill(w: Core, row: int, rule: int, at: int, values: Floats, present: int, own_at: int, into: Floats) -> None:
-    """The values of a rule's metrics at one time: those of the measurement being judged, else those remembered."""
-    for i in range(w.rules[rule, R_MEASURED], w.rules[rule, R_MEASURED_END]):
-        column, value = w.lists[i], np.float32(np.nan)
+def empty(values: Floats, i: int) -> None:
+    for k in range(values.shape[1]):
+        values[i, k] = np.nan
+
+
+@compiled
+def tell_kept(w: Core, number: int, record: int) -> None:
+    """A firing's values are those kept in a record."""
+    for k in range(w.kept.shape[1]):
+        w.told_values[number, k] = w.kept[record, k]
+
+
+@compiled
+def fill(
+    w: Core, row: int, rule: int, at: int, values: Floats, present: int, own_at: int, into: Floats, i: int, start: int
+) -> None:
+    """The values of a rule's metrics at one time: those of the measurement being judged, else those remembered.
+
+    They go ``into[i]``, from ``start`` on.
+    """
+    first = w.rules[rule, R_MEASURED]
+    for k in range(first, w.rules[rule, R_MEASURED_END]):
+        column = w.lists[k]
         value = values[column] if at == own_at and has(present, column) else value_at(w, row, column, at)
         if value == value:
-            into[i - w.rules[rule, R_MEASURED]] = value
+            into[i, start + k - first] = value
 
 
 @compiled
@@ -695,7 +743,7 @@ def note(w: Core, row: int, rule: int, record: int, at: int, values: Floats, pre
         record = take(w, row, rule)
     w.stands[record, NOTED_AT] = at
     number = fire(w, row, rule, NOTE, at, NEVER, 1, device if w.rules[rule, R_KIND] == DEVICE else -1)
-    fill(w, row, rule, at, values, present, at, w.told_values[number])
+    fill(w, row, rule, at, values, present, at, w.told_values, number, 0)
 
 
 @compiled
@@ -708,9 +756,9 @@ def raise_kept(w: Core, p: int, record: int) -> None:
         since = min(newest - w.rules[rule, R_WITHIN], w.stands[record, FIRST_AT])
         count, oldest = counted(w, p, row, rule, newest, since)
     number = fire(w, row, rule, RAISE, at, NEVER, count, -1)
-    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+    tell_kept(w, number, record)
     if count > 1 and oldest != at:
-        fill(w, row, rule, oldest, w.kept[record], np.int64(0), LONG_AGO, w.told_values[number, w.kept.shape[1] :])
+        fill(w, row, rule, oldest, w.scratch, np.int64(0), LONG_AGO, w.told_values, number, w.kept.shape[1])
     w.stands[record, RAISED_AT] = at
     settle(w, record, ACTIVE, NEVER)
 
@@ -762,7 +810,7 @@ def take_back(w: Core, row: int, rule: int, at: int) -> None:
         return
     what = ANSWERED if w.stands[record, PHASE] == ASKING else CLEAR
     number = fire(w, row, rule, what, at, NEVER, -1, -1)
-    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+    tell_kept(w, number, record)
     settle(w, record, CALM, NEVER)
     forget_if_idle(w, record)
 
@@ -802,9 +850,9 @@ def judge_after(w: Core, row: int, rule: int, at: int, received: int) -> None:
 def keep(w: Core, row: int, record: int, rule: int, at: int, values: Floats, present: int) -> None:
     """Keep the values of the newest measurement that was over while a question stands."""
     if at != w.stands[record, LAST_AT]:
-        w.kept[record, :] = np.nan
+        empty(w.kept, record)
     w.stands[record, LAST_AT] = at
-    fill(w, row, rule, at, values, present, at, w.kept[record])
+    fill(w, row, rule, at, values, present, at, w.kept, record, 0)
 
 
 @compiled
@@ -838,7 +886,7 @@ def judge_event(w: Core, row: int, rule: int, at: int, received: int, values: Fl
         w.stands[record, RAISED_AT] = at
         settle(w, record, ACTIVE, NEVER)
         number = fire(w, row, rule, RAISE, at, NEVER, 1, -1)
-    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+    tell_kept(w, number, record)
 
 
 @compiled
@@ -858,13 +906,13 @@ def confirm(w: Core, row: int, rule: int, at: int, received: int, value: np.floa
     if record < 0:
         record = take(w, row, rule)
     if phase != ASKING:
-        w.kept[record, :] = np.nan
+        empty(w.kept, record)
         w.kept[record, 0] = value
         w.stands[record, FIRST_AT] = w.stands[record, LAST_AT] = at
     w.stands[record, RAISED_AT] = w.stands[record, LAST_AT]
     settle(w, record, ACTIVE, NEVER)
     number = fire(w, row, rule, RAISE, w.stands[record, LAST_AT], NEVER, 1, -1)
-    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+    tell_kept(w, number, record)
     w.told_values[number, CONFIRMATION] = value
 
 
@@ -892,7 +940,7 @@ def judge_device(
         w.stands[record, HEARD_AT] = at
         if known and behind:
             number = fire(w, row, rule, CLEAR, at, NEVER, -1, -1)
-            fill(w, row, rule, at, values, present, at, w.told_values[number])
+            fill(w, row, rule, at, values, present, at, w.told_values, number, 0)
             settle(w, record, CALM, NEVER)
             forget_if_idle(w, record)
         return
@@ -908,7 +956,7 @@ def judge_device(
     w.stands[record, LAST_AT], w.stands[record, RAISED_AT] = at, at
     settle(w, record, ACTIVE, NEVER)
     number = fire(w, row, rule, RAISE, at, NEVER, 1, device)
-    fill(w, row, rule, at, values, present, at, w.told_values[number])
+    fill(w, row, rule, at, values, present, at, w.told_values, number, 0)
 
 
 @compiled
@@ -1066,7 +1114,7 @@ def decide(
             ask_again(w, row, rule, record, at, received, values, present, count)
     elif at == newest and not over and ((phase == ASKING and known) or long_calm):
         number = fire(w, row, rule, ANSWERED if phase == ASKING else CLEAR, at, NEVER, -1, -1)
-        fill(w, row, rule, at, values, present, at, w.told_values[number])
+        fill(w, row, rule, at, values, present, at, w.told_values, number, 0)
         w.stands[record, CALM_SINCE] = LONG_AGO
         settle(w, record, CALM, NEVER)
 
@@ -1085,9 +1133,9 @@ def raise_level(
     oldest: int,
 ) -> None:
     number = fire(w, row, rule, RAISE, newest, NEVER, count, -1)
-    fill(w, row, rule, newest, values, present, at, w.told_values[number])
+    fill(w, row, rule, newest, values, present, at, w.told_values, number, 0)
     if count > 1 and oldest != newest:
-        fill(w, row, rule, oldest, values, present, at, w.told_values[number, w.kept.shape[1] :])
+        fill(w, row, rule, oldest, values, present, at, w.told_values, number, w.kept.shape[1])
     w.stands[record, MASK], w.stands[record, CALM_SINCE] = 0, LONG_AGO
     w.stands[record, RAISED_AT] = newest
     settle(w, record, ACTIVE, NEVER)
@@ -1103,7 +1151,7 @@ def ask_again(
     keep(w, row, record, rule, at, values, present)
     settle(w, record, ASKING, received + w.rules[rule, R_ASK])
     number = fire(w, row, rule, ASK, at, received + w.rules[rule, R_ASK], count, -1)
-    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+    tell_kept(w, number, record)
 
 
 @compiled
@@ -1133,7 +1181,7 @@ def judge_as_of(w: Core, row: int, rule: int, as_of: int, received: int, p: int)
     first, last = w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]
     over, known, behind = False, True, True
     for limit in range(first, last):
-        value = np.float32(statistic(w, p, row, limit, as_of)[0])
+        value = np.float32(statistic_or_score(w, p, row, limit, as_of)[0])
         if value != value:
             known = False
             continue
@@ -1153,7 +1201,7 @@ def judge_as_of(w: Core, row: int, rule: int, as_of: int, received: int, p: int)
 @compiled
 def end_statistic(w: Core, row: int, rule: int, record: int, what: int, as_of: int, p: int) -> None:
     number = fire(w, row, rule, what, as_of, NEVER, -1, -1)
-    fill_statistics(w, row, rule, as_of, p, w.told_values[number])
+    fill_statistics(w, row, rule, as_of, p, w.told_values, number)
     w.stands[record, CALM_SINCE] = LONG_AGO
     settle(w, record, CALM, NEVER)
     forget_if_idle(w, record)
@@ -1169,10 +1217,10 @@ def speak_statistic(
     if record < 0:
         record = take(w, row, rule)
     if phase == ASKING and as_of <= w.stands[record, FIRST_AT]:
-        fill_statistics(w, row, rule, as_of, p, w.kept[record])
+        fill_statistics(w, row, rule, as_of, p, w.kept, record)
         return
-    w.kept[record, :] = np.nan
-    fill_statistics(w, row, rule, as_of, p, w.kept[record])
+    empty(w.kept, record)
+    fill_statistics(w, row, rule, as_of, p, w.kept, record)
     w.stands[record, LAST_AT] = as_of
     if phase == CALM and w.rules[rule, R_ASK] > 0:
         w.stands[record, FIRST_AT] = as_of
@@ -1182,28 +1230,28 @@ def speak_statistic(
         w.stands[record, RAISED_AT] = as_of
         settle(w, record, ACTIVE, NEVER)
         number = fire(w, row, rule, RAISE, as_of, NEVER, 2 if phase == ASKING else 1, -1)
-    w.told_values[number, : w.kept.shape[1]] = w.kept[record]
+    tell_kept(w, number, record)
 
 
 @compiled
-def fill_statistics(w: Core, row: int, rule: int, as_of: int, p: int, into: Floats) -> None:
+def fill_statistics(w: Core, row: int, rule: int, as_of: int, p: int, into: Floats, i: int) -> None:
     """The values of the rule's metrics, then of each limit its statistic and the two numbers it was made of."""
     kept = w.rules[rule, R_MEASURED_END] - w.rules[rule, R_MEASURED]
     for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
         place = kept + 3 * (limit - w.rules[rule, R_WHEN])
-        value, one, other = statistic(w, p, row, limit, as_of)
+        value, one, other = statistic_or_score(w, p, row, limit, as_of)
         if value == value:
-            into[place], into[place + 1], into[place + 2] = value, one, other
+            into[i, place], into[i, place + 1], into[i, place + 2] = value, one, other
         else:
-            into[place : place + 3] = np.nan
+            into[i, place], into[i, place + 1], into[i, place + 2] = np.nan, np.nan, np.nan
     score = w.limits[w.rules[rule, R_WHEN], L_SCORE]
-    for i in range(w.rules[rule, R_MEASURED], w.rules[rule, R_MEASURED_END]):
-        column = w.lists[i]
+    for k in range(w.rules[rule, R_MEASURED], w.rules[rule, R_MEASURED_END]):
+        column = w.lists[k]
         value = value_at(w, row, column, as_of)
         if score >= 0 and is_part(w, score, column):
             value = part_value(w, p, row, score, column, as_of)
         if value == value:
-            into[i - w.rules[rule, R_MEASURED]] = value
+            into[i, k - w.rules[rule, R_MEASURED]] = value
 
 
 @compiled
@@ -1244,22 +1292,38 @@ def derive(w: Core, row: int, at: int, values: Floats, present: int, irregular: 
 def judge(w: Core, row: int, at: int, received: int, device: int, values: Floats, present: int) -> None:
     """One measurement meets every rule that hears it.
 
-    Most measurements are calm ones of residents of whom nothing stands: for these everything happens here, without a
-    call, which would cost more than what it does.
+    Most are calm, and meet a rule of which nothing stands: then everything happens here, for a call with all columns
+    costs more than what it does.
     """
-    times, remembered, columns, rules, limits, levels, concerns, hears = (
-        w.times,
-        w.values,
-        w.columns,
-        w.rules,
-        w.limits,
-        w.levels,
-        w.concerns,
-        w.hears,
-    )
+    m = Remembered(w.columns, w.limits, w.of, w.zones, w.times, w.values, w.counts, w.floor)
+    times, rules, concerns, hears = w.times, w.rules, w.concerns, w.hears
     p = times[row, PROFILE]
     if times[row, NEXT_DUE] < received:
         run_timers(w, row, received)
+    remember(m, p, row, at, device, values, present)
+    for rule in range(len(rules)):
+        if hears[rule] & present == 0:
+            continue
+        kind = rules[rule, R_KIND]
+        if not is_standing(w.stands, times[row, HEAD], rule):
+            if kind == SILENCE:
+                place = rules[rule, R_SILENCE_AT]
+                times[row, place] = max(times[row, place], at)
+                continue
+            if kind == LEVEL and (not concerns[p, rule] or is_calm(m, rules, w.levels, p, rule, values, present)):
+                continue
+            if kind == STATISTIC and (not concerns[p, rule] or is_usual(m, rules, w.levels, p, row, rule, at, present)):
+                continue
+        meet(w, row, rule, at, received, device, values, present, p)
+    for column in range(len(w.columns)):
+        if w.columns[column, C_USUAL_AT] >= 0 and (present >> column) & 1 and not is_ill(w, row, at):
+            learn(m, p, row, column, at, values[column])
+
+
+@compiled
+def remember(m: Remembered, p: int, row: int, at: int, device: int, values: Floats, present: int) -> None:
+    """Put each value into its place among the newest, and to its day; of one time the later arrival stays."""
+    times, remembered, columns = m.times, m.values, m.columns
     today, day_known = np.int64(0), False
     for column in range(len(columns)):
         if (present >> column) & 1 == 0:
@@ -1280,45 +1344,73 @@ def judge(w: Core, row: int, at: int, received: int, device: int, values: Floats
                 times[row, columns[column, C_DEVICE_AT]] = device
         if columns[column, C_DAYS] > 0:
             if not day_known:
-                today, day_known = local_day(w, p, at), True
-            remember_day(w, row, column, today, values[column])
-    for rule in range(len(rules)):
-        if hears[rule] & present == 0:
-            continue
-        kind = rules[rule, R_KIND]
+                today, day_known = local_day(m, p, at), True
+            remember_day(m, row, column, today, values[column])
+
+
+@compiled
+def is_standing(stands: Int64s, record: int, rule: int) -> bool:
+    """Whether one of the records from ``record`` on is this rule's."""
+    while record >= 0:
+        if stands[record, RULE] == rule:
+            return True
+        record = stands[record, NEXT]
+    return False
+
+
+@compiled
+def is_calm(m: Remembered, rules: Int64s, levels: Floats, p: int, rule: int, values: Floats, present: int) -> bool:
+    """Whether all of a rule's metrics have come, and none is over."""
+    for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END]):
+        column = m.limits[limit, L_COLUMN]
+        if (present >> column) & 1 == 0 or m.limits[limit, L_SIGN] * values[column] >= levels[p, limit, OVER]:
+            return False
+    return True
+
+
+@compiled
+def is_usual(m: Remembered, rules: Int64s, levels: Floats, p: int, row: int, rule: int, at: int, present: int) -> bool:
+    """Whether a rule on statistics has nothing to judge by this measurement, or none of them is over."""
+    as_of, is_newest = np.int64(LONG_AGO), False
+    for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END]):
+        column = m.limits[limit, L_COLUMN]
+        if column < 0:
+            return False
+        newest = newest_at(m, row, column)
+        as_of = max(as_of, newest)
+        is_newest = is_newest or (has(present, column) and newest == at)
+    for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END] if is_newest else 0):
+        value = np.float32(statistic(m, p, row, limit, as_of)[0])
+        if m.limits[limit, L_SIGN] * value >= levels[p, limit, OVER]:
+            return False
+    return True
+
+
+@compiled
+def meet(
+    w: Core, row: int, rule: int, at: int, received: int, device: int, values: Floats, present: int, p: int
+) -> None:
+    """One measurement meets one rule that hears it."""
+    kind = w.rules[rule, R_KIND]
+    if w.rules[rule, R_SILENT_WITHOUT] & present != 0 and (w.concerns[p, rule] or kind == SILENCE):
+        hear(w, row, rule, at, received, p)
+    if not w.concerns[p, rule]:
+        return
+    if kind == EVENT and w.rules[rule, R_TAKEN_BACK_BY] & present != 0:
+        take_back(w, row, rule, at)
+    if w.rules[rule, R_JUDGED_BY] & present != 0:
         if kind == LEVEL:
-            if not concerns[p, rule]:
-                continue
-            calm = times[row, HEAD] < 0
-            if calm:
-                for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END]):
-                    column = limits[limit, L_COLUMN]
-                    if (present >> column) & 1 == 0 or limits[limit, L_SIGN] * values[column] >= levels[p, limit, OVER]:
-                        calm = False
-                        break
-            if not calm:
-                judge_level(w, row, rule, at, received, values, present, p)
-            continue
-        if rules[rule, R_SILENT_WITHOUT] & present != 0 and (concerns[p, rule] or kind == SILENCE):
-            hear(w, row, rule, at, received, p)
-        if not concerns[p, rule]:
-            continue
-        if kind == EVENT and rules[rule, R_TAKEN_BACK_BY] & present != 0:
-            take_back(w, row, rule, at)
-        if rules[rule, R_JUDGED_BY] & present != 0:
-            if kind == STATISTIC:
-                judge_statistic(w, row, rule, at, received, present, p)
-            elif kind == EVENT:
-                judge_event(w, row, rule, at, received, values, present, p)
-            elif kind == DEVICE:
-                judge_device(w, row, rule, at, received, device, values, present, p)
-            elif kind == SILENCE_AFTER:
-                judge_after(w, row, rule, at, received)
-        if rules[rule, R_CONFIRMED_BY] & present != 0:
-            confirm(w, row, rule, at, received, values[rules[rule, R_CONFIRM_COLUMN]])
-    for column in range(len(columns)):
-        if columns[column, C_USUAL_AT] >= 0 and (present >> column) & 1 and not is_ill(w, row, at):
-            learn(w, p, row, column, at, values[column])
+            judge_level(w, row, rule, at, received, values, present, p)
+        elif kind == STATISTIC:
+            judge_statistic(w, row, rule, at, received, present, p)
+        elif kind == EVENT:
+            judge_event(w, row, rule, at, received, values, present, p)
+        elif kind == DEVICE:
+            judge_device(w, row, rule, at, received, device, values, present, p)
+        elif kind == SILENCE_AFTER:
+            judge_after(w, row, rule, at, received)
+    if w.rules[rule, R_CONFIRMED_BY] & present != 0:
+        confirm(w, row, rule, at, received, values[w.rules[rule, R_CONFIRM_COLUMN]])
 
 
 @compiled
@@ -1344,8 +1436,8 @@ def step(w: Core, b: Readings, order: Int64s, begin: int, room: int) -> int:
 
     ``room`` is how many firings, and how many new records, one measurement can make at most.
     """
-    columns = len(w.columns)
-    values = np.full(columns, np.nan, np.float32)
+    len(w.columns)
+    values = w.scratch
     i, n = begin, len(order)
     while i < n:
         if w.told_count[0] + room > len(w.told) or w.pool[USED] + room > len(w.stands):
@@ -1383,17 +1475,30 @@ def run_all_timers(w: Core, rows: int, now: int, room: int) -> bool:
                 if w.told_count[0] + room > len(w.told) or w.pool[USED] + room > len(w.stands):
                     return False
                 run_timers(w, row, now)
-        w.block_due[block] = w.times[block * BLOCK : last, NEXT_DUE].min()
+        w.block_due[block] = w.times[earliest(w, block * BLOCK, last), NEXT_DUE]
     return True
+
+
+@compiled
+def earliest(w: Core, first: int, last: int) -> int:
+    """Which row's timer may be due first of these."""
+    found = first
+    for row in range(first + 1, last):
+        if w.times[row, NEXT_DUE] < w.times[found, NEXT_DUE]:
+            found = row
+    return found
 
 
 @compiled
 def next_due(w: Core, rows: int) -> int:
     """When the next timer of all is due, or ``NEVER``. What was only a bound before is exact afterwards."""
     while rows > 0:
-        block = np.argmin(w.block_due[: (rows + BLOCK - 1) // BLOCK])
+        block = 0
+        for other in range(1, (rows + BLOCK - 1) // BLOCK):
+            if w.block_due[other] < w.block_due[block]:
+                block = other
         first, last = block * BLOCK, min((block + 1) * BLOCK, rows)
-        row = first + np.argmin(w.times[first:last, NEXT_DUE])
+        row = earliest(w, first, last)
         if w.times[row, NEXT_DUE] > w.block_due[block]:
             w.block_due[block] = w.times[row, NEXT_DUE]
             continue
@@ -1401,5 +1506,5 @@ def next_due(w: Core, rows: int) -> int:
         if due == w.times[row, NEXT_DUE]:
             return due
         w.times[row, NEXT_DUE] = due
-        w.block_due[block] = w.times[first:last, NEXT_DUE].min()
+        w.block_due[block] = w.times[earliest(w, first, last), NEXT_DUE]
     return np.int64(NEVER)

@@ -167,7 +167,7 @@ class Parameters:
                 (
                     _kind(rule),
                     *self._masks(rule),
-                    rule.kind == "physiological",
+                    rule.kind == "physiological" and rule.calls,
                     *self._counting(rule),
                     *self._waiting(rule),
                     self._silence_at[number],

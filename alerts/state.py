@@ -50,6 +50,7 @@ class Memory:
             told=np.zeros((firings, kernel.OUT_INTS), np.int64),
             told_values=np.zeros((firings, 2 * self.pool.kept.shape[1] + 1), np.float32),
             told_count=np.zeros(1, np.int64),
+            scratch=np.zeros(len(parameters.metrics), np.float32),
         )
         self.resident: NDArray[np.int32] = np.zeros(0, np.int32)
         self._row_of: Rows = np.full(1024, -1, np.intp)
