@@ -274,9 +274,9 @@ class Battery:
     changed: Bools
 
     def level(self, row: NDArray[np.intp], at: Ints) -> Floats:
-        """Its charge in % at these seconds, and that of the one after it."""
+        """Its charge in % at these seconds. The one after it is changed when it is half empty, of which nothing is told."""
         left = (self.empty[row] - at) / self.life[row]
-        renewed = 1 - (at - self.new[row]) / self.life[row]
+        renewed = 1 - ((at - self.new[row]) / self.life[row]) % 0.5
         return np.asarray(100 * np.clip(np.where(at >= self.new[row], renewed, left), 0, 1))
 
 

@@ -430,6 +430,15 @@ def test_long_lies_are_told_of_those_who_lie_long(year: Chunk) -> None:
         assert ((hers.onset < at) & (at <= hers.end)).any()
 
 
+def test_a_battery_is_low_only_while_it_runs_down(year: Chunk) -> None:
+    charge, labels = of(year, "battery"), year.labels[year.labels.kind == "battery"]
+    low = charge[np.flatnonzero(charge.value < 18)]
+    assert len(low) > 100
+    for resident, at in zip(low.resident.tolist(), low.at, strict=True):
+        hers = labels[labels.resident == resident]
+        assert ((hers.onset <= at) & (at <= hers.end)).any()
+
+
 def test_an_instrument_without_power_measures_nothing(year: Chunk) -> None:
     labels = year.labels[year.labels.kind == "cuff_empty"]
     systolic = of(year, "systolic")
