@@ -109,7 +109,7 @@ class Desk:
         finally:
             if run.fault is not None:
                 log.warning("backtest_ended", fault=run.fault, words=run.words)
-            await _end(process)
+            _end(process)
             mine.close()
 
 
@@ -123,15 +123,16 @@ async def _listen(pipe: Pipe, process: BaseProcess, run: Run) -> None:
                 return
             setattr(run, name, value)
             run.words = "".join(words)
-        elif not process.is_alive():
+        elif not process.is_alive() and not pipe.poll():
             run.fault = "failed"
 
 
-async def _end(process: BaseProcess) -> None:
+def _end(process: BaseProcess) -> None:
+    """Kill it, and wait the moment until it is gone: not asynchronously, for then this could be cancelled halfway."""
     if process.pid is not None:
         process.kill()
-        await asyncio.to_thread(process.join)
-        process.close()
+        process.join()
+    process.close()
 
 
 def _work(pipe: Pipe, dsn: str, question: Question) -> None:
