@@ -120,7 +120,7 @@ class Engine:
         m = self._memory
         concerns = m.profiles.concerns[m.rows.times[row, kernel.PROFILE]]
         for record in list(m.records(row)):
-            if not concerns[m.pool.stands[record, kernel.RULE]]:
+            if not concerns[m.pool.links[record, kernel.RULE]]:
                 kernel.give_back(self._memory.core, record)
                 m.rows.dirty[row] = True
 
@@ -201,11 +201,11 @@ class Engine:
         rows = m.row_of(np.unique(residents))
         rows = rows[rows >= 0]
         return [
-            (int(m.resident[row]), self.protocol.rules[m.pool.stands[record, kernel.RULE]].id)
+            (int(m.resident[row]), self.protocol.rules[m.pool.links[record, kernel.RULE]].id)
             for row in rows[m.rows.times[rows, kernel.HEAD] >= 0].tolist()
             for record in m.records(row)
-            if m.pool.stands[record, kernel.PHASE] == ACTIVE
-            and self._p.tables.rules[m.pool.stands[record, kernel.RULE], kernel.R_KIND] in on_value
+            if m.pool.links[record, kernel.PHASE] == ACTIVE
+            and self._p.tables.rules[m.pool.links[record, kernel.RULE], kernel.R_KIND] in on_value
         ]
 
     def close(self, alarms: Iterable[tuple[int, str]]) -> None:
@@ -237,7 +237,7 @@ class Engine:
             if record < 0:
                 m.make_room(1)
                 record = int(kernel.take(self._memory.core, row, number[rule]))
-            if m.pool.stands[record, kernel.PHASE] == CALM:
+            if m.pool.links[record, kernel.PHASE] == CALM:
                 m.pool.stands[record, [kernel.FIRST_AT, kernel.LAST_AT]] = _us(at)
                 kernel.settle(self._memory.core, record, ASKING, _us(until))
                 m.rows.dirty[row] = True

@@ -18,6 +18,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 Int64s = NDArray[np.int64]
+Int32s = NDArray[np.int32]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Statistic = tuple[float, float, float]
@@ -36,9 +37,18 @@ LEVEL, EVENT, DEVICE, SILENCE, SILENCE_AFTER, STATISTIC, NOTHING = range(7)
 AVERAGE, DEVIATION, VARIATION, TREND, RISE, DROP, FROM_USUAL, SCORE, WORST_PART = range(9)
 RAISE, CLEAR, ASK, ANSWERED, CONFIRMED, NOTE = range(6)
 
-C_DEPTH, C_TIME_AT, C_VALUE_AT, C_DEVICE_AT, C_DAYS, C_DAY_TIME_AT, C_DAY_VALUE_AT, C_DAY_COUNT_AT, C_USUAL_AT = range(
-    9
-)
+(
+    C_DEPTH,
+    C_TIME_AT,
+    C_VALUE_AT,
+    C_DEVICE_AT,
+    C_DAYS,
+    C_DAY_TIME_AT,
+    C_DAY_VALUE_AT,
+    C_DAY_COUNT_AT,
+    C_USUAL_AT,
+    C_USUAL_COUNT_AT,
+) = range(10)
 """Of ``Tables.columns``: how many values are remembered and where; where the device, the days and the usual values."""
 (
     R_KIND,
@@ -87,26 +97,14 @@ NEXT_DUE, HEAD, PROFILE, TIMES = range(4)
 CONFIRMATION: Final = -1
 """The last column of ``Told.told_values``."""
 
-(
-    ROW,
-    RULE,
-    NEXT,
-    PHASE,
-    DUE,
-    FIRST_AT,
-    LAST_AT,
-    RAISED_AT,
-    RUN,
-    CALM_SINCE,
-    BY_DEVICE,
-    HEARD_AT,
-    NOTED_AT,
-    BASE_DAY,
-    MASK,
-) = range(15)
-"""The columns of ``Pool.stands``. ``RUN`` and the like are ``LONG_AGO`` where there is none; bit ``i`` of ``MASK`` is the
-day ``BASE_DAY - i``."""
-POOL_INTS: Final = 15
+ROW, RULE, NEXT, PHASE, BY_DEVICE, BASE_DAY = range(6)
+"""The columns of ``Pool.links``."""
+DUE, FIRST_AT, LAST_AT, RAISED_AT, RUN, CALM_SINCE, NOTED_AT, MASK = range(8)
+"""The columns of ``Pool.stands``. ``RUN``, ``CALM_SINCE`` and ``NOTED_AT`` are ``LONG_AGO`` where there is none; bit ``i``
+of ``MASK`` is the local day ``BASE_DAY - i``."""
+HEARD_AT: Final = CALM_SINCE
+"""When the device at fault was heard last: a rule on devices has no ``clear_after``."""
+LINKS, STANDS = 6, 8
 FREE, USED = range(2)
 """Of ``Pool.pool``: the first free record (-1: none beyond those never used), and how many were ever used."""
 
@@ -126,13 +124,13 @@ _CLIPS_AT: Final = 3.0
 """A single value moves what is usual by no more than three spreads (Huber), once eight are known. House default."""
 _SPREAD: Final = 1.2533
 """Standard deviation of a normal distribution by its mean absolute deviation: the root of pi / 2."""
-_MOST_A_DAY: Final = 255
+_MOST_COUNTED: Final = 255
 _MASK_DAYS: Final = 62
 _MASK: Final = (1 << _MASK_DAYS) - 1
 
 
 class Tables(NamedTuple):
-    """A protocol as columns: ``columns (C, 9)`` by metric heard, ``rules (R, 32)`` (``hears`` again beside), ``limits (., 8)``, ``required (., 3)``,
+    """A protocol as columns: ``columns (C, 10)`` by metric heard, ``rules (R, 32)`` (``hears`` again beside), ``limits (., 8)``, ``required (., 3)``,
     the ``parts (., 2)`` of ``scores (., 4)`` and their bands, ``lists`` of columns; -1 stands for none. ``floor (C,)`` is
     the least spread by which a surprise is measured. ``derived`` are the columns of pulse, irregular pulse, systolic,
     diastolic and pulse pressure.
@@ -177,9 +175,11 @@ class State(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """What stands: one record per resident and rule that is not simply calm, linked by ``NEXT``; the values ``kept
-    (., K)`` of its measurement; and in ``pool`` the first free record and how many were ever used."""
+    """What stands: one record per resident and rule that is not simply calm, in ``stands (., 8)`` and ``links (., 6)``, one
+    leading to the next; the values ``kept (., K)`` of its measurement; and in ``pool`` the first free record and how
+    many were ever used."""
 
+    links: Int32s
     stands: Int64s
     kept: Floats
     pool: Int64s
@@ -233,6 +233,7 @@ class Core(NamedTuple):
     counts: NDArray[np.uint8]
     block_due: Int64s
     dirty: Bools
+    links: Int32s
     stands: Int64s
     kept: Floats
     pool: Int64s
@@ -326,37 +327,43 @@ def remember_day(w: Core | Remembered, row: int, column: int, day: int, value: n
     elif day <= newest - days:
         return
     slot = day % days
-    if w.counts[row, counts + slot] < _MOST_A_DAY:
+    if w.counts[row, counts + slot] < _MOST_COUNTED:
         w.values[row, base + slot] += value
         w.counts[row, counts + slot] += 1
 
 
 @compiled
-def day_count(w: Core | Remembered, row: int, column: int, day: int) -> int:
-    """How many readings a local day has."""
+def days_kept(w: Core | Remembered, row: int, column: int, first: int, last: int) -> tuple[int, int, int]:
+    """The local days from ``first`` to ``last`` of which something can be known, as a range, and the place of the first."""
     newest, days = w.times[row, w.columns[column, C_DAY_TIME_AT]], w.columns[column, C_DAYS]
-    if day > newest or day <= newest - days:
-        return 0
-    return np.int64(w.counts[row, w.columns[column, C_DAY_COUNT_AT] + day % days])
+    begin, end = max(first, newest - days + 1), min(last, newest) + 1
+    return begin, end, begin % days
 
 
 @compiled
-def day_sum(w: Core | Remembered, row: int, column: int, day: int) -> float:
-    return np.float64(w.values[row, w.columns[column, C_DAY_VALUE_AT] + day % w.columns[column, C_DAYS]])
+def day_count(w: Core | Remembered, row: int, column: int, slot: int) -> int:
+    """How many readings a local day has."""
+    return np.int64(w.counts[row, w.columns[column, C_DAY_COUNT_AT] + slot])
+
+
+@compiled
+def day_sum(w: Core | Remembered, row: int, column: int, slot: int) -> float:
+    return np.float64(w.values[row, w.columns[column, C_DAY_VALUE_AT] + slot])
 
 
 @compiled
 def average(w: Core | Remembered, row: int, limit: int, today: int) -> Statistic:
-    column, days = w.limits[limit, L_COLUMN], w.limits[limit, L_DAYS]
+    column, first = w.limits[limit, L_COLUMN], w.limits[limit, L_DROPS_FIRST]
+    begin, end, slot = days_kept(w, row, column, today - w.limits[limit, L_DAYS] + 1, today)
     total, count = 0.0, 0
-    first = w.limits[limit, L_DROPS_FIRST]
-    for day in range(today - days + 1, today + 1):
-        here = day_count(w, row, column, day)
+    for _ in range(begin, end):
+        here = day_count(w, row, column, slot)
         if here and first:
-            first = False
+            first = 0
         elif here:
-            total += day_sum(w, row, column, day)
+            total += day_sum(w, row, column, slot)
             count += here
+        slot = slot + 1 if slot + 1 < w.columns[column, C_DAYS] else 0
     if count == 0 or count < w.limits[limit, L_NEEDS]:
         return np.nan, 0.0, 0.0
     return total / count, float(count), 0.0
@@ -364,22 +371,25 @@ def average(w: Core | Remembered, row: int, limit: int, today: int) -> Statistic
 
 @compiled
 def deviation(w: Core | Remembered, row: int, limit: int, today: int, relative: bool) -> Statistic:
-    column, days = w.limits[limit, L_COLUMN], w.limits[limit, L_DAYS]
-    total, count = 0.0, 0
-    for day in range(today - days + 1, today + 1):
-        here = day_count(w, row, column, day)
+    column = w.limits[limit, L_COLUMN]
+    begin, end, slot = days_kept(w, row, column, today - w.limits[limit, L_DAYS] + 1, today)
+    total, count, first = 0.0, 0, slot
+    for _ in range(begin, end):
+        here = day_count(w, row, column, slot)
         if here:
-            total += day_sum(w, row, column, day) / here
+            total += day_sum(w, row, column, slot) / here
             count += 1
+        slot = slot + 1 if slot + 1 < w.columns[column, C_DAYS] else 0
     if count < 2 or count < w.limits[limit, L_NEEDS]:
         return np.nan, 0.0, 0.0
-    mean, squares = total / count, 0.0
+    mean, squares, slot = total / count, 0.0, first
     if relative and mean == 0.0:
         return np.nan, 0.0, 0.0
-    for day in range(today - days + 1, today + 1):
-        here = day_count(w, row, column, day)
+    for _ in range(begin, end):
+        here = day_count(w, row, column, slot)
         if here:
-            squares += (day_sum(w, row, column, day) / here - mean) ** 2
+            squares += (day_sum(w, row, column, slot) / here - mean) ** 2
+        slot = slot + 1 if slot + 1 < w.columns[column, C_DAYS] else 0
     spread = np.sqrt(squares / (count - 1))
     return (100.0 * spread / mean if relative else spread), float(count), 0.0
 
@@ -387,23 +397,26 @@ def deviation(w: Core | Remembered, row: int, limit: int, today: int, relative: 
 @compiled
 def trend(w: Core | Remembered, row: int, limit: int, today: int) -> Statistic:
     """Least-squares slope of the daily means, per week."""
-    column, days = w.limits[limit, L_COLUMN], w.limits[limit, L_DAYS]
-    total, when, count = 0.0, 0.0, 0
-    for day in range(today - days + 1, today + 1):
-        here = day_count(w, row, column, day)
+    column = w.limits[limit, L_COLUMN]
+    begin, end, slot = days_kept(w, row, column, today - w.limits[limit, L_DAYS] + 1, today)
+    total, when, count, first = 0.0, 0.0, 0, slot
+    for day in range(begin, end):
+        here = day_count(w, row, column, slot)
         if here:
-            total += day_sum(w, row, column, day) / here
+            total += day_sum(w, row, column, slot) / here
             when += day - today
             count += 1
+        slot = slot + 1 if slot + 1 < w.columns[column, C_DAYS] else 0
     if count < 2 or count < w.limits[limit, L_NEEDS]:
         return np.nan, 0.0, 0.0
-    mean, middle, above, below = total / count, when / count, 0.0, 0.0
-    for day in range(today - days + 1, today + 1):
-        here = day_count(w, row, column, day)
+    mean, middle, above, below, slot = total / count, when / count, 0.0, 0.0, first
+    for day in range(begin, end):
+        here = day_count(w, row, column, slot)
         if here:
             x = day - today - middle
-            above += x * (day_sum(w, row, column, day) / here - mean)
+            above += x * (day_sum(w, row, column, slot) / here - mean)
             below += x * x
+        slot = slot + 1 if slot + 1 < w.columns[column, C_DAYS] else 0
     return 7.0 * above / below, float(count), 0.0
 
 
@@ -416,11 +429,13 @@ def change(w: Core | Remembered, p: int, row: int, limit: int, as_of: int, sign:
     best, count = np.inf, 0
     if w.limits[limit, L_DAYS] > 0:
         today = local_day(w, p, as_of)
-        for day in range(today - w.limits[limit, L_DAYS], today):
-            here = day_count(w, row, column, day)
+        begin, end, slot = days_kept(w, row, column, today - w.limits[limit, L_DAYS], today - 1)
+        for _ in range(begin, end):
+            here = day_count(w, row, column, slot)
             if here:
-                best = min(best, sign * day_sum(w, row, column, day) / here)
+                best = min(best, sign * day_sum(w, row, column, slot) / here)
                 count += 1
+            slot = slot + 1 if slot + 1 < w.columns[column, C_DAYS] else 0
     else:
         for i in range(w.columns[column, C_DEPTH]):
             at = w.times[row, w.columns[column, C_TIME_AT] + i]
@@ -437,11 +452,12 @@ def from_usual(w: Core | Remembered, p: int, row: int, limit: int, as_of: int) -
     column = w.limits[limit, L_COLUMN]
     if newest_at(w, row, column) != as_of:
         return np.nan, 0.0, 0.0
-    base = w.columns[column, C_USUAL_AT] + 3 * part_of_day(w, p, as_of)
-    if w.values[row, base] < w.limits[limit, L_NEEDS]:
+    part = part_of_day(w, p, as_of)
+    base = w.columns[column, C_USUAL_AT] + 2 * part
+    if w.counts[row, w.columns[column, C_USUAL_COUNT_AT] + part] < w.limits[limit, L_NEEDS]:
         return np.nan, 0.0, 0.0
-    mean = np.float64(w.values[row, base + 1])
-    return np.float64(newest_value(w, row, column)) - mean, mean, np.float64(w.values[row, base + 2])
+    mean = np.float64(w.values[row, base])
+    return np.float64(newest_value(w, row, column)) - mean, mean, np.float64(w.values[row, base + 1])
 
 
 @compiled
@@ -495,23 +511,24 @@ def statistic_or_score(w: Core, p: int, row: int, limit: int, as_of: int) -> Sta
 @compiled
 def learn(w: Core | Remembered, p: int, row: int, column: int, at: int, value: np.float32) -> None:
     """Let what is usual at this part of the day take in one value."""
-    base = w.columns[column, C_USUAL_AT] + 3 * part_of_day(w, p, at)
+    part = part_of_day(w, p, at)
+    base, counted_at = w.columns[column, C_USUAL_AT] + 2 * part, w.columns[column, C_USUAL_COUNT_AT] + part
     n, mean, spread = (
-        np.int64(w.values[row, base]),
+        np.int64(w.counts[row, counted_at]),
+        np.float64(w.values[row, base]),
         np.float64(w.values[row, base + 1]),
-        np.float64(w.values[row, base + 2]),
     )
     if n == 0:
-        w.values[row, base + 1] = value
+        w.values[row, base] = value
     else:
         weight = 1.0 / (n + 1) if n < _REMEMBERED else 1.0 / _REMEMBERED
         surprise = np.float64(value) - mean
         if n >= _CLIPS_FROM:
             most = _CLIPS_AT * max(spread, np.float64(w.floor[column]))
             surprise = min(max(surprise, -most), most)
-        w.values[row, base + 1] = mean + weight * surprise
-        w.values[row, base + 2] = spread + weight * (_SPREAD * abs(surprise) - spread)
-    w.values[row, base] = min(n + 1, 65_535)
+        w.values[row, base] = mean + weight * surprise
+        w.values[row, base + 1] = spread + weight * (_SPREAD * abs(surprise) - spread)
+    w.counts[row, counted_at] = min(n + 1, _MOST_COUNTED)
 
 
 @compiled
@@ -520,12 +537,12 @@ def is_ill(w: Core, row: int, at: int) -> bool:
     record = w.times[row, HEAD]
     while record >= 0:
         if (
-            w.stands[record, PHASE] == ACTIVE
-            and w.rules[w.stands[record, RULE], R_PHYSIOLOGICAL]
+            w.links[record, PHASE] == ACTIVE
+            and w.rules[w.links[record, RULE], R_PHYSIOLOGICAL]
             and w.stands[record, RAISED_AT] > at - _FROZEN_US
         ):
             return True
-        record = w.stands[record, NEXT]
+        record = w.links[record, NEXT]
     return False
 
 
@@ -533,8 +550,8 @@ def is_ill(w: Core, row: int, at: int) -> bool:
 def find(w: Core, row: int, rule: int) -> int:
     """The record of this resident and rule, or -1: she is simply calm."""
     record = np.int64(w.times[row, HEAD])
-    while record >= 0 and w.stands[record, RULE] != rule:
-        record = w.stands[record, NEXT]
+    while record >= 0 and w.links[record, RULE] != rule:
+        record = w.links[record, NEXT]
     return record
 
 
@@ -543,20 +560,15 @@ def take(w: Core, row: int, rule: int) -> int:
     """A new calm record. There must be room for it."""
     record = w.pool[FREE]
     if record >= 0:
-        w.pool[FREE] = w.stands[record, NEXT]
+        w.pool[FREE] = w.links[record, NEXT]
     else:
         record = w.pool[USED]
         w.pool[USED] += 1
-    for i in range(POOL_INTS):
+    for i in range(STANDS):
         w.stands[record, i] = LONG_AGO
-    w.stands[record, ROW], w.stands[record, RULE], w.stands[record, NEXT] = row, rule, w.times[row, HEAD]
-    w.stands[record, PHASE], w.stands[record, DUE], w.stands[record, MASK], w.stands[record, BASE_DAY] = (
-        CALM,
-        NEVER,
-        0,
-        0,
-    )
-    w.stands[record, BY_DEVICE] = 0
+    w.links[record, ROW], w.links[record, RULE], w.links[record, NEXT] = row, rule, w.times[row, HEAD]
+    w.links[record, PHASE], w.links[record, BY_DEVICE], w.links[record, BASE_DAY] = CALM, 0, 0
+    w.stands[record, DUE], w.stands[record, MASK] = NEVER, 0
     empty(w.kept, record)
     w.times[row, HEAD] = record
     return record
@@ -565,16 +577,16 @@ def take(w: Core, row: int, rule: int) -> int:
 @compiled
 def give_back(w: Core, record: int) -> None:
     """Forget a record."""
-    row = w.stands[record, ROW]
+    row = w.links[record, ROW]
     if w.times[row, HEAD] == record:
-        w.times[row, HEAD] = w.stands[record, NEXT]
+        w.times[row, HEAD] = w.links[record, NEXT]
     else:
         before = np.int64(w.times[row, HEAD])
-        while w.stands[before, NEXT] != record:
-            before = w.stands[before, NEXT]
-        w.stands[before, NEXT] = w.stands[record, NEXT]
-    w.stands[record, ROW] = -1
-    w.stands[record, NEXT] = w.pool[FREE]
+        while w.links[before, NEXT] != record:
+            before = w.links[before, NEXT]
+        w.links[before, NEXT] = w.links[record, NEXT]
+    w.links[record, ROW] = -1
+    w.links[record, NEXT] = w.pool[FREE]
     w.pool[FREE] = record
 
 
@@ -582,7 +594,7 @@ def give_back(w: Core, record: int) -> None:
 def forget_if_idle(w: Core, record: int) -> None:
     """A calm record that holds nothing is not kept."""
     if (
-        w.stands[record, PHASE] == CALM
+        w.links[record, PHASE] == CALM
         and w.stands[record, RUN] == LONG_AGO
         and w.stands[record, NOTED_AT] == LONG_AGO
         and w.stands[record, MASK] == 0
@@ -592,14 +604,14 @@ def forget_if_idle(w: Core, record: int) -> None:
 
 @compiled
 def settle(w: Core, record: int, phase: int, due: int) -> None:
-    w.stands[record, PHASE] = phase
+    w.links[record, PHASE] = phase
     set_due(w, record, due)
 
 
 @compiled
 def set_due(w: Core, record: int, due: int) -> None:
     w.stands[record, DUE] = due
-    lower_due(w, w.stands[record, ROW], due)
+    lower_due(w, w.links[record, ROW], due)
 
 
 @compiled
@@ -733,7 +745,7 @@ def notes_now(w: Core, record: int, at: int) -> bool:
     if record < 0:
         return True
     noted = w.stands[record, NOTED_AT]
-    return w.stands[record, PHASE] == CALM and (noted == LONG_AGO or abs(at - noted) >= DAY_US)
+    return w.links[record, PHASE] == CALM and (noted == LONG_AGO or abs(at - noted) >= DAY_US)
 
 
 @compiled
@@ -749,7 +761,7 @@ def note(w: Core, row: int, rule: int, record: int, at: int, values: Floats, pre
 @compiled
 def raise_kept(w: Core, p: int, record: int) -> None:
     """Raise with what is kept of the question that was not answered."""
-    row, rule, at = w.stands[record, ROW], w.stands[record, RULE], w.stands[record, LAST_AT]
+    row, rule, at = w.links[record, ROW], w.links[record, RULE], w.stands[record, LAST_AT]
     count, oldest = 1, at
     if w.rules[rule, R_KIND] == LEVEL:
         newest = next_older(w, row, rule, NEVER)
@@ -790,10 +802,10 @@ def find_due(w: Core, row: int, p: int) -> tuple[int, int, int]:
     due, rule, found = np.int64(NEVER), np.int64(-1), np.int64(-1)
     record = np.int64(w.times[row, HEAD])
     while record >= 0:
-        its, its_rule = w.stands[record, DUE], w.stands[record, RULE]
+        its, its_rule = w.stands[record, DUE], w.links[record, RULE]
         if its < due or (its == due and its != NEVER and its_rule < rule):
             due, rule, found = its, its_rule, record
-        record = w.stands[record, NEXT]
+        record = w.links[record, NEXT]
     for its_rule in range(len(w.rules)):
         if w.rules[its_rule, R_KIND] == SILENCE and w.concerns[p, its_rule]:
             its = w.times[row, w.rules[its_rule, R_SILENCE_AT]] + w.rules[its_rule, R_SILENCE]
@@ -806,9 +818,9 @@ def find_due(w: Core, row: int, p: int) -> tuple[int, int, int]:
 def take_back(w: Core, row: int, rule: int, at: int) -> None:
     """The event came that takes the rule's own event back."""
     record = find(w, row, rule)
-    if record < 0 or w.stands[record, PHASE] == CALM or at < w.stands[record, LAST_AT]:
+    if record < 0 or w.links[record, PHASE] == CALM or at < w.stands[record, LAST_AT]:
         return
-    what = ANSWERED if w.stands[record, PHASE] == ASKING else CLEAR
+    what = ANSWERED if w.links[record, PHASE] == ASKING else CLEAR
     number = fire(w, row, rule, what, at, NEVER, -1, -1)
     tell_kept(w, number, record)
     settle(w, record, CALM, NEVER)
@@ -821,7 +833,7 @@ def hear(w: Core, row: int, rule: int, at: int, received: int, p: int) -> None:
     record = find(w, row, rule)
     if w.rules[rule, R_KIND] == SILENCE_AFTER:
         if record >= 0 and at > w.stands[record, LAST_AT]:
-            if w.stands[record, PHASE] == ACTIVE:
+            if w.links[record, PHASE] == ACTIVE:
                 fire(w, row, rule, CLEAR, at, NEVER, -1, -1)
             give_back(w, record)
         return
@@ -841,7 +853,7 @@ def judge_after(w: Core, row: int, rule: int, at: int, received: int) -> None:
     record = find(w, row, rule)
     if record < 0:
         record = take(w, row, rule)
-    if w.stands[record, PHASE] != ACTIVE and at > w.stands[record, LAST_AT]:
+    if w.links[record, PHASE] != ACTIVE and at > w.stands[record, LAST_AT]:
         w.stands[record, LAST_AT] = at
         settle(w, record, ASKING, at + w.rules[rule, R_SILENCE])
 
@@ -863,7 +875,7 @@ def judge_event(w: Core, row: int, rule: int, at: int, received: int, values: Fl
     if not over or is_taken_back(w, row, rule, at):
         return
     record = find(w, row, rule)
-    phase = CALM if record < 0 else w.stands[record, PHASE]
+    phase = CALM if record < 0 else w.links[record, PHASE]
     past = at < received - w.rules[rule, R_EXPIRES]
     if phase == ASKING:
         if not past and at >= w.stands[record, LAST_AT]:
@@ -895,7 +907,7 @@ def confirm(w: Core, row: int, rule: int, at: int, received: int, value: np.floa
     if at < received - w.rules[rule, R_EXPIRES] or is_taken_back(w, row, rule, at):
         return
     record = find(w, row, rule)
-    phase = CALM if record < 0 else w.stands[record, PHASE]
+    phase = CALM if record < 0 else w.links[record, PHASE]
     if phase == ACTIVE and began(w, row, rule, at) <= w.stands[record, LAST_AT]:
         w.told_values[fire(w, row, rule, CONFIRMED, at, NEVER, -1, -1), CONFIRMATION] = value
         return
@@ -934,8 +946,8 @@ def judge_device(
     """A device spoke of itself. While one is at fault the others are not heard."""
     over, known, behind = weigh(w, p, row, rule, at, values, present)
     record = find(w, row, rule)
-    if record >= 0 and w.stands[record, PHASE] == ACTIVE:
-        if w.stands[record, BY_DEVICE] != device or at < w.stands[record, HEARD_AT]:
+    if record >= 0 and w.links[record, PHASE] == ACTIVE:
+        if w.links[record, BY_DEVICE] != device or at < w.stands[record, HEARD_AT]:
             return
         w.stands[record, HEARD_AT] = at
         if known and behind:
@@ -952,7 +964,7 @@ def judge_device(
         return
     if record < 0:
         record = take(w, row, rule)
-    w.stands[record, BY_DEVICE], w.stands[record, HEARD_AT] = device, at
+    w.links[record, BY_DEVICE], w.stands[record, HEARD_AT] = device, at
     w.stands[record, LAST_AT], w.stands[record, RAISED_AT] = at, at
     settle(w, record, ACTIVE, NEVER)
     number = fire(w, row, rule, RAISE, at, NEVER, 1, device)
@@ -987,13 +999,13 @@ def is_remembered(w: Core, row: int, rule: int, at: int) -> bool:
 @compiled
 def note_day(w: Core, record: int, day: int) -> None:
     """Note that the count was reached on this local day."""
-    mask, base = w.stands[record, MASK], w.stands[record, BASE_DAY]
+    mask, base = w.stands[record, MASK], w.links[record, BASE_DAY]
     if mask == 0 or day > base:
         mask = 0 if mask == 0 or day - base >= _MASK_DAYS else (mask << (day - base)) & _MASK
         base = day
     if base - day < _MASK_DAYS:
         mask |= np.int64(1) << (base - day)
-    w.stands[record, MASK], w.stands[record, BASE_DAY] = mask, base
+    w.stands[record, MASK], w.links[record, BASE_DAY] = mask, base
 
 
 @compiled
@@ -1001,7 +1013,7 @@ def days_noted(w: Core, record: int, day: int, within: int) -> int:
     """On how many of the last days, this one among them, the count was reached."""
     count = 0
     for back in range(within):
-        bit = w.stands[record, BASE_DAY] - (day - back)
+        bit = w.links[record, BASE_DAY] - (day - back)
         if 0 <= bit < _MASK_DAYS and (w.stands[record, MASK] >> bit) & 1:
             count += 1
     return count
@@ -1087,7 +1099,7 @@ def decide(
 ) -> None:
     """Raise, ask, answer or clear, by the measurement that has just found its place."""
     newest = next_older(w, row, rule, NEVER)
-    phase = w.stands[record, PHASE]
+    phase = w.links[record, PHASE]
     since = newest - w.rules[rule, R_WITHIN]
     if phase == ASKING:
         since = min(since, w.stands[record, FIRST_AT])
@@ -1177,7 +1189,7 @@ def judge_statistic(w: Core, row: int, rule: int, at: int, received: int, presen
 @compiled
 def judge_as_of(w: Core, row: int, rule: int, as_of: int, received: int, p: int) -> None:
     record = find(w, row, rule)
-    phase = CALM if record < 0 else w.stands[record, PHASE]
+    phase = CALM if record < 0 else w.links[record, PHASE]
     first, last = w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]
     over, known, behind = False, True, True
     for limit in range(first, last):
@@ -1305,7 +1317,7 @@ def judge(w: Core, row: int, at: int, received: int, device: int, values: Floats
         if hears[rule] & present == 0:
             continue
         kind = rules[rule, R_KIND]
-        if not is_standing(w.stands, times[row, HEAD], rule):
+        if not is_standing(w.links, times[row, HEAD], rule):
             if kind == SILENCE:
                 place = rules[rule, R_SILENCE_AT]
                 times[row, place] = max(times[row, place], at)
@@ -1349,12 +1361,12 @@ def remember(m: Remembered, p: int, row: int, at: int, device: int, values: Floa
 
 
 @compiled
-def is_standing(stands: Int64s, record: int, rule: int) -> bool:
+def is_standing(links: Int32s, record: int, rule: int) -> bool:
     """Whether one of the records from ``record`` on is this rule's."""
     while record >= 0:
-        if stands[record, RULE] == rule:
+        if links[record, RULE] == rule:
             return True
-        record = stands[record, NEXT]
+        record = links[record, NEXT]
     return False
 
 

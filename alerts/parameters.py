@@ -16,7 +16,17 @@ from alerts import kernel
 from alerts.kernel import LONG_AGO, Profiles, Tables
 from alerts.profiles import Profile
 from alerts.protocol import Protocol
-from alerts.rule import DERIVED, IRREGULAR_PULSE, PULSE_PRESSURE, Limit, Rule, Score, evidence_name, statistic_names
+from alerts.rule import (
+    DERIVED,
+    IRREGULAR_PULSE,
+    PARTS_OF_DAY,
+    PULSE_PRESSURE,
+    Limit,
+    Rule,
+    Score,
+    evidence_name,
+    statistic_names,
+)
 from devices.readings import METRICS, METRICS_BY_CODE, Kind, Metric
 
 _STATISTICS: Final = {
@@ -36,8 +46,10 @@ _MADE_OF: Final = {
 }
 _DERIVED: Final = {metric.code: metric for metric in DERIVED.values()}
 _MOST_METRICS: Final = 63
-USUAL: Final = 12
-"""Numbers kept of what is usual: for each part of the day how many readings, their mean and their spread."""
+COMPARED: Final = 3
+"""Measurements remembered of a metric whose change within minutes is judged, if no rule counts more."""
+USUAL: Final = 2 * PARTS_OF_DAY
+"""Numbers kept of what is usual: for each part of the day the mean of the readings and their spread."""
 _YEARS: Final = (2000, 2060)
 
 
@@ -130,8 +142,7 @@ class Parameters:
         )
 
     def _memory(self, metrics: Sequence[Metric]) -> NDArray[np.int64]:
-        """Where in a resident's row each metric is remembered, shape ``(C, 9)``."""
-        look_back = max((rule.count.n for rule in self.rules), default=1)
+        """Where in a resident's row each metric is remembered, shape ``(C, 10)``."""
         days = dict.fromkeys(self.metrics, 0)
         usual = set()
         for limit in self.limits:
@@ -140,7 +151,7 @@ class Parameters:
             if limit.statistic and limit.statistic.kind == "from_usual":
                 usual.add(limit.metric.code)
         times, values, counts = _Places(kernel.TIMES), _Places(), _Places()
-        depth = [look_back if metric.kind is Kind.VITAL else 1 for metric in metrics]
+        depth = [self._look_back(metric) if metric.kind is Kind.VITAL else 1 for metric in metrics]
         laid_out = np.column_stack(
             [
                 depth,
@@ -152,11 +163,19 @@ class Parameters:
                 values.lay(days.values()),
                 counts.lay(days.values()),
                 values.lay(USUAL * (code in usual) for code in self.metrics),
+                counts.lay(PARTS_OF_DAY * (code in usual) for code in self.metrics),
             ]
         ).astype(np.int64)
         self._silence_at = times.lay(int(_kind(rule) == kernel.SILENCE) for rule in self.rules).tolist()
         self.times, self.values, self.counts = times.used, values.used, counts.used
         return laid_out
+
+    def _look_back(self, metric: Metric) -> int:
+        """How many measurements of a metric are remembered: as many as are counted, or compared within minutes."""
+        counted = [rule.count.n for rule in self.rules if metric in rule.measured]
+        made = [limit.statistic for limit in self.limits if limit.metric == metric and limit.statistic]
+        within_minutes = any(one.kind in ("rise", "drop") and not one.days for one in made)
+        return max([1, *counted, COMPARED if within_minutes else 1])
 
     def _judging(self, lists: list[int]) -> NDArray[np.int64]:
         """The rules, shape ``(R, 32)``. What they name is put into ``lists``."""

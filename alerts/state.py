@@ -19,11 +19,11 @@ from alerts import kernel
 from alerts.kernel import BLOCK, LONG_AGO, NEVER, Core, Pool, Profiles, State, Told
 from alerts.measurements import Bools, Int64s, Rows
 from alerts.parameters import USUAL, Parameters
-from alerts.rule import Rule
+from alerts.rule import PARTS_OF_DAY, Rule
 
 _MAGIC: Final = b"watchrw2"
 _SIZES: Final = struct.Struct("<8sHHHHHH")
-_SAVED_INTS: Final = slice(kernel.PHASE, kernel.POOL_INTS)
+_SAVED_LINKS: Final = slice(kernel.PHASE, kernel.LINKS)
 
 
 class Memory:
@@ -41,7 +41,8 @@ class Memory:
             dirty=np.zeros(0, np.bool_),
         )
         self.pool = Pool(
-            stands=np.zeros((0, kernel.POOL_INTS), np.int64),
+            links=np.zeros((0, kernel.LINKS), np.int32),
+            stands=np.zeros((0, kernel.STANDS), np.int64),
             kept=np.zeros((0, max(parameters.kept, 1)), np.float32),
             pool=np.array([-1, 0], np.int64),
         )
@@ -107,13 +108,14 @@ class Memory:
         """Let there be room in the pool for so many records more."""
         if self.pool.pool[kernel.USED] + records > len(self.pool.stands):
             size = max(2 * len(self.pool.stands), int(self.pool.pool[kernel.USED]) + records)
-            self.pool = Pool(_grown(self.pool.stands, size, 0), _grown(self.pool.kept, size, np.nan), self.pool.pool)
+            links, stands = _grown(self.pool.links, size, 0), _grown(self.pool.stands, size, 0)
+            self.pool = Pool(links, stands, _grown(self.pool.kept, size, np.nan), self.pool.pool)
 
     def records(self, row: int) -> Iterator[int]:
         """The records of a row."""
         record = int(self.rows.times[row, kernel.HEAD])
         while record >= 0:
-            following = int(self.pool.stands[record, kernel.NEXT])
+            following = int(self.pool.links[record, kernel.NEXT])
             yield record
             record = following
 
@@ -121,7 +123,7 @@ class Memory:
         """Bytes in memory per resident."""
         rows = sum(part[: self.count].nbytes for part in self.rows if part is not self.rows.block_due)
         used = int(self.pool.pool[kernel.USED])
-        return (rows + self.pool.stands[:used].nbytes + self.pool.kept[:used].nbytes) / max(self.count, 1)
+        return (rows + sum(part[:used].nbytes for part in self.pool[:3])) / max(self.count, 1)
 
     def save(self) -> dict[int, bytes]:
         """Every row that changed since the last call, by resident."""
@@ -138,8 +140,9 @@ class Memory:
 
     def _saved(self, row: int) -> Iterator[bytes]:
         for record in self.records(row):
-            yield int(self._marks[self.pool.stands[record, kernel.RULE]]).to_bytes(8, "little")
-            yield self.pool.stands[record, _SAVED_INTS].tobytes()
+            yield int(self._marks[self.pool.links[record, kernel.RULE]]).to_bytes(8, "little")
+            yield self.pool.links[record, _SAVED_LINKS].tobytes()
+            yield self.pool.stands[record].tobytes()
             yield self.pool.kept[record].tobytes()
 
     def load(self, rows: Mapping[int, bytes]) -> tuple[Rows, Bools]:
@@ -187,6 +190,7 @@ class Memory:
             _copy(s.values, mine.value_at, fixed["values"], theirs.value_at, depth, rows)
             _copy(s.times, mine.device_at, fixed["times"], theirs.device_at, 1, rows)
             _copy(s.values, mine.usual_at, fixed["values"], theirs.usual_at, USUAL, rows)
+            _copy(s.counts, mine.usual_count_at, fixed["counts"], theirs.usual_count_at, PARTS_OF_DAY, rows)
             if mine.days and theirs.days:
                 self._take_days(rows, mine, fixed, theirs)
 
@@ -223,7 +227,7 @@ class Memory:
                 continue
             self.make_room(1)
             record = kernel.take(self.core, row, rule)
-            self.pool.stands[record, _SAVED_INTS] = stood["ints"]
+            self.pool.links[record, _SAVED_LINKS], self.pool.stands[record] = stood["links"], stood["stands"]
             kept = min(self.pool.kept.shape[1], len(stood["values"]))
             self.pool.kept[record, :kept] = stood["values"][:kept]
 
@@ -253,6 +257,7 @@ class _Column(NamedTuple):
     day_value_at: int
     day_count_at: int
     usual_at: int
+    usual_count_at: int
 
 
 class _Layout:
@@ -260,16 +265,18 @@ class _Layout:
 
     def __init__(self, prefix: bytes) -> None:
         _, metrics, silences, times, values, counts, kept = _SIZES.unpack_from(prefix)
-        ends = _SIZES.size + 20 * metrics
-        columns = np.frombuffer(prefix[_SIZES.size : ends], "<i2").reshape(metrics, 10).astype(np.int64)
+        ends = _SIZES.size + 22 * metrics
+        columns = np.frombuffer(prefix[_SIZES.size : ends], "<i2").reshape(metrics, 11).astype(np.int64)
         self.columns = columns[:, 1:]
         self.column = {int(code): column for column, code in enumerate(columns[:, 0])}
         marks = np.frombuffer(prefix[ends : ends + 8 * silences], "<u8")
         at = np.frombuffer(prefix[ends + 8 * silences :], "<i2")
         self.silence_at = dict(zip(marks.tolist(), at.tolist(), strict=True))
         self.fixed = _fixed(times, values, counts)
-        ints = kernel.POOL_INTS - kernel.PHASE
-        self.record = np.dtype([("rule", "<u8"), ("ints", "<i8", (ints,)), ("values", "<f4", (kept,))])
+        links, stands = (kernel.LINKS - kernel.PHASE,), (kernel.STANDS,)
+        self.record = np.dtype(
+            [("rule", "<u8"), ("links", "<i4", links), ("stands", "<i8", stands), ("values", "<f4", (kept,))]
+        )
 
 
 def _fixed(times: int, values: int, counts: int) -> np.dtype[np.void]:
@@ -280,7 +287,7 @@ def _prefix(resident: int, row: bytes) -> bytes:
     if not row.startswith(_MAGIC):
         raise ValueError(f"the saved row of resident {resident} is not a row of the watch")
     metrics, silences = _SIZES.unpack_from(row)[1:3]
-    end = int(_SIZES.size + 20 * metrics + 10 * silences)
+    end = int(_SIZES.size + 22 * metrics + 10 * silences)
     return row[:end]
 
 
