@@ -301,11 +301,15 @@ def statistic_words(draw: Draw, pace: Pace, number: int) -> dict[str, Any]:
             )
         )
     more: dict[str, Any] = {"when": when}
-    judged = {limit.metric for limit in when}
+    judged = {metric for limit in when for metric in judged_by(limit)}
     more["also"] = tuple(m for m in VITAL if m not in judged and draw(st.booleans()))
     if draw(st.booleans()):
         more["count"], more["ask"] = Count(2, 2, draw(pace.times()), "test"), draw(asks(pace, "repeat_measurement"))
     return more
+
+
+def judged_by(limit: Limit) -> list[Metric]:
+    return [part.metric for part in limit.score.parts] if limit.score else [limit.metric]
 
 
 TAKEN_BACK = st.sampled_from(
@@ -365,7 +369,8 @@ def rules(draw: Draw, pace: Pace, number: int) -> Rule:
     kind = {"event": "event", "device": "technical", "silence": "technical"}.get(form, "physiological")
     if form == "silence" and more["missing"].after:
         kind = "event"
-    rule = Rule(f"rule{number}", 1, "test", "high", kind, True, {}, **more)
+    calls = draw(st.integers(0, 3)) > 0
+    rule = Rule(f"rule{number}", 1, "test", "high" if calls else "low", kind, calls, {}, **more)
     return rule if not any(faults(rule)) else replace(rule, requires=())
 
 

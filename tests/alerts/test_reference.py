@@ -237,6 +237,18 @@ def test_an_alarm_ends_only_after_it_was_calm_for_long_enough() -> None:
     assert watch.hear("11-02 08:21", pulse=100) == ["clear"]
 
 
+def test_half_a_measurement_neither_ends_nor_begins_calm_unless_it_is_not_calm_itself() -> None:
+    both = rule(high("systolic", 180, 170), high("diastolic", 110, 100), clear_after=Lasting(minutes(10), "test"))
+    watch = Watch(both)
+    watch.hear("11-02 08:00", systolic=190, diastolic=90)
+    watch.hear("11-02 08:05", systolic=150, diastolic=90)
+    watch.hear("11-02 08:10", systolic=150)
+    assert watch.hear("11-02 08:14", systolic=175) == []
+    assert watch.hear("11-02 08:15", systolic=150, diastolic=90) == [], "begins at 8:15"
+    watch.hear("11-02 08:20", systolic=150)
+    assert watch.hear("11-02 08:25", systolic=150, diastolic=90) == ["clear"]
+
+
 def test_a_late_measurement_that_is_not_calm_lets_calm_begin_anew() -> None:
     watch = Watch(rule(high("pulse", 130, 120), clear_after=Lasting(minutes(10), "test")), looking_back(4))
     watch.hear("11-02 08:00", pulse=140)
@@ -285,9 +297,9 @@ def test_what_is_past_is_noted_once_in_a_day_of_measured_time() -> None:
     watch.close()
     assert watch.hear("11-02 08:30", received="11-05 10:00", systolic=195) == ["note"]
     assert (watch.at, watch.evidence) == (time("11-02 08:30"), {"systolic": 195, "count": 1})
-    assert watch.hear("11-03 08:30", received="11-05 10:00", systolic=195) == []
-    assert watch.hear("11-01 09:00", received="11-05 10:00", systolic=195) == [], "nor in the day before"
-    assert watch.hear("11-03 08:31", received="11-05 10:00", systolic=195) == ["note"]
+    assert watch.hear("11-03 08:29", received="11-05 10:00", systolic=195) == []
+    assert watch.hear("11-01 08:31", received="11-05 10:00", systolic=195) == [], "nor in the day before"
+    assert watch.hear("11-03 08:30", received="11-05 10:00", systolic=195) == ["note"]
 
 
 def test_what_is_past_is_noted_only_where_it_would_have_counted() -> None:

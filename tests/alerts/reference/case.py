@@ -94,7 +94,7 @@ class Case:
 
     def noted(self, at: datetime, evidence: Evidence) -> list[Firing]:
         """Something of the past, for the record: not twice within a day."""
-        if self.cell.noted_at is not None and abs(at - self.cell.noted_at) <= ONE_NOTE_IN:
+        if self.cell.noted_at is not None and abs(at - self.cell.noted_at) < ONE_NOTE_IN:
             return []
         self.cell.noted_at = at
         return self.fire("note", at, evidence)

@@ -22,12 +22,11 @@ class Events(Case):
         evidence = self.named(at) | {"count": 1.0}
         if self.past:
             return self.noted(at, evidence) if over and self.calm and self.fulfilled(at) else []
-        if cell.kept and cell.kept[0] == at:
-            self.keep(at, self.named(at))
-        if not over or (not self.calm and at <= cell.kept[0]):
+        if not over or (self.active and at <= cell.kept[0]):
             return []
         if self.asking:
-            self.keep(at, self.named(at))
+            if at >= cell.kept[0]:
+                self.keep(at, self.named(at))
             return []
         if not self.fulfilled(at):
             return []
@@ -125,7 +124,7 @@ class Silence(Case):
 
 
 def begin(rule: Rule, memory: Memory) -> Cell:
-    """A rule's memory of a resident whom it has not judged yet: silence counts from what she was last heard of."""
+    """A rule's memory of a resident whom it has not judged yet: silence counts from her enrolment or newest reading."""
     if rule.missing is None or rule.missing.after or not memory.profile.concerns(rule.groups, rule.not_groups):
         return Cell()
     newest = memory.newest(rule.missing.metric)

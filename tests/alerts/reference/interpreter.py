@@ -29,6 +29,7 @@ class Interpreter:
         self.residents: dict[int, Memory] = {}
         self.profiles: dict[int, Profile] = {}
         self.kept = Kept.by(protocol)
+        self.unstarted: list[tuple[int, int]] = []
         self.codes = {metric.code for metric in self.kept.heard}
 
     def enrol(self, residents: Iterable[int], now: np.datetime64) -> None:
@@ -49,21 +50,35 @@ class Interpreter:
                     memory.cells[i] = begin(rule, memory)
 
     def under(self, protocol: Protocol) -> Interpreter:
-        """Go on under another protocol: what is remembered stays, and so do the alarms of rules that judge the same."""
+        """Go on under another protocol: what is remembered stays, and so do the alarms of rules that judge the same.
+
+        The silence of a new rule counts from the newest reading or, without one, the next step.
+        """
         other = Interpreter(protocol)
         other.profiles = self.profiles
         other.residents = self.residents
-        for memory in other.residents.values():
+        for resident, memory in other.residents.items():
             before = {rule.id: (rule, cell) for rule, cell in zip(self.protocol.rules, memory.cells, strict=True)}
             memory.forget_beyond(other.kept)
             memory.cells = [
                 before[rule.id][1] if rule.id in before and before[rule.id][0] == rule else begin(rule, memory)
                 for rule in protocol.rules
             ]
+            other.unstarted += [
+                (resident, i) for i, rule in enumerate(protocol.rules) if before.get(rule.id, (None,))[0] != rule
+            ]
         return other
+
+    def start_clocks(self, now: datetime) -> None:
+        for resident, i in self.unstarted:
+            memory, missing = self.residents[resident], self.protocol.rules[i].missing
+            if missing and memory.cells[i].due and memory.newest(missing.metric) is None:
+                memory.cells[i].due = now + missing.within
+        self.unstarted.clear()
 
     def step(self, readings: Sequence[Heard], now: np.datetime64) -> list[Firing]:
         """Judge readings, then let the timers run that are due before ``now``."""
+        self.start_clocks(moment(now))
         firings = self.hear_all(readings)
         for resident in self.residents:
             firings += self.time_out(resident, moment(now))
@@ -166,4 +181,6 @@ def concerns(rule: Rule, profile: Profile) -> bool:
 
 def is_frozen(rule: Rule, cell: Cell, at: datetime) -> bool:
     """Whether an alarm stands during which nothing is learned."""
-    return rule.kind == "physiological" and cell.phase == "active" and cell.raised_at > at - NOT_LEARNED_FOR
+    return (
+        rule.kind == "physiological" and rule.calls and cell.phase == "active" and cell.raised_at > at - NOT_LEARNED_FOR
+    )

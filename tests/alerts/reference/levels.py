@@ -72,19 +72,33 @@ class Levels(Case):
             return self.settle()
         return self.note()
 
+    def is_restless(self, at: datetime) -> bool:
+        """Whether a value is there that is not behind its clear level."""
+        values = [(limit, self.value(limit.metric, at)) for limit in self.limits]
+        return any(value is not None and not limit.calm(value) for limit, value in values)
+
     def follow(self, newest: datetime) -> None:
         """Follow since when the newest measurements are over, or calm, without a break: what comes late may break it."""
         at, cell = self.m.at, self.cell
-        known, over, calm = self.known(at), self.over(at), self.is_calm(at)
-        if at < newest:
-            if known and not over and cell.over_since is not None and at >= cell.over_since:
-                cell.over_since = newest
-            if not calm and cell.calm_since is not None and at >= cell.calm_since:
-                cell.calm_since = newest
+        if at == newest:
+            self.follow_newest()
             return
-        if over or known:
-            cell.over_since = (cell.over_since or at) if over else None
-        cell.calm_since = (cell.calm_since or at) if calm else None
+        if self.known(at) and not self.over(at) and cell.over_since is not None and at >= cell.over_since:
+            cell.over_since = newest
+        if self.is_restless(at) and cell.calm_since is not None and at >= cell.calm_since:
+            cell.calm_since = newest
+
+    def follow_newest(self) -> None:
+        """What is neither over nor complete changes nothing, and neither does what is calm so far and not complete."""
+        at, cell = self.m.at, self.cell
+        if self.over(at):
+            cell.over_since = cell.over_since or at
+        elif self.known(at):
+            cell.over_since = None
+        if self.is_calm(at):
+            cell.calm_since = cell.calm_since or at
+        elif self.is_restless(at):
+            cell.calm_since = None
 
     def over_long_enough(self, newest: datetime) -> bool:
         return self.rule.persists is None or lasted(self.cell.over_since, newest, self.rule.persists.time)
@@ -173,7 +187,7 @@ class Statistics(Case):
         known = all(what for _, what in found)
         calm = known and all(limit.calm(what.value) for limit, what in found)
         evidence = self.evidence(at, found)
-        if self.asking and (over or at == self.cell.kept[0]):
+        if self.asking and over:
             self.keep(at, evidence)
         if over:
             return self.too_much(at, evidence)

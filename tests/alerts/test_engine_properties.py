@@ -1,0 +1,178 @@
+"""What the rules core must fulfil under any protocol and any stream.
+
+The engine and the plain interpreter say the same; and nobody can tell how the stream was cut, how residents were
+interleaved, or whether the state was saved and taken up between. ``HEARTHWATCH_EXAMPLES=50`` runs fifty times as many.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alerts.engine import Batch, Engine, Firing
+from alerts.profiles import Profile
+from alerts.protocol import Protocol, Rule
+from tests.alerts.reference import Heard, Interpreter
+from tests.alerts.streams import (
+    Story,
+    batch,
+    by_rule,
+    examples,
+    protocol_of,
+    rules,
+    stories,
+    whole_measurements,
+)
+
+ENROLLED = (1, 2)
+EVERYBODY = np.array([1, 2, 300], np.int32)
+
+
+def engine_of(story: Story) -> Engine:
+    engine = Engine(story.protocol)
+    engine.assign(story.profiles)
+    engine.enrol(ENROLLED, story.pace.start)
+    return engine
+
+
+def interpreter_of(story: Story) -> Interpreter:
+    plain = Interpreter(story.protocol)
+    plain.assign(story.profiles)
+    plain.enrol(ENROLLED, story.pace.start)
+    return plain
+
+
+def same_step(engine: Engine, plain: Interpreter, readings: Sequence[Heard], now: np.datetime64) -> None:
+    """Both judge the same and say the same, of what stands and of when to wake too."""
+    assert by_rule(engine.step(batch(readings), now)) == by_rule(plain.step(readings, now))
+    assert sorted(engine.raised(EVERYBODY)) == plain.raised(EVERYBODY)
+    theirs = plain.wake_at()
+    if theirs is not None:
+        mine = engine.wake_at()
+        assert mine is not None
+        assert now < mine <= theirs
+
+
+def close_all(engine: Engine, plain: Interpreter) -> None:
+    alarms = plain.raised(EVERYBODY)
+    engine.close(alarms)
+    plain.close(alarms)
+
+
+@examples(150)
+@given(stories())
+def test_columns_and_plain_python_say_the_same(story: Story) -> None:
+    engine, plain, now = engine_of(story), interpreter_of(story), story.pace.start
+    for chapter in story.chapters:
+        engine.assign(chapter.profiles)
+        plain.assign(chapter.profiles)
+        if chapter.closes:
+            close_all(engine, plain)
+        now = chapter.readings[-1].received
+        same_step(engine, plain, chapter.readings, now)
+    same_step(engine, plain, [], story.end)
+
+
+def at_once(story: Story) -> list[Firing]:
+    return engine_of(story).step(batch(story.readings), story.end)
+
+
+def in_pieces(story: Story, cuts: Sequence[int], restarts: Sequence[int]) -> Iterator[Firing]:
+    """Cut before the readings at ``cuts``; before those also in ``restarts`` another process takes over."""
+    engine, stream = engine_of(story), story.readings
+    saved: dict[int, bytes] = {}
+    edges = [0, *sorted(cut for cut in set(cuts) if 0 < cut < len(stream)), len(stream)]
+    for start, end in itertools.pairwise(edges):
+        if start in restarts:
+            saved |= engine.dirty_rows()
+            engine = Engine(story.protocol)
+            engine.load_rows(saved)
+            engine.assign(story.profiles)
+        piece = stream[start:end]
+        yield from engine.step(batch(piece), piece[-1].received if piece else story.pace.start)
+    yield from engine.step(Batch.empty(), story.end)
+
+
+@examples(100)
+@given(stories(), st.data())
+def test_nobody_can_tell_how_the_stream_was_cut_and_restarted(story: Story, data: st.DataObject) -> None:
+    edges = st.lists(st.sampled_from(whole_measurements(story.readings)))
+    cuts, restarts = data.draw(edges), data.draw(edges)
+    assert by_rule(list(in_pieces(story, cuts, restarts))) == by_rule(at_once(story))
+
+
+@examples(100)
+@given(stories(), st.data())
+def test_a_cut_through_a_measurement_changes_no_more_than_what_is_named(story: Story, data: st.DataObject) -> None:
+    plain = {rule.id for rule in story.protocol.rules if judges_one_time(rule)}
+    cuts = data.draw(st.lists(st.integers(0, len(story.readings))))
+
+    def told(firings: Sequence[Firing]) -> dict[tuple[int, str], list[Any]]:
+        theirs = by_rule([firing for firing in firings if firing.rule in plain])
+        return {key: [(f.what, f.at, f.until) for f in fired] for key, fired in theirs.items()}
+
+    assert told(list(in_pieces(story, cuts, cuts))) == told(at_once(story))
+
+
+def judges_one_time(rule: Rule) -> bool:
+    """Whether a rule asks of a measurement only what has come with it, and not what has been before and beside it."""
+    return not (rule.on_statistic or rule.requires or rule.persists or rule.clear_after)
+
+
+@examples(100)
+@given(stories(), st.randoms(use_true_random=False))
+def test_residents_do_not_concern_each_other(story: Story, random: Any) -> None:
+    streams = [[r for r in story.readings if r.resident == resident] for resident in (1, 2, 300)]
+    together = by_rule(at_once(story))
+    assert by_rule(engine_of(story).step(batch(interleaved(streams, random)), story.end)) == together
+    for theirs in streams:
+        alone = by_rule(engine_of(story).step(batch(theirs), story.end))
+        for resident in {r.resident for r in theirs}:
+            assert of_resident(alone, resident) == of_resident(together, resident)
+
+
+def interleaved(streams: Sequence[Sequence[Heard]], random: Any) -> list[Heard]:
+    """The same streams in another order, each resident's own and that of receiving as before."""
+    places = [
+        ((reading.received, who, i), reading) for who, theirs in enumerate(streams) for i, reading in enumerate(theirs)
+    ]
+    turns = {received: random.sample(range(len(streams)), len(streams)) for (received, _, _), _ in places}
+    return [reading for _, reading in sorted(places, key=lambda p: (p[0][0], turns[p[0][0]][p[0][1]], p[0][2]))]
+
+
+def of_resident(told: Mapping[tuple[int, str], list[Firing]], resident: int) -> dict[tuple[int, str], list[Firing]]:
+    return {key: fired for key, fired in told.items() if key[0] == resident}
+
+
+@st.composite
+def changed(draw: st.DrawFn) -> tuple[Story, Protocol, int]:
+    """A story, and another protocol from one of its chapters on: some rules stay, some go, some come."""
+    story = draw(stories())
+    kept = [rule for rule in story.protocol.rules if draw(st.booleans())]
+    came = [draw(rules(story.pace, 10 + n)) for n in range(draw(st.integers(0 if kept else 1, 2)))]
+    return story, protocol_of(draw(st.permutations([*kept, *came]))), draw(st.integers(0, len(story.chapters)))
+
+
+@examples(100)
+@given(changed())
+def test_what_a_changed_protocol_leaves_as_it_was_goes_on(change: tuple[Story, Protocol, int]) -> None:
+    story, other, when = change
+    engine, plain, now = engine_of(story), interpreter_of(story), story.pace.start
+    for number, chapter in enumerate(story.chapters):
+        if number == when:
+            engine, plain = taken_up(engine, other, story.profiles), plain.under(other)
+        now = chapter.readings[-1].received
+        same_step(engine, plain, chapter.readings, now)
+    same_step(engine, plain, [], story.end)
+
+
+def taken_up(engine: Engine, protocol: Protocol, profiles: Mapping[int, Profile]) -> Engine:
+    after = Engine(protocol)
+    after.load_rows(engine.dirty_rows())
+    after.assign(profiles)
+    return after
