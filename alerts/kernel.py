@@ -704,14 +704,16 @@ def counted(w: Core, p: int, row: int, rule: int, newest: int, since: int) -> tu
 
 @compiled
 def is_required(w: Core, row: int, rule: int, at: int) -> bool:
-    """Whether all that must be so besides is so."""
+    """Whether all that must be so besides is so, by the newest of each that was measured no later."""
     for i in range(w.rules[rule, R_REQUIRED], w.rules[rule, R_REQUIRED_END]):
-        column = w.required[i, Q_COLUMN]
-        newest = newest_at(w, row, column)
-        if not at - w.required[i, Q_WITHIN] <= newest <= at:
+        column, k = w.required[i, Q_COLUMN], 0
+        base, depth = w.columns[column, C_TIME_AT], w.columns[column, C_DEPTH]
+        while k < depth and w.times[row, base + k] > at:
+            k += 1
+        if k == depth or w.times[row, base + k] < at - w.required[i, Q_WITHIN]:
             return False
         if w.columns[column, C_VALUE_AT] >= 0:
-            value = newest_value(w, row, column)
+            value = w.values[row, w.columns[column, C_VALUE_AT] + k]
             if not w.required[i, Q_SIGN] * value >= w.required_level[i]:
                 return False
     return True
