@@ -309,6 +309,12 @@ def test_what_is_no_cohort_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "a.npz")
 
 
+def test_a_cohort_of_another_version_is_refused_with_its_seed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", plan=np.array([1, 10, 5, 77, 739_000, 1]))
+    with pytest.raises(NotACohort, match="make it again with its seed 77"):
+        load(tmp_path / "a.npz")
+
+
 def test_readings_come_in_order_of_arrival(street: list[Chunk]) -> None:
     for chunk in street:
         for batch in (chunk.batch, chunk.answers):
