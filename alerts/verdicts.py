@@ -18,8 +18,9 @@ from alerts.engine import Batch, Engine, Firing
 from alerts.escalation import morning_after
 from alerts.protocol import Protocol
 from alerts.rule import JOINED, Rule
-from store import alerts, late_notes, residents
+from store import alerts, late_notes, maintenance, residents
 from store.alerts import AlertRow
+from store.maintenance import Held
 from store.postgres import Connection
 from store.readings import utc
 
@@ -35,7 +36,8 @@ async def let_go_of_closed(c: Connection, engine: Engine, batch: Batch) -> None:
     Otherwise a pressure that never came down would not be heard again after its first alert was closed.
     """
     if raised := engine.raised(batch.resident):
-        still_open = await alerts.open_rules(c, [resident for resident, _ in raised])
+        about = [resident for resident, _ in raised]
+        still_open = await alerts.open_rules(c, about) | await maintenance.held_rules(c, about)
         engine.close(alarm for alarm in raised if alarm not in still_open)
 
 
@@ -76,11 +78,38 @@ class Verdicts:
         evidence = await self._evidence(firing, rule, happened_at)
         if rule.ask:
             await alerts.answer_prompts(self.c, firing.resident, rule.ask.kind, "called", self.now)
+        if rule.kind == "technical" and await self._is_held_back(firing.resident, rule, happened_at, evidence):
+            return
         joined = await alerts.open_of(self.c, firing.resident, rule.joins) if rule.joins else None
         if joined is None:
             await self._open(firing.resident, rule, happened_at, evidence)
         else:
             await self._join(joined, rule, evidence)
+
+    async def _is_held_back(self, resident: int, rule: Rule, happened_at: datetime, evidence: dict[str, Any]) -> bool:
+        """Somebody works on this equipment: what it says of itself is kept until they are done."""
+        device = int(evidence["device"]) if "device" in evidence else None
+        if not await maintenance.holds(self.c, resident, device, self.now):
+            return False
+        await maintenance.hold_back(
+            self.c,
+            resident_id=resident,
+            rule=rule.id,
+            protocol=self.protocol.version,
+            happened_at=happened_at,
+            evidence=evidence,
+            now=self.now,
+        )
+        log.info("held_back_in_maintenance", resident=resident, rule=rule.id)
+        return True
+
+    async def raise_held(self, held: Held) -> None:
+        """What was held back has not cleared: it is raised now, with what spoke for it then."""
+        rule = self.protocol.rule(held.rule)
+        if rule is None or await residents.left(self.c, [held.resident_id], self.now):
+            log.info("held_back_for_good", resident=held.resident_id, rule=held.rule)
+            return
+        await self._open(held.resident_id, rule, held.happened_at, held.evidence)
 
     async def _open(self, resident: int, rule: Rule, happened_at: datetime, evidence: dict[str, Any]) -> None:
         """Open an alert, or raise anew the one that is open, unless another alert says the same already."""
@@ -185,6 +214,8 @@ class Verdicts:
             await self._call(called, rule)
 
     async def _clear(self, firing: Firing, rule: Rule) -> None:
+        if rule.kind == "technical":
+            await maintenance.let_go(self.c, firing.resident, rule.id)
         row = await alerts.open_of(self.c, firing.resident, rule.id)
         if row is None or row.cleared_at is not None:
             return

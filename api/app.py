@@ -17,6 +17,7 @@ from alerts.backtest_desk import Desk
 from alerts.channels.sms import SmsChannel
 from alerts.deployment import keep_registered
 from alerts.dispatch import Dispatcher
+from alerts.maintenance import Maintenance
 from alerts.silence import Silence
 from alerts.worker import Watch
 from api import gateways, ingest, live, metrics, openapi, problems, recordings, sessions, webhooks
@@ -94,6 +95,7 @@ async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], A
     if settings.watch:
         work["watch"] = Watch(database, lease_s=settings.watch_lease_s).run
         work["silence"] = Silence(database).run
+        work["maintenance"] = Maintenance(database).run
     if settings.dispatch and settings.has_telephone:
         channel = sms_channel(settings)
         stack.push_async_callback(channel.close)
