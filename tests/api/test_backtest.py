@@ -63,7 +63,7 @@ def test_two_protocols_stand_side_by_side(record: str, other: Path) -> None:
 
 
 def test_the_page_needs_nothing_else_and_names_nobody(record: str, other: Path, tmp_path: Path) -> None:
-    for language, title in (("en", "Backtest of a protocol"), ("zh_Hans", "方案回测")):
+    for language, title in (("en", "Backtest of a protocol"), ("zh_Hans", "规程回测")):
         file = tmp_path / f"{language}.html"
         done = run(record, "--protocol", other, "--days", "30", "--html", file, "--language", language, "--jobs", "1")
         assert done.exit_code == 0, done.output

@@ -105,7 +105,7 @@ async def test_a_protocol_is_tried_on_her_own_residents_and_read_in_her_language
     assert "Blood pressure very high" in html
     assert html.count('role="img"') == 6
     chinese = (await (await visit(app, home.doctor.id, "zh_Hans")).get(HERE)).text
-    assert "两个方案发出的警报大致一样多。" in chinese
+    assert "两个规程发出的警报大致一样多。" in chinese
     assert "王秀英" in chinese
     async with app.state.database.service() as c:
         await residents.end_relation(c, home.doctor.id, home.wang, "doctor")
