@@ -31,6 +31,7 @@ TAKEN_OVER: Final = Counter("hearthwatch_watch_taken_over_total", "Partitions ta
 LEASE_S: Final = 1.0
 """How long a worker is believed to be alive without a sign of life."""
 _AGAIN_S: Final = 0.05
+_JUST_AFTER_S: Final = 0.01
 _LEAVE_S: Final = 1.0
 
 
@@ -111,7 +112,8 @@ class Tenure:
         try:
             async with asyncio.timeout(self.lease_s):
                 async with self._database.service() as c:
-                    roll = await partitions.renew(c, self.id, self.lease_s)
+                    own = isinstance(self._database, Lifeline)
+                    roll = await partitions.renew(c, self.id, self.lease_s, by_own_session=own)
                 dealt = deal(roll, self.id)
                 taken = await self._claim(dealt) if dealt.take else []
         except TimeoutError as error:
@@ -119,7 +121,7 @@ class Tenure:
         self._surplus = dealt.give
         OWNED.set(sum(h.owner == self.id for h in roll.held) + len(taken))
         WORKERS.set(roll.alive)
-        pause_s = min(self.lease_s / 3, _AGAIN_S + (roll.next_end_s or self.lease_s))
+        pause_s = min(self.lease_s / 3, _JUST_AFTER_S + (roll.next_end_s or self.lease_s))
         self._due = began + (pause_s if len(taken) == dealt.take else _AGAIN_S)
 
     async def _claim(self, dealt: Deal) -> list[int]:

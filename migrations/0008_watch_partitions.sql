@@ -6,9 +6,11 @@
 
 CREATE TABLE watch_worker (
     id          uuid PRIMARY KEY,
-    alive_until timestamptz NOT NULL
+    alive_until timestamptz NOT NULL,
+    session     int
 ) WITH (fillfactor = 50);
 COMMENT ON TABLE watch_worker IS 'who watches: one row for a worker, not for each of its partitions, so that a lease is renewed while a round holds them';
+COMMENT ON COLUMN watch_worker.session IS 'process number of the session by which it renews its lease, where that is its own';
 
 CREATE TABLE watch_partition (
     number    smallint PRIMARY KEY CHECK (number BETWEEN 0 AND 7),

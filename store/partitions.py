@@ -33,6 +33,12 @@ _BOUND: Final[LiteralString] = (
 Whoever is stopped in its midst holds up the others until they miss it and end its session (:func:`end_sessions`); where
 they may not, for this long. It is long enough for whoever is only slow.
 """
+_LEASES: Final[LiteralString] = """
+    SELECT id, until, half, until > clock_timestamp()
+        AND (half > clock_timestamp() OR EXISTS (SELECT FROM pg_stat_get_activity(session))) AS is_alive
+    FROM (SELECT id, session, until, CASE WHEN session IS NULL THEN until ELSE until - %(lease)s / 2 END AS half
+          FROM (SELECT *, greatest(alive_until, pg_postmaster_start_time() + %(lease)s) AS until FROM watch_worker) l) l
+"""
 _COLUMNS: Final[LiteralString] = "number, epoch, tx::text::bigint AS tx, seq, protocol, clock"
 
 
@@ -83,42 +89,44 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """Every partition's holder, how many workers are alive, and in how many seconds the next other's lease ends."""
+    """Every partition's holder, how many workers are alive, and in how many seconds the next other may turn out to be dead."""
 
     held: list[Holding]
     alive: int
     next_end_s: float | None
 
 
-async def renew(c: Connection, worker: UUID, lease_s: float) -> Roll:
-    """Renew a worker's lease, and see who else is there.
+async def renew(c: Connection, worker: UUID, lease_s: float, *, by_own_session: bool = False) -> Roll:
+    """See who else is there, and renew a worker's lease; ``by_own_session``: this connection is its own and stays open.
 
-    After a restart of the database nobody is taken for dead before a lease's time: nobody could renew.
+    Whoever had such a session and has it no more is dead by the half of its lease: a process that was killed is seen
+    at once, one that only lost its connection has time to make another. After a restart of the database nobody is taken
+    for dead before a lease's time: nobody could renew.
     """
     params = _bounds(worker, lease_s) | {"id": worker, "lease": timedelta(seconds=lease_s)}
-    await c.execute(
-        "WITH bound AS MATERIALIZED (" + _BOUND + ") "
-        "INSERT INTO watch_worker (id, alive_until) SELECT %(id)s, clock_timestamp() + %(lease)s FROM bound "
-        "ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until",
-        params,
-    )
-    until: LiteralString = "greatest(w.alive_until, pg_postmaster_start_time() + %(lease)s)"
     held = await rows(
         c,
         Holding,
-        f"SELECT p.number, p.epoch, p.owner, w.id IS NOT NULL AND {until} > clock_timestamp() AS is_alive "
-        "FROM watch_partition p LEFT JOIN watch_worker w ON w.id = p.owner ORDER BY p.tx, p.seq, p.number",
+        "WITH w AS (" + _LEASES + ") SELECT p.number, p.epoch, p.owner, coalesce(w.is_alive, false) AS is_alive "
+        "FROM watch_partition p LEFT JOIN w ON w.id = p.owner ORDER BY p.tx, p.seq, p.number",
         params,
     )
-    seen = await (
+    others = await (
         await c.execute(
-            f"SELECT count(*), extract(epoch FROM min({until}) FILTER (WHERE w.id <> %(id)s) - clock_timestamp())::float8 "
-            f"FROM watch_worker w WHERE {until} > clock_timestamp()",
+            "WITH w AS (" + _LEASES + ") SELECT count(*)::int, "
+            "extract(epoch FROM min(CASE WHEN half > clock_timestamp() THEN half ELSE until END) - clock_timestamp())::float8 "
+            "FROM w WHERE is_alive AND id <> %(id)s",
             params,
         )
     ).fetchone()
-    assert seen is not None, "an aggregate gives a row"
-    return Roll(held, *seen)
+    assert others is not None, "an aggregate gives a row"
+    await c.execute(
+        "WITH bound AS MATERIALIZED (" + _BOUND + ") INSERT INTO watch_worker (id, alive_until, session) "
+        "SELECT %(id)s, clock_timestamp() + %(lease)s, CASE WHEN %(own)s THEN pg_backend_pid() END FROM bound "
+        "ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until, session = excluded.session",
+        params | {"own": by_own_session},
+    )
+    return Roll(held, 1 + others[0], others[1])
 
 
 async def claim(c: Connection, worker: UUID, free: Sequence[Holding], most: int) -> list[int]:

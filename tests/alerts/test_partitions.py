@@ -71,9 +71,9 @@ def test_every_resident_is_in_one_share_whoever_holds_it() -> None:
 class Worker:
     """A worker's tenure; it is dead as soon as nobody keeps it any more."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, lease_s: float = LEASE_S) -> None:
         self.database = database
-        self.tenure = Tenure(database, LEASE_S, lambda: None)
+        self.tenure = Tenure(database, lease_s, lambda: None)
 
     async def live(self, seconds: float) -> None:
         async with asyncio.timeout(seconds + 5):
@@ -110,6 +110,19 @@ async def test_a_dead_workers_partitions_are_taken_over_within_its_lease(databas
     while len(await heir.holds()) < 8:
         await heir.live(0.02)
     assert LEASE_S / 2 < time.monotonic() - began < LEASE_S + 0.5
+
+
+async def test_a_worker_whose_process_has_gone_is_missed_before_its_lease_ends(database: Database) -> None:
+    killed, heir = Worker(database, lease_s=4), Worker(database, lease_s=4)
+    running = asyncio.create_task(killed.tenure.run())
+    while len(await killed.holds()) < 8:
+        await asyncio.sleep(0.02)
+    running.cancel()  # its connection goes with it, as that of a killed process does
+    await asyncio.wait([running])
+    began = time.monotonic()
+    while len(await heir.holds()) < 8:
+        await heir.live(0.02)
+    assert time.monotonic() - began < 3
 
 
 async def test_who_is_only_slow_keeps_what_nobody_has_taken(database: Database) -> None:

@@ -36,6 +36,8 @@ from tests.faults.way import Way
 from tests.faults.week import BEGINS, TICKS_A_DAY, Week
 from tests.household import furnish
 
+_SLOWER = 5
+"""How much slower the week goes by while it is measured how long a take-over lasts: the workers are not behind then."""
 SETTINGS = ("-c", "fsync=off", "-c", "max_connections=100")
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["tests.faults.worker"])
@@ -107,16 +109,15 @@ class Record:
         async with self.database.service() as c:
             return bool(await value(c, "SELECT (SELECT count(*) FROM watch_row) = (SELECT count(*) FROM resident)"))
 
-    async def pour(self, tick_s: float) -> None:
+    async def pour(self, tick_s: Callable[[], float]) -> None:
         """Write the week, tick by tick; at each day's end, when all is judged, staff close what is open."""
-        began, n = time.monotonic(), 0
         for n, (_, batch) in enumerate(self.week.batches(self._first, self._gateway)):
             if len(batch.value):
                 await insist(lambda batch=batch: self._store(batch))  # type: ignore[misc]
             if n % TICKS_A_DAY == 0 and n:
                 await self.judged()
                 await insist(self._close)
-            await asyncio.sleep(max(began + n * tick_s - time.monotonic(), 0))
+            await asyncio.sleep(tick_s())
         await self.judged()
 
     async def _store(self, batch: readings.Incoming) -> None:
@@ -196,7 +197,8 @@ class Worker:
     def send(self, number: signal.Signals) -> None:
         assert self._process is not None
         assert self._process.pid is not None
-        os.kill(self._process.pid, number)
+        with contextlib.suppress(ProcessLookupError):  # it has ended before
+            os.kill(self._process.pid, number)
 
     async def end(self, number: signal.Signals = signal.SIGKILL) -> None:
         self.send(number)
@@ -213,6 +215,7 @@ class Fire:
         self._record = record
         self._workers = workers
         self._kills = kills
+        self.is_measuring = True
         self._chance = random.Random(7)
         self._busy: set[Worker] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -221,6 +224,7 @@ class Fire:
         """First ``measured`` kills of which each is watched to its end, then all kinds of things across each other."""
         for _ in range(measured):
             await self._kill_measured()
+        self.is_measuring = False
         kinds = {
             self._kill: 50,
             self._leave: 5,
@@ -267,7 +271,7 @@ class Fire:
             numbers = await self._watched_by(victim)
         began = time.monotonic()
         await victim.end()
-        await _until(lambda: self._taken_over(victim, numbers, time.monotonic() - began), 10, 0.01)
+        await _until(lambda: self._taken_over(victim, numbers, time.monotonic() - began), 60, 0.01)
         self.ledger.take_overs.append(time.monotonic() - began)
         self.ledger.done["kill"] += 1
         victim.start()
@@ -340,7 +344,7 @@ async def undisturbed(server: EmbeddedPostgres, place: Path, week: Week) -> Deci
         alone = Worker(record.database.dsn, place / "alone.log")
         alone.start()
         await _until(record.begun, 60)
-        await record.pour(0)
+        await record.pour(lambda: 0.0)
         await alone.end()
         return await record.decided()
 
@@ -357,7 +361,7 @@ async def under_fire(server: EmbeddedPostgres, place: Path, week: Week, scale: S
         await _until(record.begun, 60)
         fire = Fire(server, record, workers, scale.kills)
         burning = asyncio.create_task(fire.burn(scale.measured))
-        pouring = asyncio.create_task(record.pour(scale.tick_s))
+        pouring = asyncio.create_task(record.pour(lambda: scale.tick_s * (_SLOWER if fire.is_measuring else 1)))
         try:
             await asyncio.gather(burning, pouring)
         finally:
