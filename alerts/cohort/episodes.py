@@ -153,18 +153,25 @@ def _crises(draws: Draws, who: People, days: int) -> Episodes:
     c = _Comings(draws, who, days, "crisis", f.CRISIS * who.has["hypertension"] * who.rate, 3)
     peak = f.CRISIS_SYSTOLIC + f.CRISIS_SYSTOLIC_SD * c.normal("systolic")
     rise = np.maximum(peak - c.usual("systolic"), 25)
-    moves = {"systolic": rise, "diastolic": f.CRISIS_DIASTOLIC * rise, "pulse": 8 + 5 * c.normal("pulse")}
-    worst, stays = c.lognormal("worst", 3 * HOUR, 0.6), c.lognormal("stays", 14 * HOUR, 0.7)
-    return c.made(worst, stays, c.lognormal("fades", 24 * HOUR, 0.5), moves)
+    moves = {"systolic": rise, "diastolic": f.CRISIS_DIASTOLIC * rise, "pulse": f.CRISIS_PULSE + 5 * c.normal("pulse")}
+    worst, stays = c.lognormal("worst", f.CRISIS_WORST * HOUR, 0.6), c.lognormal("stays", f.CRISIS_STAYS * HOUR, 0.7)
+    return c.made(worst, stays, c.lognormal("fades", f.CRISIS_FADES * HOUR, 0.5), moves)
 
 
 def _overtreated(draws: Draws, who: People, days: int) -> Episodes:
     c = _Comings(draws, who, days, "overtreated", f.OVERTREATED * who.treated * who.rate, 3)
     fall = np.minimum(f.OVERTREATED_FALL + 9 * c.normal("systolic"), -12)
     fall = np.maximum(fall, 68 - c.usual("systolic"))
-    moves = {"systolic": fall, "diastolic": 0.4 * fall, "pulse": 5 + 3 * c.normal("pulse")}
-    worst, stays = c.lognormal("worst", 2 * DAY, 0.5), c.lognormal("stays", 6 * DAY, 0.6)
-    return c.made(worst, stays, c.lognormal("fades", 2 * DAY, 0.4), moves)
+    moves = {
+        "systolic": fall,
+        "diastolic": f.OVERTREATED_DIASTOLIC * fall,
+        "pulse": f.OVERTREATED_PULSE + 3 * c.normal("pulse"),
+    }
+    worst, stays = (
+        c.lognormal("worst", f.OVERTREATED_WORST * DAY, 0.5),
+        c.lognormal("stays", f.OVERTREATED_STAYS * DAY, 0.6),
+    )
+    return c.made(worst, stays, c.lognormal("fades", f.OVERTREATED_FADES * DAY, 0.4), moves)
 
 
 def _decompensations(draws: Draws, who: People, days: int) -> Episodes:
@@ -173,10 +180,14 @@ def _decompensations(draws: Draws, who: People, days: int) -> Episodes:
         "body_weight": f.DECOMPENSATION_WEIGHT + f.DECOMPENSATION_WEIGHT_SD * c.normal("weight"),
         "pulse": f.DECOMPENSATION_PULSE + 7 * c.normal("pulse"),
         "spo2": np.minimum(f.DECOMPENSATION_OXYGEN + 1.5 * c.normal("spo2"), 0),
-        "respiratory_rate": 3 + 2 * c.normal("breathing"),
+        "respiratory_rate": f.DECOMPENSATION_BREATHING + 2 * c.normal("breathing"),
     }
-    worst, stays = c.lognormal("worst", 12 * DAY, 0.5), c.lognormal("stays", 1.5 * DAY, 0.4)
-    fades, admitted = c.lognormal("fades", 5 * DAY, 0.4), c.uniform("admitted") < 0.5
+    worst, stays = (
+        c.lognormal("worst", f.DECOMPENSATION_WORST * DAY, 0.5),
+        c.lognormal("stays", f.DECOMPENSATION_STAYS * DAY, 0.4),
+    )
+    fades = c.lognormal("fades", f.DECOMPENSATION_FADES * DAY, 0.4)
+    admitted = c.uniform("admitted") < f.DECOMPENSATION_ADMITTED
     return c.made(worst, stays, fades, moves, admitted=admitted)
 
 
@@ -188,10 +199,14 @@ def _exacerbations(draws: Draws, who: People, days: int) -> Episodes:
         "spo2": f.EXACERBATION_OXYGEN * size,
         "pulse": f.EXACERBATION_PULSE * size,
         "respiratory_rate": f.EXACERBATION_BREATHING * size,
-        "body_temperature": np.where(c.uniform("fever") < 0.3, 0.7, 0.1) * size,
+        "body_temperature": np.where(c.uniform("fever") < f.EXACERBATION_FEVER, 0.7, 0.1) * size,
     }
-    worst, stays = c.lognormal("worst", 2.5 * DAY, 0.4), c.lognormal("stays", 2 * DAY, 0.4)
-    return c.made(worst, stays, c.lognormal("fades", 6 * DAY, 0.5), moves, admitted=severe & (c.uniform("in") < 0.7))
+    worst, stays = (
+        c.lognormal("worst", f.EXACERBATION_WORST * DAY, 0.4),
+        c.lognormal("stays", f.EXACERBATION_STAYS * DAY, 0.4),
+    )
+    fades, admitted = c.lognormal("fades", f.EXACERBATION_FADES * DAY, 0.5), c.uniform("in") < f.EXACERBATION_ADMITTED
+    return c.made(worst, stays, fades, moves, admitted=severe & admitted)
 
 
 def _infections(draws: Draws, who: People, days: int) -> Episodes:
@@ -199,20 +214,23 @@ def _infections(draws: Draws, who: People, days: int) -> Episodes:
     c = _Comings(draws, who, days, "infection", yearly, 5)
     how, fever = c.uniform("fever"), c.lognormal("height", f.FEVER, 0.35)
     warmer = np.where(how < f.COOLED, -0.9, np.where(how < f.COOLED + f.BLUNTED, 0.35, fever))
-    severe, chest = c.uniform("severe") < 0.12, c.uniform("chest") < f.INFECTION_CHEST
+    severe, chest = c.uniform("severe") < f.INFECTION_SEVERE, c.uniform("chest") < f.INFECTION_CHEST
     size = np.where(severe, 2.0, 1.0)
     faster = np.maximum(f.INFECTION_PULSE * np.maximum(warmer, 0), c.lognormal("pulse", f.INFECTION_PULSE_LEAST, 0.4))
     moves = {
         "body_temperature": warmer,
         "pulse": faster * np.where(severe, 1.4, 1.0),
-        "spo2": -np.where(chest, c.lognormal("spo2", 1.5, 0.6), 0.3) * size,
+        "spo2": -np.where(chest, c.lognormal("spo2", -f.INFECTION_OXYGEN, 0.6), 0.3) * size,
         "respiratory_rate": np.where(chest, 3.0, 1.0) * size,
-        "systolic": np.where(severe, -20.0, -4.0),
+        "systolic": np.where(severe, f.INFECTION_SYSTOLIC, -4.0),
         "diastolic": np.where(severe, -9.0, -2.0),
         "glucose": np.where(who.has["diabetes"][c.row], 2.0, 0.0),
     }
-    worst, stays = c.lognormal("worst", 1.0 * DAY, 0.5), c.lognormal("stays", 1.5 * DAY, 0.4)
-    fades, admitted = c.lognormal("fades", 3 * DAY, 0.4), severe & (c.uniform("in") < 0.8)
+    worst, stays = (
+        c.lognormal("worst", f.INFECTION_WORST * DAY, 0.5),
+        c.lognormal("stays", f.INFECTION_STAYS * DAY, 0.4),
+    )
+    fades, admitted = c.lognormal("fades", f.INFECTION_FADES * DAY, 0.4), severe & (c.uniform("in") < 0.8)
     return c.made(worst, stays, fades, moves, admitted=admitted)
 
 
@@ -221,22 +239,30 @@ def _hypoglycaemias(draws: Draws, who: People, days: int) -> Episodes:
     c = _Comings(draws, who, days, "hypoglycaemia", yearly * who.rate, 30)
     lowest = np.clip(f.HYPOGLYCAEMIA_DEPTH + 0.45 * c.normal("depth"), 1.2, f.GLUCOSE_LEAST - 0.1)
     moves = {"glucose": lowest - c.usual("glucose")}
-    worst, stays = c.lognormal("worst", 45 * _MINUTE, 0.4), c.lognormal("stays", 30 * _MINUTE, 0.5)
-    return c.made(worst, stays, c.lognormal("fades", 40 * _MINUTE, 0.4), moves)
+    worst, stays = (
+        c.lognormal("worst", f.HYPOGLYCAEMIA_WORST * _MINUTE, 0.4),
+        c.lognormal("stays", f.HYPOGLYCAEMIA_STAYS * _MINUTE, 0.5),
+    )
+    return c.made(worst, stays, c.lognormal("fades", f.HYPOGLYCAEMIA_FADES * _MINUTE, 0.4), moves)
 
 
 def _hyperglycaemias(draws: Draws, who: People, days: int) -> Episodes:
     c = _Comings(draws, who, days, "hyperglycaemia", f.HYPERGLYCAEMIA * who.has["diabetes"] * who.rate, 4)
     moves = {"glucose": c.lognormal("rise", f.HYPERGLYCAEMIA_RISE, 0.35)}
-    worst, stays = c.lognormal("worst", 1 * DAY, 0.5), c.lognormal("stays", 3 * DAY, 0.6)
-    return c.made(worst, stays, c.lognormal("fades", 1.5 * DAY, 0.4), moves)
+    worst, stays = (
+        c.lognormal("worst", f.HYPERGLYCAEMIA_WORST * DAY, 0.5),
+        c.lognormal("stays", f.HYPERGLYCAEMIA_STAYS * DAY, 0.6),
+    )
+    return c.made(worst, stays, c.lognormal("fades", f.HYPERGLYCAEMIA_FADES * DAY, 0.4), moves)
 
 
 def _fibrillations(draws: Draws, who: People, days: int) -> Episodes:
     rate = between(who.age, (65, 80), (f.FIBRILLATION_NEW_65, f.FIBRILLATION_NEW_80))
     c = _Comings(draws, who, days, "fibrillation", rate * ~who.has["atrial_fibrillation"] * who.rate, 2)
     moves = {"pulse": c.lognormal("pulse", f.FIBRILLATION_NEW_PULSE, 0.5), "irregular": np.ones(len(c.row))}
-    stays = np.where(c.uniform("stays") < f.FIBRILLATION_STAYS, c.until, c.lognormal("lasts", 10 * HOUR, 0.8))
+    stays = np.where(
+        c.uniform("stays") < f.FIBRILLATION_STAYS, c.until, c.lognormal("lasts", f.FIBRILLATION_LASTS * HOUR, 0.8)
+    )
     return c.made(np.full(len(c.row), 10.0 * _MINUTE), stays, np.full(len(c.row), 1.0 * _MINUTE), moves)
 
 

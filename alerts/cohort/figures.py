@@ -384,6 +384,65 @@ CALLS_FALSE: Final = Figure(
     0.8, "/year", "presses by mistake", "assumed: alarm centres have far more calls by mistake than emergencies*"
 )
 
+_COURSES: Final = Topic(
+    "How illnesses run. Times are medians; that people differ (an SD of the logarithm of 0.3 to 0.9) is assumed."
+)
+CRISIS_WORST: Final = Figure(3, "h", "a crisis: from the first sign to the worst", "assumed: hours")
+CRISIS_STAYS: Final = Figure(14, "h", "and at the worst", "assumed: until treated, most within a day*")
+CRISIS_FADES: Final = Figure(24, "h", "and waning", "assumed: urgencies are lowered over 24 to 48 h*")
+CRISIS_PULSE: Final = Figure(8, "/min", "faster meanwhile, mean", "assumed")
+OVERTREATED_WORST: Final = Figure(
+    2, "days", "low pressure: from the first sign to the worst", "assumed: a new dose works within days"
+)
+OVERTREATED_STAYS: Final = Figure(6, "days", "and at the worst", "assumed: until somebody lowers the dose")
+OVERTREATED_FADES: Final = Figure(2, "days", "and waning", "assumed")
+OVERTREATED_DIASTOLIC: Final = Figure(0.4, "share", "of the fall in the diastolic", "assumed")
+OVERTREATED_PULSE: Final = Figure(5, "/min", "faster meanwhile, mean", "assumed: blunted in the old*")
+DECOMPENSATION_WORST: Final = Figure(
+    12,
+    "days",
+    "heart failure: from the first sign to the worst",
+    "Chaudhry 2007, Circulation 116:1549-1554 (read: abstract): weight rises from about 30 days before, most in the last week",
+)
+DECOMPENSATION_STAYS: Final = Figure(1.5, "days", "and at the worst", "assumed")
+DECOMPENSATION_FADES: Final = Figure(5, "days", "and waning, at home", "assumed: diuretics work within days*")
+DECOMPENSATION_BREATHING: Final = Figure(3, "/min", "breaths more at the worst, mean", "assumed")
+DECOMPENSATION_ADMITTED: Final = Figure(
+    0.5, "share", "of them admitted at the worst", "assumed: with the rate above, as many are treated at home"
+)
+EXACERBATION_WORST: Final = Figure(
+    2.5, "days", "COPD: from the first sign to the worst", _HURST + ": greatest change after 2 to 3 days"
+)
+EXACERBATION_STAYS: Final = Figure(2, "days", "and at the worst", "assumed")
+EXACERBATION_FADES: Final = Figure(
+    6, "days", "and waning", "Seemungal 2000, Am J Respir Crit Care Med 161:1608-1613*: recovered after 7 days, median"
+)
+EXACERBATION_FEVER: Final = Figure(0.3, "share", "of them with a slight fever", "assumed")
+EXACERBATION_ADMITTED: Final = Figure(
+    0.7, "share", "of the severe ones admitted", "assumed: admission is what makes one severe"
+)
+INFECTION_WORST: Final = Figure(1, "days", "infection: from the first sign to the worst", "assumed")
+INFECTION_STAYS: Final = Figure(1.5, "days", "and at the worst", "assumed")
+INFECTION_FADES: Final = Figure(3, "days", "and waning", "assumed: fever is gone 3 days after an antibiotic, median*")
+INFECTION_SEVERE: Final = Figure(
+    0.12,
+    "share",
+    "of them severe, with twice the loss of oxygen",
+    "assumed: pneumonia is a tenth of infections of the chest (" + _MILLETT + ")",
+)
+INFECTION_OXYGEN: Final = Figure(-1.5, "%", "SpO2 with one of the chest, median", "assumed")
+INFECTION_SYSTOLIC: Final = Figure(-20, "mmHg", "systolic in the severe", "assumed")
+HYPOGLYCAEMIA_WORST: Final = Figure(45, "min", "too little glucose: from its beginning to the lowest", "assumed")
+HYPOGLYCAEMIA_STAYS: Final = Figure(30, "min", "and at the lowest", "assumed: until she eats")
+HYPOGLYCAEMIA_FADES: Final = Figure(
+    40, "min", "and rising", "assumed: 15 g of sugar work within 15 min, at most twice*"
+)
+HYPERGLYCAEMIA_WORST: Final = Figure(1, "days", "too much glucose: to the highest", "assumed")
+HYPERGLYCAEMIA_STAYS: Final = Figure(3, "days", "and at the highest", "assumed")
+HYPERGLYCAEMIA_FADES: Final = Figure(1.5, "days", "and falling", "assumed")
+FIBRILLATION_LASTS: Final = Figure(
+    10, "h", "new atrial fibrillation that ends: lasts", "assumed: paroxysms end within 48 h, most sooner*"
+)
 _HABITS: Final = Topic("Habits")
 MEASURES: Final = Figure(
     0.80, "share", "of the occasions at which she should measure and does, mean", _DING + "; " + _HEARTCYCLE
