@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from api.backtest import backtest
-from api.commands import fail, settings, with_database
 from api.cohort import cohort_app
+from api.commands import fail, settings, with_database
 from api.deployments import deployment_app
 from api.falls import falls_app
 from api.protocols import protocol_app

@@ -1,6 +1,6 @@
 """What the shipped protocols do to a made-up cohort: sensitivity, time to an alert, false alarms, messages.
 
-    python -m bench.protocols [--residents 2000] [--days 180] [--seed 20261129] [--speed] [--manual]
+    python -m bench.protocols [--residents 4000] [--days 365] [--seed 20261129] [--speed] [--manual]
 
 It is a simulation: what it is kind and unkind in stands in docs/cohort.md. With --speed only how long it takes to
 make it is measured, with --manual the tables of docs/cohort.md are printed.
@@ -54,8 +54,8 @@ def quality(plan: Plan) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--residents", type=int, default=2000)
-    parser.add_argument("--days", type=int, default=180)
+    parser.add_argument("--residents", type=int, default=4000)
+    parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--speed", action="store_true", help="measure only how long making takes")
     parser.add_argument("--manual", action="store_true", help="print the tables of docs/cohort.md")
