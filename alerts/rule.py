@@ -375,6 +375,12 @@ class Rule:
         return any(limit.statistic is not None for limit in self.when)
 
     @property
+    def looks_at(self) -> timedelta:
+        """The longest window of days that it judges, nothing for a rule that judges none."""
+        windows = [limit.statistic.window for limit in self.when if limit.statistic and limit.statistic.days]
+        return max(windows, default=timedelta(0))
+
+    @property
     def on_device(self) -> bool:
         """Whether it watches the condition of a device, not of a person."""
         return any(limit.metric.kind is Kind.DEVICE for limit in self.when)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -33,12 +33,27 @@ NOTES: Final = Counter("hearthwatch_late_notes_total", "Alarms of the past, note
 async def let_go_of_closed(c: Connection, engine: Engine, batch: Batch) -> None:
     """Before a batch is judged: what a person has closed since is no alarm of the rules core any more.
 
-    Otherwise a pressure that never came down would not be heard again after its first alert was closed.
+    Otherwise a pressure that never came down would not be heard again after its first alert was closed. A task about
+    days that have passed, such as a mean of a week, waits until the days are others: the next reading would say no more
+    than what somebody has just dealt with.
     """
     if raised := engine.raised(batch.resident):
         about = [resident for resident, _ in raised]
         still_open = await alerts.open_rules(c, about) | await maintenance.held_rules(c, about)
-        engine.close(alarm for alarm in raised if alarm not in still_open)
+        closed = [alarm for alarm in raised if alarm not in still_open]
+        engine.close(set(closed) - await _dealt_with(c, engine.protocol, closed, batch))
+
+
+async def _dealt_with(
+    c: Connection, protocol: Protocol, closed: Sequence[tuple[int, str]], batch: Batch
+) -> set[tuple[int, str]]:
+    """Those of these alarms that are tasks about days, closed since less than as many."""
+    looks_at = {rule.id: rule.looks_at for rule in protocol.rules if rule.looks_at and not rule.calls}
+    of_days = [alarm for alarm in closed if alarm[1] in looks_at]
+    if not of_days or batch.received is None:
+        return set()
+    now, closed_at = utc(batch.received.max()), await alerts.closed_at(c, of_days)
+    return {alarm for alarm, at in closed_at.items() if now < at + looks_at[alarm[1]]}
 
 
 @dataclass(slots=True)

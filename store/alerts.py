@@ -125,6 +125,16 @@ async def open_rules(c: Connection, resident_ids: Sequence[int]) -> set[tuple[in
     return set(await cursor.fetchall())
 
 
+async def closed_at(c: Connection, alarms: Sequence[tuple[int, str]]) -> dict[tuple[int, str], datetime]:
+    """When the newest alert of each of these (resident, rule) was closed, where one was."""
+    cursor = await c.execute(
+        "SELECT resident_id, rule, max(resolved_at) FROM alert WHERE resolved_at IS NOT NULL "
+        "AND (resident_id, rule) IN (SELECT * FROM unnest(%s::int[], %s::text[])) GROUP BY resident_id, rule",
+        [[resident for resident, _ in alarms], [rule for _, rule in alarms]],
+    )
+    return {(resident, rule): at for resident, rule, at in await cursor.fetchall()}
+
+
 async def is_said(c: Connection, resident_id: int, by: Sequence[str], missing: int | None = None) -> bool:
     """Whether an open alert of one of these rules says already what another would.
 

@@ -323,6 +323,17 @@ async def test_it_waits_while_the_database_is_away_and_goes_on(scratch: Any) -> 
         server.stop()
 
 
+async def test_a_question_outlives_the_rows_that_knew_of_it(home: Home) -> None:
+    await home.measure(systolic=192, diastolic=118)
+    await home.judged()
+    async with home.database.service() as c:
+        await c.execute("DELETE FROM watch_row")  # as when the rules core has come to keep them otherwise
+    await home.start_anew()
+    home.clock.go_on(minutes=30, seconds=1)
+    await home.judged()
+    assert [row.rule for row in await home.open_alerts()] == ["bp.severe"]
+
+
 async def feed_a_stranger(home: Home) -> None:
     """A reading of somebody the record does not know: her row cannot be kept, whatever the watch does."""
     stranger = batch(home.people, (999_999, home.people.cuff, "systolic", 150.0, home.clock.now))
@@ -391,6 +402,24 @@ async def test_closing_an_alert_raises_nothing_by_itself(home: Home) -> None:
     await home.measure(systolic=141, diastolic=85)
     await home.judged()
     assert await home.open_alerts() == []
+
+
+async def measured_high_for(home: Home, days: int) -> list[str]:
+    """Twice a day, four readings each; the rules of the alerts that stand afterwards."""
+    for _ in range(2 * days):
+        home.clock.go_on(hours=12, seconds=5)
+        for minutes in (0, 1):
+            await home.measure(at=home.clock.now - timedelta(minutes=minutes), systolic=146, diastolic=93)
+        await home.judged()
+    return [row.rule for row in await home.open_alerts() if row.kind == "physiological"]
+
+
+async def test_a_task_about_a_week_says_the_same_again_only_when_the_week_is_another(home: Home) -> None:
+    assert await measured_high_for(home, 7) == ["bp.average"]
+    [task] = [row for row in await home.open_alerts() if row.rule == "bp.average"]
+    await close(home, task.id)
+    assert await measured_high_for(home, 6) == []
+    assert await measured_high_for(home, 2) == ["bp.average"]
 
 
 async def leave(home: Home, at: datetime) -> None:
