@@ -211,13 +211,14 @@ class Engine:
     def close(self, alarms: Iterable[tuple[int, str]]) -> None:
         """A person has closed these (resident, rule): what is measured from now on is judged anew, calm or not.
 
-        Resetting an alarm whose condition goes on does not silence it for good (IEC 60601-1-8).
+        Resetting an alarm whose condition goes on does not silence it for good (IEC 60601-1-8). A silence that goes on is
+        the same one, and is not raised again before the metric has been heard.
         """
         m, number = self._memory, self._numbers()
         for resident, rule in alarms:
             row = int(m.row_of(np.array([resident], np.int32))[0])
             record = kernel.find(self._memory.core, row, number[rule])
-            if record >= 0:
+            if record >= 0 and self.protocol.rules[number[rule]].missing is None:
                 kernel.settle(self._memory.core, record, CALM, NEVER)
                 m.pool.stands[record, kernel.CALM_SINCE] = LONG_AGO
                 kernel.forget_if_idle(self._memory.core, record)
