@@ -689,17 +689,19 @@ def next_older(w: Core, row: int, rule: int, before: int) -> int:
 
 
 @compiled
-def counted(w: Core, p: int, row: int, rule: int, newest: int, since: int) -> tuple[int, int]:
-    """How many of the newest n measurements up to ``newest``, none before ``since``, are over; and the oldest of these."""
-    count, oldest, at = 0, np.int64(LONG_AGO), newest
+def counted(w: Core, p: int, row: int, rule: int, newest: int, since: int, own: int) -> tuple[int, int, bool]:
+    """Of the newest n measurements up to ``newest``, none before ``since``: how many are over, the oldest of these, and
+    whether the one at ``own`` is among them."""
+    count, oldest, is_one, at = 0, np.int64(LONG_AGO), False, newest
     for _ in range(w.rules[rule, R_N]):
         if at < since or at == LONG_AGO:
             break
         if over_at(w, p, row, rule, at):
             count += 1
             oldest = at
+            is_one = is_one or at == own
         at = next_older(w, row, rule, at)
-    return count, oldest
+    return count, oldest, is_one
 
 
 @compiled
@@ -768,7 +770,7 @@ def raise_kept(w: Core, p: int, record: int) -> None:
     if w.rules[rule, R_KIND] == LEVEL:
         newest = next_older(w, row, rule, NEVER)
         since = min(newest - w.rules[rule, R_WITHIN], w.stands[record, FIRST_AT])
-        count, oldest = counted(w, p, row, rule, newest, since)
+        count, oldest, _ = counted(w, p, row, rule, newest, since, at)
     number = fire(w, row, rule, RAISE, at, NEVER, count, -1)
     tell_kept(w, number, record)
     if count > 1 and oldest != at:
@@ -1078,7 +1080,7 @@ def note_past(
         return
     enough = w.rules[rule, R_K] == 1 or w.rules[rule, R_ASK] > 0
     if not enough and remembered:
-        enough = counted(w, p, row, rule, at, at - w.rules[rule, R_WITHIN])[0] >= w.rules[rule, R_K]
+        enough = counted(w, p, row, rule, at, at - w.rules[rule, R_WITHIN], at)[0] >= w.rules[rule, R_K]
     if enough and is_required(w, row, rule, at):
         note(w, row, rule, record, at, values, present, -1)
 
@@ -1106,8 +1108,8 @@ def decide(
     if phase == ASKING:
         since = min(since, w.stands[record, FIRST_AT])
     newest_over = over if at == newest else over_at(w, p, row, rule, newest)
-    count, oldest = counted(w, p, row, rule, newest, since)
-    enough = over and newest_over and count >= w.rules[rule, R_K]
+    count, oldest, is_one = counted(w, p, row, rule, newest, since, at)
+    enough = is_one and newest_over and count >= w.rules[rule, R_K]
     if w.rules[rule, R_PERSISTS] > 0:
         keep_run(w, record, at, newest, over, known)
         enough = (
