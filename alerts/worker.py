@@ -348,9 +348,7 @@ class Watch:
             return
         await partitions.save_rows(c, group.engine.dirty_rows())
         group.engine = Engine(protocol)
-        await _load(c, group.engine, group.share, _judged_at(group.partitions))
-        group.revision = None
-        await _know(c, group, at)
+        await _load(c, group, group.partitions, at)
         log.info("watch_changes_protocol", protocol=protocol.version, partitions=group.share.numbers)
 
     async def _in_force(self, c: Connection, at: datetime) -> Protocol:
@@ -365,8 +363,8 @@ class Watch:
             self._groups.append(group)
         if new := [p for p in turn.partitions if p not in group.partitions]:
             self._groups = [g for g in self._groups if g is group or g not in known]
-            await _load(c, group.engine, _share(new, turn.share.of), turn.judged_at)
-            group.partitions, group.revision = turn.partitions, None
+            group.partitions = turn.partitions
+            await _load(c, group, new, turn.upto)
             log.info("watch_takes_up", partitions=[p.number for p in new], protocol=group.protocol.version)
         return group
 
@@ -396,13 +394,21 @@ async def _step(c: Connection, group: Group, columns: Batch, now: datetime, upto
     await Verdicts(c, group.protocol, now).carry_out(firings)
 
 
-async def _load(c: Connection, engine: Engine, share: Share, judged_at: datetime | None) -> None:
-    """Take up what the record has of these residents, beside the loop: leases are renewed meanwhile."""
-    saved = await partitions.load_rows(c, share)
-    await asyncio.to_thread(engine.load_rows, saved)
-    asked = await alerts.asking(c, judged_at) if judged_at else []
-    engine.ask_again(
-        (p.resident_id, p.rule, _numpy(p.asked_at), _numpy(p.until)) for p in asked if p.resident_id in saved
+async def _load(c: Connection, group: Group, new: Sequence[Partition], at: datetime) -> None:
+    """Take up what the record has of the residents of these partitions, and go on asking what they are being asked.
+
+    Beside the loop: leases are renewed meanwhile.
+    """
+    share = _share(new, group.of)
+    await asyncio.to_thread(group.engine.load_rows, await partitions.load_rows(c, share))
+    group.revision = None
+    await _know(c, group, at)
+    asked = await alerts.asking(c, _judged_at(new) or at)
+    hers = share.holds(np.array([p.resident_id for p in asked], np.int32))
+    group.engine.ask_again(
+        (p.resident_id, p.rule, _numpy(p.asked_at), _numpy(p.until))
+        for p, is_hers in zip(asked, hers, strict=True)
+        if is_hers
     )
 
 

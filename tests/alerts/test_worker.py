@@ -54,7 +54,7 @@ class Home:
 
     async def judged(self) -> None:
         """Let the watch work until nothing is left."""
-        for _ in range(20):
+        for _ in range(100):
             wait_s = await self.watch.round()
             if wait_s > 0.1:
                 return
