@@ -8,8 +8,20 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from clinicians import administrator, backtest, care_worker, doctor, family, front, groups, late, resident, targets
+from clinicians import (
+    administrator,
+    backtest,
+    care_worker,
+    doctor,
+    family,
+    front,
+    groups,
+    late,
+    quality,
+    resident,
+    targets,
+)
 
 router = APIRouter()
-for face in (front, doctor, late, targets, groups, backtest, care_worker, family, resident, administrator):
+for face in (front, doctor, late, quality, targets, groups, backtest, care_worker, family, resident, administrator):
     router.include_router(face.router)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
-from alerts import actions, judging
+from alerts import actions, judging, quality
 from alerts.deployment import in_force, made_by
 from alerts.judging import Target
 from alerts.lifecycle import TransitionError
@@ -108,12 +108,22 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
         protocols = await made_by(c, await in_force(c, words.now), rows)
         targets = await judging.targets(c, protocols.present, words.now)
         called = await portal.calls(c, [row.id for row in rows])
+        episodes = await quality.episodes(c, [row.id for row in rows])
         names = await people.people(c, cases.named(rows))
         around = await residents.around_each(c, [row.resident_id for row in rows])
         latest = await readings.latest(c) if rows else {}
     cards = [
         _card(
-            cases.case(row, protocols, "staff", words, names, visitor.person_id, calls=called.get(row.id, ())),
+            cases.case(
+                row,
+                protocols,
+                "staff",
+                words,
+                names,
+                visitor.person_id,
+                calls=called.get(row.id, ()),
+                episodes=episodes.get(row.id),
+            ),
             everybody[row.resident_id],
             targets[row.resident_id],
             around.get(row.resident_id, []),
@@ -293,7 +303,11 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         devices = await gateways.devices(c, resident_id)
         written = await notes.of_resident(c, resident_id)
         fallen = await falls.of_alerts(c, resident_id, rows, words)
-    known = [cases.case(row, protocols, "staff", words, names, visitor.person_id) for row in rows]
+        episodes = await quality.episodes(c, [row.id for row in rows])
+    known = [
+        cases.case(row, protocols, "staff", words, names, visitor.person_id, episodes=episodes.get(row.id))
+        for row in rows
+    ]
     return render(
         request,
         "care_resident.html",

@@ -10,10 +10,12 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from alerts.deployment import Protocols
+from alerts.quality import STALE
 from clinicians.words import N_, Words
 from store.alerts import AlertRow, TrailRow
 from store.people import Person
 from store.portal import Call
+from store.quality import Episodes
 
 Audience = Literal["staff", "family", "resident"]
 
@@ -100,7 +102,8 @@ class Called:
 class Case:
     """One alert for one reader. ``standing``: ``waiting``, ``taken``, ``shelved`` or ``closed``.
 
-    ``replaced`` is the protocol that made it, when another is in force by now.
+    ``replaced`` is the protocol that made it, when another is in force by now. ``times``: how often its condition has
+    come since ``first_at``, so often in so short a time that it ``chatters``. ``is_stale``: open for more than a day.
     """
 
     id: int
@@ -124,6 +127,10 @@ class Case:
     called: tuple[Called, ...] = ()
     trail: tuple[Step, ...] = ()
     replaced: str = ""
+    times: int = 1
+    first_at: datetime | None = None
+    chatters: bool = False
+    is_stale: bool = False
 
     @property
     def is_fall(self) -> bool:
@@ -176,6 +183,7 @@ def case(
     *,
     calls: Sequence[Call] = (),
     trail: Sequence[TrailRow] = (),
+    episodes: Episodes | None = None,
 ) -> Case:
     """An alert for one reader. ``people`` holds those whom the reader may see by name."""
     staff = audience == "staff"
@@ -202,6 +210,10 @@ def case(
         called=tuple(_called(call, words) for call in calls),
         trail=tuple(_step(row, words) for row in trail),
         replaced="" if protocols.is_present(alert.protocol) else alert.protocol,
+        times=episodes.times if episodes else 1,
+        first_at=episodes.since if episodes else None,
+        chatters=episodes is not None and episodes.chatters,
+        is_stale=alert.state != "resolved" and words.now - alert.raised_at > STALE,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Request, Response
 from markupsafe import Markup
 
-from alerts import judging
+from alerts import judging, quality
 from alerts.deployment import in_force, made_by
 from alerts.judging import Target
 from alerts.protocol import Protocol
@@ -132,6 +132,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         numbers = [row.id for row in rows]
         trails = await alerts.trail(c, numbers)
         called = await portal.calls(c, numbers)
+        episodes = await quality.episodes(c, numbers)
         names = await people.people(c, cases.named(rows))
         devices = await gateways.devices(c, resident_id)
         written = await notes.of_resident(c, resident_id)
@@ -148,6 +149,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
             visitor.person_id,
             calls=called.get(row.id, ()),
             trail=trails.get(row.id, ()),
+            episodes=episodes.get(row.id),
         )
         for row in rows
     ]
