@@ -51,6 +51,7 @@
     };
   }
 
+  setInterval(() => document.querySelector("[data-soon]") && refresh(), 2000); // something is being worked out
   setInterval(() => { lost.hidden = Date.now() - heard < 40000; }, 1000);
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
