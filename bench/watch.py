@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import shutil
 import statistics
 import sys
@@ -39,7 +40,7 @@ async def main(scale: Scale, place: Path) -> bool:
     report_kills(ledger)
     compare("alerts", calm.alerts, burnt.alerts)
     compare("what became of them", calm.trail, burnt.trail)
-    print(f"raised or called twice: {burnt.twice}")
+    print(f"raised or called twice: {burnt.twice}", flush=True)
     return calm.alerts == burnt.alerts and calm.trail == burnt.trail and not burnt.twice
 
 
@@ -70,6 +71,7 @@ def compare(name: str, calm: Counter[Any], burnt: Counter[Any]) -> None:
 
 
 if __name__ == "__main__":
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # the database is away again and again
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--residents", type=int, default=5000)
     parser.add_argument("--days", type=int, default=7)

@@ -14,7 +14,7 @@ from tests.faults.fire import SETTINGS, Scale, under_fire, undisturbed
 from tests.faults.week import record
 
 pytestmark = [pytest.mark.anyio, pytest.mark.story]
-SCALE = Scale(residents=200, days=2, kills=12, measured=2, tick_s=0.012)
+SCALE = Scale(residents=200, days=2, kills=10, measured=2, tick_s=0.008)
 
 
 async def test_what_the_watch_decides_is_the_same_whatever_is_done_to_it(scratch: Path) -> None:
