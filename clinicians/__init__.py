@@ -17,11 +17,25 @@ from clinicians import (
     front,
     groups,
     late,
+    maintenance_forms,
     quality,
     resident,
     targets,
 )
 
 router = APIRouter()
-for face in (front, doctor, late, quality, targets, groups, backtest, care_worker, family, resident, administrator):
+for face in (
+    front,
+    doctor,
+    late,
+    maintenance_forms,
+    quality,
+    targets,
+    groups,
+    backtest,
+    care_worker,
+    family,
+    resident,
+    administrator,
+):
     router.include_router(face.router)

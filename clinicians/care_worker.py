@@ -15,7 +15,7 @@ from alerts.deployment import in_force, made_by
 from alerts.judging import Target
 from alerts.lifecycle import TransitionError
 from alerts.rule import JOINED
-from clinicians import cases, falls, vitals
+from clinicians import cases, falls, maintenance, vitals
 from clinicians.advice import next_steps
 from clinicians.doctor import conditions, words_of
 from clinicians.equipment import health
@@ -304,6 +304,7 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         written = await notes.of_resident(c, resident_id)
         fallen = await falls.of_alerts(c, resident_id, rows, words)
         episodes = await quality.episodes(c, [row.id for row in rows])
+        maintained = await maintenance.of_resident(c, resident_id, protocols.present, words)
     known = [
         cases.case(row, protocols, "staff", words, names, visitor.person_id, episodes=episodes.get(row.id))
         for row in rows
@@ -321,6 +322,8 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         notes=written,
         fallen=fallen,
         findings=falls.choices(words),
+        maintained=maintained,
+        hours=maintenance.HOURS,
         told=_told(told, words),
     )
 

@@ -13,7 +13,7 @@ from alerts import judging, quality
 from alerts.deployment import in_force, made_by
 from alerts.judging import Target
 from alerts.protocol import Protocol
-from clinicians import cases, charts, falls, late, vitals, worklist
+from clinicians import cases, charts, falls, late, maintenance, vitals, worklist
 from clinicians.equipment import health
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
@@ -137,6 +137,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         devices = await gateways.devices(c, resident_id)
         written = await notes.of_resident(c, resident_id)
         fallen = await falls.of_alerts(c, resident_id, rows, words)
+        maintained = await maintenance.of_resident(c, resident_id, protocols.present, words)
     await _write_down_the_look(request, database, visitor, resident_id)
     asked = perf_counter()
     known = [
@@ -170,6 +171,8 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         devices=[health(device, words) for device in devices],
         notes=written,
         fallen=fallen,
+        maintained=maintained,
+        hours=maintenance.HOURS,
     )
     page.headers["Server-Timing"] = _timing(query=asked - began, render=perf_counter() - asked)
     return page

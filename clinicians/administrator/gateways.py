@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from alerts import deployment
 from clinicians import equipment as shown
+from clinicians import maintenance
 from clinicians.administrator.desk import changing, looking, plain, told
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Administrator, Refused, Visitor
@@ -105,6 +106,7 @@ async def show_gateway(request: Request, visitor: Administrator, gateway_id: int
         everywhere = await equipment.devices(c)
         names = {r.id: r.name(words.language) for r in await administration.residents_of_centre(c)}
         types = await equipment.device_types(c)
+        maintained = await maintenance.of_equipment(c, words, gateways=[gateway_id])
     devices = [_device_line(d, names, words) for d in everywhere if d.gateway_id == gateway_id]
     found = [_found_line(f, known, types, everywhere, names, words) for f in known.found]
     return render(
@@ -119,6 +121,8 @@ async def show_gateway(request: Request, visitor: Administrator, gateway_id: int
         devices=sorted(devices, key=lambda line: not line.troubles),
         likely=[line for line in found if line.kinds],
         others=[line for line in found if not line.kinds],
+        maintained=maintained,
+        hours=maintenance.HOURS,
         told=told(request.query_params.get("told", ""), words),
     )
 

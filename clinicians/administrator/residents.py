@@ -13,6 +13,7 @@ import phonenumbers
 from fastapi import APIRouter, Form, Request, Response
 
 from clinicians import equipment as shown
+from clinicians import maintenance
 from clinicians.administrator.desk import changing, looking, plain, told
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Administrator, Refused, Visitor
@@ -163,6 +164,8 @@ async def show_resident(request: Request, visitor: Administrator, resident_id: i
         around = (await administration.relations(c)).get(resident_id, [])
         everybody = await administration.people_of_centre(c)
         devices = [d for d in await equipment.devices(c) if d.resident_id == resident_id]
+        behind = [d.gateway_id for d in devices]
+        maintained = await maintenance.of_equipment(c, words, resident=resident_id, gateways=behind)
     there = {(r.person_id, r.kind) for r in around}
     return render(
         request,
@@ -172,6 +175,8 @@ async def show_resident(request: Request, visitor: Administrator, resident_id: i
         around=[(r, words.gettext(KINDS[r.kind])) for r in around],
         choices=[choice for choice in choices(everybody, words) if choice[0] not in there],
         devices=[(d.id, shown.device_name(d, words), shown.wrongs(d, words)) for d in devices],
+        maintained=maintained,
+        hours=maintenance.HOURS,
         told=told(request.query_params.get("told", ""), words),
     )
 
