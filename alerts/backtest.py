@@ -339,7 +339,7 @@ class _Ledger:
 
     def _is_said(self, resident: int, rule: str, moment: int) -> bool:
         causes = self._rules[self._number[rule]].cause
-        return any(self._opened(resident, cause, moment) for cause in causes)
+        return bool(causes) and any(self._opened(resident, cause, moment) for cause in causes)
 
     def raised(self, moment: int, resident: int, number: int, at: int) -> None:
         rule = self._rules[number]

@@ -236,6 +236,8 @@ class _Lots:
 
     def rates(self, counts: NDArray[np.float64]) -> NDArray[np.float64]:
         """Per day, in each draw, of counts by resident."""
+        if not counts.any():
+            return np.zeros(_SAMPLES)
         drawn: NDArray[np.float64] = (self._weights @ counts.astype(np.float32)) / self._drawn_days
         return drawn
 
