@@ -22,6 +22,8 @@ from store.postgres import CHANNEL, Connection, rows, value
 
 _END_WITHIN_MS: Final = 300
 _IDLE_LEASES: Final = 8
+_LONGEST_LEASE: Final = timedelta(minutes=1)
+"""Workers may have leases of their own length, up to this."""
 _FORGOTTEN_AFTER: Final = timedelta(minutes=1)
 _SESSION: Final = "hearthwatch watch "
 _BOUND: Final[LiteralString] = (
@@ -37,8 +39,12 @@ _LEASES: Final[LiteralString] = """
     SELECT id, until, half, until > clock_timestamp()
         AND (half > clock_timestamp() OR EXISTS (SELECT FROM pg_stat_get_activity(session))) AS is_alive
     FROM (SELECT id, session, until, CASE WHEN session IS NULL THEN until ELSE until - %(lease)s / 2 END AS half
-          FROM (SELECT *, greatest(alive_until, pg_postmaster_start_time() + %(lease)s) AS until FROM watch_worker) l) l
+          FROM (SELECT *, greatest(alive_until, CASE WHEN pg_postmaster_start_time() <= clock_timestamp()
+                                                THEN pg_postmaster_start_time() + %(lease)s END) AS until
+                FROM watch_worker WHERE alive_until <= clock_timestamp() + %(longest)s) l) l
 """
+"""A lease that ends later than any can was made while the server's clock was ahead, and says nothing: were it believed,
+nobody would be watched until the clock is there again. The same goes for when the database was started."""
 _COLUMNS: Final[LiteralString] = "number, epoch, tx::text::bigint AS tx, seq, protocol, clock"
 
 
@@ -103,7 +109,11 @@ async def renew(c: Connection, worker: UUID, lease_s: float, *, by_own_session: 
     at once, one that only lost its connection has time to make another. After a restart of the database nobody is taken
     for dead before a lease's time: nobody could renew.
     """
-    params = _bounds(worker, lease_s) | {"id": worker, "lease": timedelta(seconds=lease_s)}
+    params = _bounds(worker, lease_s) | {
+        "id": worker,
+        "lease": timedelta(seconds=lease_s),
+        "longest": _LONGEST_LEASE,
+    }
     held = await rows(
         c,
         Holding,
@@ -169,8 +179,11 @@ async def end_sessions(c: Connection, workers: Collection[UUID]) -> int:
 
 
 async def forget_dead(c: Connection) -> None:
-    """Strike off workers that have been dead for long."""
-    await c.execute("DELETE FROM watch_worker WHERE alive_until < clock_timestamp() - %s", [_FORGOTTEN_AFTER])
+    """Strike off workers that have been dead for long, and those from a time that has not come yet."""
+    await c.execute(
+        "DELETE FROM watch_worker WHERE alive_until NOT BETWEEN clock_timestamp() - %(long)s AND clock_timestamp() + %(long)s",
+        {"long": _FORGOTTEN_AFTER},
+    )
 
 
 async def release(c: Connection, worker: UUID, numbers: Collection[int] | None = None) -> None:

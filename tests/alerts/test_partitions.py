@@ -103,6 +103,18 @@ async def test_workers_come_to_equal_shares_and_one_that_leaves_is_followed_at_o
     assert await one.holds() == list(range(8))
 
 
+async def test_a_worker_that_died_while_the_servers_clock_was_ahead_keeps_nobody_from_watching(
+    database: Database,
+) -> None:
+    """A computer that starts by its own clock, and is then set back by the network, loses power in between."""
+    dead, heir = Worker(database), Worker(database)
+    await dead.live(0.05)
+    async with database.service() as c:
+        await c.execute("UPDATE watch_worker SET alive_until = alive_until + interval '8 hours'")
+    await heir.live(0.05)
+    assert await heir.holds() == list(range(8))
+
+
 async def test_a_dead_workers_partitions_are_taken_over_within_its_lease(database: Database) -> None:
     dead, heir = Worker(database), Worker(database)
     await dead.live(0.05)
