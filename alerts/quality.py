@@ -46,9 +46,9 @@ class Quality:
 
     @property
     def messages_per_week(self) -> float | None:
-        """Messages to staff per resident and week; ``None`` where nobody was watched over."""
+        """Messages to staff per resident and week; ``None`` of less than one of these."""
         weeks = self.exposure.resident_days / _WEEK
-        return self.exposure.messages / weeks if weeks > 0 else None
+        return self.exposure.messages / weeks if weeks >= 1 else None
 
     def mix(self, priority: str) -> float | None:
         """The share of the alerts that have this priority."""

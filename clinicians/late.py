@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Request, Response
 
 from alerts.deployment import Protocols
+from alerts.rule import Rule
+from clinicians import vitals
 from clinicians.pages import PageRoute, back_to
 from clinicians.visitor import Doctor, Refused
 from clinicians.words import Words
@@ -43,18 +45,29 @@ class Late:
 def late(note: LateNote, protocols: Protocols, words: Words) -> Late:
     """A note in the words of the rule that made it."""
     rule = protocols.rule(note.protocol, note.rule)
-    sentence = rule.sentence("staff", words.language, note.evidence) if rule else None
     return Late(
         id=note.id,
         resident_id=note.resident_id,
         priority=note.priority,
-        sentence=sentence or words.gettext("An alert of a rule that is no longer in force: %(rule)s", rule=note.rule),
+        sentence=_sentence(rule, note.evidence, words)
+        if rule
+        else words.gettext("An alert of a rule that is no longer in force: %(rule)s", rule=note.rule),
         happened_at=note.happened_at,
         learned_at=note.learned_at,
         seen_at=note.seen_at,
         seen_by=note.seer(words.language),
         replaced="" if protocols.is_present(note.protocol) else note.protocol,
     )
+
+
+def _sentence(rule: Rule, evidence: Mapping[str, Any], words: Words) -> str:
+    """What the rule says to staff; of one that asks first, its title and what was measured, for nobody has been asked."""
+    if rule.ask is None:
+        return rule.sentence("staff", words.language, evidence)
+    title = rule.titles[words.language]
+    measured = [] if rule.on_event else [metric.name for metric in rule.measured if metric.name in evidence]
+    said = [f"{vitals.metric_name(name, words)} {vitals.value(name, evidence[name], words)}" for name in measured]
+    return f"{title}{words.gettext(': ')}{words.gettext(', ').join(said)}" if said else title
 
 
 def worst_first(notes: Sequence[Late]) -> list[Late]:

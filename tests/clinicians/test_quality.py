@@ -59,7 +59,7 @@ async def test_a_doctor_reads_what_became_of_the_alerts_of_her_residents(app: Fa
 
 async def test_it_speaks_chinese(app: FastAPI, lived: Lived) -> None:
     html = (await (await visit(app, lived.home.doctor.id, "zh_Hans")).get("/doctor/quality?days=90")).text
-    assert "2位住户，90天内共7条警报" in html
+    assert "2位老人，90天内共7条警报" in html
     assert title("fall", "zh_Hans") in html
 
 
