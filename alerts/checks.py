@@ -8,12 +8,15 @@ from datetime import timedelta
 from typing import Final
 
 from alerts.number_checks import Fault, points
-from alerts.rule import MOST_COUNTED, MOST_DAYS, Count, Limit, Required, Rule, evidence_names
+from alerts.rule import MOST_COUNTED, MOST_DAYS, Count, Group, Limit, Required, Rule, evidence_names
 from alerts.tables import did_you_mean
 from devices.readings import Kind
 
 LONGEST_QUESTION: Final = timedelta(hours=24)
 """A question that stands longer would leave a resident unheard for more than a day."""
+
+OLDEST: Final = 120
+"""Years. From an age beyond it on nobody is in any group."""
 
 _DAY: Final = timedelta(days=1)
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
@@ -45,6 +48,24 @@ def faults_of_sentence(rule: Rule, text: str) -> Iterator[Fault]:
             yield None, f"nothing fills {{{name}}}{did_you_mean(name, known)}"
     if re.search(r"[{}]", _PLACEHOLDER.sub("", text)):
         yield None, "a placeholder is a name in braces and nothing else, such as {systolic}"
+
+
+def faults_of_group(group: Group) -> Iterator[Fault]:
+    """What is wrong with how a group follows from others, or from age."""
+    if group.all_of and group.from_age is not None:
+        yield "from_age", "a group follows from others or from age: write a group for the age, and name it under all_of"
+    if group.code in group.all_of:
+        yield "all_of", f"{group.code} cannot follow from itself"
+    if group.all_of and len(set(group.all_of)) < max(2, len(group.all_of)):
+        yield "all_of", "all_of names two groups or more, each once"
+    if group.from_age is not None and group.from_age > OLDEST:
+        yield "from_age", f"nobody is {group.from_age} years old"
+
+
+def faults_of_group_named(name: str, other: Group) -> Iterator[str]:
+    """What is wrong with naming ``other`` under ``all_of`` of the group ``name``."""
+    if other.all_of:
+        yield f"{other.code} follows from others itself: name those in {name}"
 
 
 def faults_of_named(key: str, rule: Rule, other: Rule | None) -> Iterator[str]:

@@ -84,12 +84,28 @@ def _group(group: Group, protocol: Protocol, language: str) -> str:
     only = [_named(rule, language) for rule in protocol.rules if group.code in rule.groups]
     never = [_named(rule, language) for rule in protocol.rules if group.code in rule.not_groups]
     points = [score.titles[language] for score in protocol.scores if _tells_apart(score, group.code)]
+    follows = _follows(group, protocol, language)
     said = zip(_DIFFERS[not zh], (numbers, only, never, points), strict=True)
     if zh:
         differs = "".join(f"{what}：{listed(names, ZH)}。" for what, names in said if names)
-        return f"{group.titles[ZH]}（{group.code}）。{differs or '判断与他人相同。'}"
+        return f"{group.titles[ZH]}（{group.code}）。{follows}{differs or '判断与他人相同。'}"
     differs = " ".join(f"{what}: {listed(names, language)}." for what, names in said if names)
-    return f"{group.titles[language]} ({group.code}). {differs or 'Judged as everybody else.'}"
+    return f"{group.titles[language]} ({group.code}). {follows}{differs or 'Judged as everybody else.'}"
+
+
+def _follows(group: Group, protocol: Protocol, language: str) -> str:
+    """From what a group follows; nothing for one that a doctor notes."""
+    if group.from_age is not None:
+        if language == ZH:
+            return f"满{group.from_age}岁自动归入，无需登记。"
+        return f"Nobody notes it: everybody from {group.from_age} years on is in it. "
+    if not group.all_of:
+        return ""
+    titles = {one.code: one.titles[language] for one in protocol.groups}
+    if language == ZH:
+        return f"同时属于{listed((f'“{titles[code]}”' for code in group.all_of), ZH)}的人自动归入，无需登记。"
+    names = listed((f"“{titles[code]}”" for code in group.all_of), language)
+    return f"Nobody notes it: whoever is in {names} is in it. "
 
 
 def _named(rule: Rule, language: str) -> str:

@@ -13,7 +13,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from alerts.checks import faults, faults_of_sentence
+from alerts.checks import faults, faults_of_group, faults_of_sentence
 from alerts.number_checks import (
     faults_of_limit,
     faults_of_parameter,
@@ -82,9 +82,16 @@ class Known:
 
 
 def group(table: Table) -> Group:
-    """A ``[[group]]``."""
-    found = Group(_name(table, "code", "heart_failure"), _both(table.table("title")))
+    """A ``[[group]]``; whether those that it follows from are there is not looked at here."""
+    found = Group(
+        _name(table, "code", "heart_failure"),
+        _both(table.table("title")),
+        all_of=tuple(str(code) for code in table.take("all_of", list, [])),
+        from_age=table.positive("from_age") if table.has("from_age") else None,
+    )
     table.end()
+    for key, message in faults_of_group(found):
+        raise table.error(key, message)
     return found
 
 

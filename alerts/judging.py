@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
+from zoneinfo import ZoneInfo
 
-from alerts.profiles import Choice, Profile, choices, profile
+from alerts.profiles import Choice, Profile, choices, groups_of, likeness, profile
 from alerts.protocol import Protocol
-from alerts.rule import DIASTOLIC_HIGH, DIASTOLIC_LOW, SYSTOLIC_HIGH, SYSTOLIC_LOW
+from alerts.rule import DIASTOLIC_HIGH, DIASTOLIC_LOW, SYSTOLIC_HIGH, SYSTOLIC_LOW, Group
 from store import parameters
 from store.parameters import Judged
 from store.people import Centre
 from store.postgres import Connection
+from store.residents import full_years
 
 _WITHOUT: Final = MappingProxyType(
     {SYSTOLIC_LOW: 100.0, SYSTOLIC_HIGH: 135.0, DIASTOLIC_LOW: 60.0, DIASTOLIC_HIGH: 85.0}
@@ -67,13 +69,17 @@ async def grounds(c: Connection, protocol: Protocol, resident_id: int, now: date
     judged = found[0]
     own = (await parameters.own_values(c, now, resident_id)).get(resident_id, {})
     of_groups = (await parameters.group_values(c, now)).get(judged.centre_id, {})
-    return _grounds(protocol, judged.time_zone, judged.conditions, of_groups, own)
+    return _grounds(protocol, judged.time_zone, judged.conditions, of_groups, own, _age(judged, now))
 
 
-async def grounds_of_group(c: Connection, protocol: Protocol, centre: Centre, group: str, now: datetime) -> Grounds:
-    """By what a resident of the centre is judged who is in this group alone and has no value of her own."""
+async def grounds_of_group(c: Connection, protocol: Protocol, centre: Centre, group: Group, now: datetime) -> Grounds:
+    """By what a resident of the centre is judged who is in this group alone and has no value of her own.
+
+    Where the group follows from others she is in these too.
+    """
     of_groups = (await parameters.group_values(c, now)).get(centre.id, {})
-    return _grounds(protocol, centre.time_zone, [group], of_groups, {})
+    noted, age = likeness(protocol, group)
+    return _grounds(protocol, centre.time_zone, noted, of_groups, {}, age)
 
 
 def _grounds(
@@ -82,10 +88,24 @@ def _grounds(
     conditions: Collection[str],
     of_groups: Mapping[tuple[str, str], float],
     own: Mapping[str, float],
+    age: int | None,
 ) -> Grounds:
-    groups = frozenset(conditions).intersection(group.code for group in protocol.groups)
+    groups = groups_of(protocol, conditions, age)
     chosen = {p.name: tuple(choices(protocol, p, groups, of_groups, own)) for p in protocol.parameters}
-    return Grounds(profile(protocol, zone, groups, of_groups, own), chosen, own)
+    return Grounds(profile(protocol, zone, conditions, of_groups, own, age=age), chosen, own)
+
+
+async def next_change(c: Connection, protocol: Protocol, now: datetime) -> datetime | None:
+    """When somebody will next be judged otherwise without anything having been set: a value ends, or she has a birthday.
+
+    ``None`` if that is never.
+    """
+    ages = [group.from_age for group in protocol.groups if group.from_age is not None]
+    moments = (
+        await parameters.next_end(c, now),
+        await parameters.next_birthday(c, ages, now) if ages else None,
+    )
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 async def targets(c: Connection, protocol: Protocol, now: datetime) -> dict[int, Target]:
@@ -111,28 +131,34 @@ async def _profiles(
     everybody = await parameters.judged(c, resident_id)
     own = await parameters.own_values(c, now, resident_id)
     of_groups = await parameters.group_values(c, now)
-    made = _Profiles(protocol, of_groups)
+    made = _Profiles(protocol, of_groups, now)
     return {judged.resident_id: made.of(judged, own.get(judged.resident_id, {})) for judged in everybody}
 
 
 class _Profiles:
-    """Makes profiles. Who has no value of her own shares one with all of her centre who have the same conditions."""
+    """Makes profiles. Who has no value of her own shares one with all of her centre who are in the same groups."""
 
-    def __init__(self, protocol: Protocol, of_groups: Mapping[int, Mapping[tuple[str, str], float]]) -> None:
+    def __init__(
+        self, protocol: Protocol, of_groups: Mapping[int, Mapping[tuple[str, str], float]], now: datetime
+    ) -> None:
         self._protocol = protocol
         self._of_groups = of_groups
-        self._codes = {group.code for group in protocol.groups}
+        self._now = now
         self._shared: dict[tuple[int, frozenset[str]], Profile] = {}
 
     def of(self, judged: Judged, own: Mapping[str, float]) -> Profile:
-        groups = self._codes.intersection(judged.conditions)
         if own:
-            return self._made(judged, groups, own)
-        key = judged.centre_id, frozenset(groups)
+            return self._made(judged, own)
+        key = judged.centre_id, groups_of(self._protocol, judged.conditions, _age(judged, self._now))
         if key not in self._shared:
-            self._shared[key] = self._made(judged, groups, {})
+            self._shared[key] = self._made(judged, {})
         return self._shared[key]
 
-    def _made(self, judged: Judged, groups: set[str], own: Mapping[str, float]) -> Profile:
+    def _made(self, judged: Judged, own: Mapping[str, float]) -> Profile:
         of_groups = self._of_groups.get(judged.centre_id, {})
-        return profile(self._protocol, judged.time_zone, groups, of_groups, own)
+        age = _age(judged, self._now)
+        return profile(self._protocol, judged.time_zone, judged.conditions, of_groups, own, age=age)
+
+
+def _age(judged: Judged, now: datetime) -> int:
+    return full_years(judged.born, now.astimezone(ZoneInfo(judged.time_zone)).date())

@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from alerts import grammar
-from alerts.checks import faults_of_named
+from alerts.checks import faults_of_group_named, faults_of_named
 from alerts.explain import explain, explain_protocol
 from alerts.grammar import Known
 from alerts.rule import (
@@ -189,6 +189,18 @@ class _Reading:
     def _define_groups(self) -> None:
         for name, top in self._files:
             self._take(top, name, "group", grammar.group, self._groups)
+        for found in self._groups.values():
+            with self._noting():
+                self._check_follows(found)
+
+    def _check_follows(self, group: Group) -> None:
+        """Refuse a group that follows from one that is none, or from one that follows likewise."""
+        table, _ = self._places["group", group.code]
+        for code in group.all_of:
+            if code not in self._groups:
+                raise table.error("all_of", f"there is no group {code!r}{did_you_mean(code, self._groups)}")
+            for message in faults_of_group_named(group.code, self._groups[code]):
+                raise table.error("all_of", message)
 
     def _define_numbers(self) -> None:
         for name, top in self._files:

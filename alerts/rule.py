@@ -242,10 +242,20 @@ class Required:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Residents who are judged otherwise, by a condition a doctor has noted: ``copd``, ``dialysis``."""
+    """Residents who are judged otherwise, by a condition a doctor has noted: ``copd``, ``dialysis``.
+
+    One with ``all_of`` follows from other groups, and one with ``from_age`` from full years: nobody notes those.
+    """
 
     code: str
     titles: Mapping[str, str]
+    all_of: tuple[str, ...] = ()
+    from_age: int | None = None
+
+    @property
+    def follows(self) -> bool:
+        """Whether a resident is in it by itself, and never because it was noted."""
+        return bool(self.all_of) or self.from_age is not None
 
 
 @dataclass(frozen=True, slots=True)

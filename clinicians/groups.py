@@ -10,6 +10,7 @@ from fastapi.responses import RedirectResponse
 from alerts import judging
 from alerts.deployment import in_force
 from alerts.protocol import Protocol
+from alerts.rule import Group
 from clinicians import values
 from clinicians.pages import PageRoute, render
 from clinicians.values import Entered, Wrong
@@ -38,9 +39,9 @@ async def _place(c: Connection, visitor: Visitor) -> tuple[Centre, Protocol, Wor
     return centre, await in_force(c, words.now), words
 
 
-def _title(protocol: Protocol, group: str, words: Words) -> str:
-    """A group by its name; :class:`Refused` with 404 for one that the protocol does not know."""
-    found = next((g.titles[words.language] for g in protocol.groups if g.code == group), None)
+def _known(protocol: Protocol, group: str) -> Group:
+    """A group by its code; :class:`Refused` with 404 for one that the protocol does not know."""
+    found = next((g for g in protocol.groups if g.code == group), None)
     if found is None:
         raise Refused(404)
     return found
@@ -76,8 +77,8 @@ async def _page(
     database: Database = request.app.state.database
     async with database.reader(visitor.person_id) as c:
         centre, protocol, words = await _place(c, visitor)
-        title = _title(protocol, group, words)
-        grounds = await judging.grounds_of_group(c, protocol, centre, group, words.now)
+        known = _known(protocol, group)
+        grounds = await judging.grounds_of_group(c, protocol, centre, known, words.now)
         settings = await parameters.history_of_groups(c, centre.id)
     of_group = [setting for setting in settings if setting.group == group]
     return render(
@@ -85,7 +86,7 @@ async def _page(
         "group.html",
         400 if wrong else 200,
         words=words,
-        title=title,
+        title=known.titles[words.language],
         place=f"/doctor/groups/{group}",
         may_set=True,
         told=words.gettext(_TOLD[told]) if told in _TOLD else "",
@@ -111,7 +112,7 @@ async def set_value(
     database: Database = request.app.state.database
     async with database.service() as c:
         centre, protocol, words = await _place(c, visitor)
-        _title(protocol, group, words)
+        _known(protocol, group)
         parameter = next((p for p in protocol.parameters if p.name == name), None)
         if parameter is None:
             raise Refused(400)
@@ -136,7 +137,7 @@ async def back_to_usual(
     database: Database = request.app.state.database
     async with database.service() as c:
         centre, protocol, words = await _place(c, visitor)
-        _title(protocol, group, words)
+        _known(protocol, group)
         if (group, name) in (await parameters.group_values(c, words.now)).get(centre.id, {}):
             by = visitor.person_id
             await parameters.set_for_group(c, centre.id, group, name, None, words.now, by=by, why="")

@@ -112,6 +112,7 @@ def _lists(known: _Known, own: list[Setting], of_centre: list[Setting], noted: l
     protocol, words = known.protocol, known.words
     return {
         "conditions": values.conditions(protocol, known.resident.conditions, words),
+        "following": values.following(protocol, known.grounds, words),
         "noted": values.history_of_conditions(protocol, noted[:SHOWN], words),
         "values": values.values(protocol, known.grounds, own, of_centre, words),
         "happens": values.happens(protocol, known.grounds, words),

@@ -13,7 +13,7 @@ from alerts.explain import brief, quantity
 from alerts.judging import Grounds
 from alerts.profiles import Choice, Origin
 from alerts.protocol import Protocol
-from alerts.rule import PRIORITIES, Parameter, Priority, Rule, shown_unit
+from alerts.rule import PRIORITIES, Group, Parameter, Priority, Rule, shown_unit
 from clinicians.cases import PRIORITIES as PRIORITY_WORDS
 from clinicians.doctor import CONDITIONS, condition
 from clinicians.vitals import DIGITS
@@ -93,6 +93,15 @@ class Condition:
     name: str
     holds: bool
     no_difference: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """A group nobody notes, with the words for from what it follows, and whether the resident is in it."""
+
+    name: str
+    whence: str
+    holds: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,10 +271,29 @@ def _line(setting: Setting, parameter: Parameter | None, words: Words) -> Line:
 
 
 def conditions(protocol: Protocol, held: Sequence[str], words: Words) -> list[Condition]:
-    """Every condition that can be ticked: those the protocol tells apart, others known here, and what she has besides."""
-    groups = [group.code for group in protocol.groups]
+    """Every condition that can be ticked: those the protocol tells apart, others known here, and what she has besides.
+
+    A group that follows by itself is offered only where it was noted once, and then makes no difference.
+    """
+    groups = [group.code for group in protocol.groups if not group.follows]
     codes = dict.fromkeys((*groups, *CONDITIONS, *held))
     return [Condition(code, condition(code, protocol, words), code in held, code not in groups) for code in codes]
+
+
+def following(protocol: Protocol, grounds: Grounds, words: Words) -> list[Follows]:
+    """Every group that follows by itself, from other groups or from age."""
+    return [
+        Follows(group.titles[words.language], _whence(group, protocol, words), group.code in grounds.profile.groups)
+        for group in protocol.groups
+        if group.follows
+    ]
+
+
+def _whence(group: Group, protocol: Protocol, words: Words) -> str:
+    if group.from_age is not None:
+        return words.gettext("by the date of birth, from %(age)s years on", age=group.from_age)
+    names = words.gettext(", ").join(condition(code, protocol, words) for code in group.all_of)
+    return words.gettext("where all of these are so: %(conditions)s", conditions=names)
 
 
 def history_of_conditions(protocol: Protocol, noted: Iterable[Noted], words: Words) -> list[Line]:

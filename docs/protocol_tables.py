@@ -17,7 +17,7 @@ from typing import Final
 from alerts import protocol
 from alerts.explain import length, metric_name, quantity
 from alerts.protocol import Protocol, Rule
-from alerts.rule import Limit, Parameter, Required, Score, Word, limit_unit, shown_unit
+from alerts.rule import Group, Limit, Parameter, Required, Score, Word, limit_unit, shown_unit
 from alerts.wording import ZH
 from devices.readings import Kind
 
@@ -116,6 +116,7 @@ class Tables:
         for group in self.protocol.groups:
             code = group.code
             said = {
+                ("自动归入", "follows from"): _follows(group, language),
                 ("数值", "numbers"): [f"`{p.name}` {p.groups[code].value:g}" for p in parameters if code in p.groups],
                 ("只用于", "only for it"): [f"`{rule.id}`" for rule in rules if code in rule.groups],
                 ("不用于", "not for it"): [f"`{rule.id}`" for rule in rules if code in rule.not_groups],
@@ -171,6 +172,14 @@ def guidelines(sources: Iterable[str], language: str) -> str:
 
 def _sources_of(parameter: Parameter) -> list[str]:
     return [parameter.source, *(own.source for own in parameter.groups.values())]
+
+
+def _follows(group: Group, language: str) -> list[str]:
+    """From what a group follows that nobody notes."""
+    if group.from_age is not None:
+        return [f"满{group.from_age}岁" if language == ZH else f"{group.from_age} years of age"]
+    names = [f"`{code}`" for code in group.all_of]
+    return [("和" if language == ZH else " and ").join(names)] if names else []
 
 
 def _is_scored_apart(score: Score, code: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final, LiteralString
 from uuid import UUID
 
@@ -26,6 +26,7 @@ class Judged:
     centre_id: int
     time_zone: str
     conditions: list[str]
+    born: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ async def judged(c: Connection, resident_id: int | None = None) -> list[Judged]:
     return await rows(
         c,
         Judged,
-        "SELECT r.id AS resident_id, r.centre_id, c.time_zone, r.conditions FROM resident r JOIN centre c ON c.id = r.centre_id "
+        "SELECT r.id AS resident_id, r.centre_id, c.time_zone, r.conditions, r.born FROM resident r JOIN centre c ON c.id = r.centre_id "
         "WHERE " + whom,
         {"resident": resident_id},
     )
@@ -125,6 +126,20 @@ async def next_end(c: Connection, now: datetime) -> datetime | None:
         "SELECT min(until) FROM (SELECT value, until FROM newest_value UNION ALL (SELECT DISTINCT ON (centre_id, group_code, name) "
         "value, until FROM group_value ORDER BY centre_id, group_code, name, id DESC)) newest WHERE value IS NOT NULL AND until > %s",
         [now],
+    )
+    return found
+
+
+async def next_birthday(c: Connection, ages: Collection[int], now: datetime) -> datetime | None:
+    """When the next of those who have not left becomes one of these ages, by her centre's clock, or ``None``."""
+    found: datetime | None = await value(
+        c,
+        "SELECT min((day + (extract(day FROM day) <> extract(day FROM r.born))::int)::timestamp AT TIME ZONE c.time_zone) AS at "
+        "FROM resident r JOIN centre c ON c.id = r.centre_id, unnest(%(ages)s::int[]) AS age, "
+        "LATERAL (SELECT (r.born + make_interval(years => age))::date AS day) birthday "
+        "WHERE (r.left_at IS NULL OR r.left_at > %(now)s) "
+        "AND (day + (extract(day FROM day) <> extract(day FROM r.born))::int)::timestamp AT TIME ZONE c.time_zone > %(now)s",
+        {"ages": list(ages), "now": now},
     )
     return found
 

@@ -45,7 +45,12 @@ class Resident:
 
     def age(self, on: date) -> int:
         """Full years."""
-        return on.year - self.born.year - ((on.month, on.day) < (self.born.month, self.born.day))
+        return full_years(self.born, on)
+
+
+def full_years(born: date, on: date) -> int:
+    """How old somebody is. Born on 29 February, she is a year older on 1 March where there is no 29th."""
+    return on.year - born.year - ((on.month, on.day) < (born.month, born.day))
 
 
 @dataclass(frozen=True, slots=True)

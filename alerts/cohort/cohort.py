@@ -80,11 +80,13 @@ class Chunk:
     """Some residents of a cohort.
 
     ``batch`` holds their readings in order of arrival, ``fault`` what was wrong with each (:class:`Fault`). ``answers``
-    are the measurements that come only if somebody asks for them. ``groups`` says what each resident has.
+    are the measurements that come only if somebody asks for them. ``groups`` says what each resident has,
+    ``ages`` how many full years.
     """
 
     residents: NDArray[np.int32]
     groups: Mapping[int, frozenset[str]]
+    ages: Mapping[int, int]
     batch: Batch
     fault: NDArray[np.int8]
     answers: Batch
@@ -111,9 +113,9 @@ def make_residents(plan: Plan, number: NDArray[np.int32]) -> Chunk:
     every = every[np.lexsort((every.place, every.at, every.row, every.received))]
     usual, asked = every[~every.asked], every[every.asked]
     groups = dict(zip(number.tolist(), who.groups(), strict=True))
-    return Chunk(
-        number, groups, _batch(plan, who, usual), usual.fault, _batch(plan, who, asked), _labels(plan, who, fate)
-    )
+    ages = dict(zip(number.tolist(), who.age.astype(np.int64).tolist(), strict=True))
+    labels = _labels(plan, who, fate)
+    return Chunk(number, groups, ages, _batch(plan, who, usual), usual.fault, _batch(plan, who, asked), labels)
 
 
 def save(path: Path, plan: Plan, chunks: Iterator[Chunk]) -> int:
@@ -173,7 +175,7 @@ def _moment(plan: Plan, seconds: NDArray[np.int64]) -> NDArray[np.datetime64]:
 
 
 _NAMES: Final = (
-    "residents", "groups", "fault",
+    "residents", "groups", "ages", "fault",
     *(f"{part}_{name}" for part in ("batch", "answers") for name in ("resident", "metric", "at", "value", "quality", "device", "received")),
     *(f"label_{name}" for name in ("resident", "kind", "onset", "peak", "end")),
 )  # fmt: skip
@@ -185,6 +187,7 @@ def _columns(plan: Plan, chunk: Chunk) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {
         "residents": chunk.residents,
         "groups": np.array(held, np.int32),
+        "ages": np.array([chunk.ages[resident] for resident in chunk.residents.tolist()], np.int8),
         "fault": chunk.fault,
     }
     for part, batch in (("batch", chunk.batch), ("answers", chunk.answers)):
@@ -209,6 +212,7 @@ def _chunk(plan: Plan, columns: Mapping[str, NDArray[Any]]) -> Chunk:
         resident: frozenset(code for place, code in enumerate(GROUPS) if bits >> place & 1)
         for resident, bits in zip(columns["residents"].tolist(), held, strict=True)
     }
+    ages = dict(zip(columns["residents"].tolist(), columns["ages"].tolist(), strict=True))
     parts = {}
     for part in ("batch", "answers"):
         resident, metric, at, value, quality, device, received = (
@@ -219,7 +223,7 @@ def _chunk(plan: Plan, columns: Mapping[str, NDArray[Any]]) -> Chunk:
         parts[part] = Batch(resident, metric, when, exact, quality.astype(np.int32), device, came)
     times = (_moment(plan, columns[f"label_{name}"].astype(np.int64)) for name in ("onset", "peak", "end"))
     labels = Labels(columns["label_resident"], np.array(CODES)[columns["label_kind"]], *times)
-    return Chunk(columns["residents"], groups, parts["batch"], columns["fault"], parts["answers"], labels)
+    return Chunk(columns["residents"], groups, ages, parts["batch"], columns["fault"], parts["answers"], labels)
 
 
 def _kind_numbers(kind: NDArray[np.str_]) -> NDArray[np.int8]:

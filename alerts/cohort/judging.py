@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from alerts.cohort.cohort import Chunk, Labels, Plan
 from alerts.cohort.draws import Bools, Floats
 from alerts.cohort.kinds import KINDS, LASTING, Kind
-from alerts.cohort.ward import Raised, Run, Ward, wards
+from alerts.cohort.ward import Raised, Run, Ward, profiles, wards
 from alerts.measurements import Batch
 from alerts.protocol import Protocol
 from alerts.rule import Limit, Priority, Rule
@@ -126,6 +126,7 @@ class Record:
     """
 
     groups: Mapping[int, frozenset[str]]
+    ages: Mapping[int, int]
     labels: Labels
     heard: Bools
     wrong: Mapping[str, tuple[NDArray[np.int32], NDArray[np.datetime64]]]
@@ -146,6 +147,7 @@ def record(protocol: Protocol, plan: Plan, ward: Ward) -> Record:
     run = Run(protocol, plan, ward).run()
     return Record(
         ward.groups,
+        ward.ages,
         ward.labels,
         heard(ward.batch, ward.labels),
         _wrong(ward),
@@ -251,6 +253,8 @@ class _Whole:
         self._protocol, self._plan = protocol, plan
         self._watched = {rule.id: watched(protocol, rule) for rule in protocol.rules}
         self._groups = {resident: held for one in records for resident, held in one.groups.items()}
+        ages = {resident: age for one in records for resident, age in one.ages.items()}
+        self._profiles = profiles(protocol, self._groups, ages)
         columns = (np.concatenate([getattr(one.labels, f.name) for one in records]) for f in fields(Labels))
         self._labels = Labels(*columns)
         self._heard = np.concatenate([one.heard for one in records])
@@ -326,11 +330,8 @@ class _Whole:
 
     def _concerned(self, rule: Rule) -> list[int]:
         """The residents whom a rule is about: of one of its groups, with the instruments or without."""
-        known = {group.code for group in self._protocol.groups}
         return [
-            resident
-            for resident, held in self._groups.items()
-            if (not rule.groups or held & known & set(rule.groups)) and not held & known & set(rule.not_groups)
+            resident for resident, profile in self._profiles.items() if profile.concerns(rule.groups, rule.not_groups)
         ]
 
     def _first(self, labels: Labels, kind: Kind, which: Bools) -> Floats:

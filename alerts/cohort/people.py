@@ -19,14 +19,11 @@ GROUPS: Final = (
     "sulfonylurea",
     "copd",
     "hypercapnic",
-    "hypercapnic_oxygen",
     "home_oxygen",
     "heart_failure",
     "atrial_fibrillation",
-    "over_80",
 )
-"""What a resident can have, by the code a protocol's group would bear. Who keeps carbon dioxide and has oxygen at home is
-in the group for both, and in neither of the other two."""
+"""What a doctor can have noted of a resident, by the code a protocol's group would bear."""
 
 INSTRUMENTS: Final = ("cuff", "oximeter", "thermometer", "scale", "meter", "wearable")
 """What she can own; the number in this row is that of the device, too."""
@@ -137,12 +134,10 @@ def _conditions(draws: Draws, age: Floats) -> dict[str, Bools]:
         "insulin": diabetes & (regime < f.ON_INSULIN),
         "sulfonylurea": diabetes & (regime >= f.ON_INSULIN) & (regime < f.ON_INSULIN + f.ON_SULFONYLUREA),
         "copd": copd,
-        "hypercapnic": copd & keeps & ~oxygen,
-        "hypercapnic_oxygen": copd & keeps & oxygen,
-        "home_oxygen": copd & oxygen & ~keeps,
+        "hypercapnic": copd & keeps,
+        "home_oxygen": copd & oxygen,
         "heart_failure": draws.true("heart failure", failing),
         "atrial_fibrillation": draws.true("atrial fibrillation", fibrillating),
-        "over_80": age >= 80,
     }
     return {code: found[code] for code in GROUPS}
 
@@ -165,7 +160,7 @@ def _usual(draws: Draws, age: Floats, woman: Bools, has: dict[str, Bools], treat
     pulse = f.PULSE + f.PULSE_WOMEN * woman + f.PULSE_SD * draws.normal("usual pulse")
     pulse += f.PULSE_BLOCKER * (has["hypertension"] & draws.true("blocker", f.PULSE_SLOWED))
     deficit = np.where(has["copd"], f.OXYGEN_DEFICIT_COPD, f.OXYGEN_DEFICIT) * draws.gamma2("usual spo2")
-    deficit += f.OXYGEN_DEFICIT_SEVERE * (has["hypercapnic"] | has["hypercapnic_oxygen"] | has["home_oxygen"])
+    deficit += f.OXYGEN_DEFICIT_SEVERE * (has["hypercapnic"] | has["home_oxygen"])
     weight = np.where(woman, f.WEIGHT_WOMEN, f.WEIGHT_MEN) + f.WEIGHT_SD * draws.normal("usual weight")
     glucose = np.where(has["insulin"], f.GLUCOSE_INSULIN, f.GLUCOSE)
     breathing = f.BREATHING + f.BREATHING_COPD * has["copd"] + f.BREATHING_SD * draws.normal("usual breathing")

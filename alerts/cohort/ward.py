@@ -69,6 +69,7 @@ class Ward:
 
     residents: NDArray[np.int32]
     groups: Mapping[int, frozenset[str]]
+    ages: Mapping[int, int]
     batch: Batch
     fault: NDArray[np.int8]
     answers: Batch
@@ -87,11 +88,11 @@ def wards(chunks: Iterable[Chunk], size: int = _SIZE) -> Iterator[Ward]:
         yield _joined(held)
 
 
-def profiles(protocol: Protocol, groups: Mapping[int, frozenset[str]]) -> dict[int, Profile]:
+def profiles(protocol: Protocol, groups: Mapping[int, frozenset[str]], ages: Mapping[int, int]) -> dict[int, Profile]:
     """By what each resident is judged: her groups, as far as the protocol knows them, and no values of her own."""
-    known = {group.code for group in protocol.groups}
-    by_groups = {held: profile_of(protocol, ZONE, held & known, {}, {}) for held in set(groups.values())}
-    return {resident: by_groups[held] for resident, held in groups.items()}
+    like = {resident: (held, ages[resident]) for resident, held in groups.items()}
+    made = {(held, age): profile_of(protocol, ZONE, held, {}, {}, age=age) for held, age in set(like.values())}
+    return {resident: made[one] for resident, one in like.items()}
 
 
 @dataclass(slots=True)
@@ -123,7 +124,7 @@ class Run:
         batch, engine = self.ward.batch, self._engine
         assert batch.received is not None, "a cohort says when each reading was received"
         engine.enrol(self.ward.residents.tolist(), self.plan.start)
-        engine.assign(profiles(self.protocol, self.ward.groups))
+        engine.assign(profiles(self.protocol, self.ward.groups, self.ward.ages))
         moments = cuts(self.protocol, self.plan, batch)
         ends = np.searchsorted(batch.received, moments, side="right").tolist()
         begin = 0
@@ -316,6 +317,7 @@ def _joined(chunks: list[Chunk]) -> Ward:
     return Ward(
         np.concatenate([chunk.residents for chunk in chunks]),
         {resident: groups for chunk in chunks for resident, groups in chunk.groups.items()},
+        {resident: age for chunk in chunks for resident, age in chunk.ages.items()},
         batch[order],
         np.concatenate([chunk.fault for chunk in chunks])[order],
         _together(chunk.answers for chunk in chunks),

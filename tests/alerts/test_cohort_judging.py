@@ -133,6 +133,7 @@ def chunk(
     return Chunk(
         np.array([1, 2, 3], np.int32),
         {1: frozenset(), 2: frozenset(), 3: frozenset()} | (groups or {}),
+        {1: 70, 2: 75, 3: 80},
         batch,
         np.where(np.isin(batch.at, np.array(wrong, "datetime64[us]")), Fault.LOOSE, Fault.NONE).astype(np.int8),
         answers or readings(),

@@ -11,7 +11,7 @@ from alerts.explain import length, metric_name, quantity
 from alerts.rule import DERIVED, IRREGULAR_PULSE, Limit, limit_unit
 from alerts.wording import LANGUAGES, ZH
 from devices.readings import METRICS
-from tests.alerts.trial import GROUPS, HEAD, PARAMETER, TRIAL, besides, count, missing, rule, when
+from tests.alerts.trial import FOLLOWING, GROUPS, HEAD, PARAMETER, TRIAL, besides, count, missing, rule, when
 
 WHOLE = protocol.parse_all({"trial.toml": TRIAL}, whole=True)
 SHIPPED = protocol.load()
@@ -299,6 +299,16 @@ def test_a_group_for_which_nothing_differs_is_said_to_be_judged_as_everybody() -
     found = protocol.parse(HEAD + GROUPS + rule("trial", missing("pulse", "1 d"), kind="technical"), "trial.toml")
     assert "COPD (copd). Judged as everybody else." in protocol.explain_protocol(found, "en")
     assert "慢阻肺（copd）。判断与他人相同。" in protocol.explain_protocol(found, ZH)
+
+
+def test_a_group_that_follows_by_itself_is_said_to_need_no_noting() -> None:
+    text = HEAD + GROUPS + FOLLOWING + rule("trial", missing("pulse", "1 d"), kind="technical")
+    found = protocol.parse(text, "trial.toml")
+    english, chinese = protocol.explain_protocol(found, "en"), protocol.explain_protocol(found, ZH)
+    assert "Nobody notes it: whoever is in “Hypercapnia” and “Oxygen at home” is in it. Judged as" in english
+    assert "80 and older (old). Nobody notes it: everybody from 80 years on is in it. Judged as" in english
+    assert "同时属于“二氧化碳潴留”、“家庭氧疗”的人自动归入，无需登记。" in chinese
+    assert "满80岁自动归入，无需登记。" in chinese
 
 
 def test_a_number_of_the_pages_alone_is_said_to_raise_nothing() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from time import perf_counter
 
 import pytest
@@ -112,6 +113,94 @@ async def test_of_two_groups_the_first_in_the_protocol_counts(database: Database
     async with database.service() as c:
         await parameters.change_conditions(c, home.wang, ["copd", "hypercapnic"], [], by=home.doctor.id)
         assert (await of_wang(c, home)).values == (("spo2.low", 83.0),)
+
+
+FOLLOWING = parse(
+    TEXT.replace(
+        "[[parameter]]",
+        """
+[[group]]
+code = "both"
+all_of = ["copd", "hypercapnic"]
+title = { zh_Hans = "都有", en = "both" }
+[[group]]
+code = "old"
+from_age = 80
+title = { zh_Hans = "80岁及以上", en = "80 and older" }
+[[parameter]]""",
+        1,
+    ),
+    "test.toml",
+)
+
+
+async def test_who_has_all_of_several_conditions_is_in_their_group_without_anybody_noting_it(
+    database: Database, home: Household
+) -> None:
+    async with database.service() as c:
+        await c.execute("UPDATE resident SET born = '1950-01-01'")
+        for noted, groups in (
+            (["copd"], {"copd"}),
+            (["copd", "hypercapnic"], {"copd", "hypercapnic", "both"}),
+            (["both", "old"], set()),
+        ):
+            await parameters.change_conditions(c, home.wang, noted, [], by=home.doctor.id)
+            assert (await of_wang(c, home, FOLLOWING)).groups == groups
+            grounds = await judging.grounds(c, FOLLOWING, home.wang, NOW)
+            assert grounds is not None
+            assert grounds.profile.groups == groups
+            await parameters.change_conditions(c, home.wang, [], noted, by=home.doctor.id)
+
+
+@pytest.mark.parametrize(
+    ("born", "birthday"),
+    [
+        (date(1946, 11, 25), datetime(2026, 11, 24, 16, tzinfo=UTC)),
+        (date(1948, 2, 29), datetime(2028, 2, 28, 16, tzinfo=UTC)),
+        (date(1947, 3, 1), datetime(2027, 2, 28, 16, tzinfo=UTC)),
+        (date(1947, 2, 28), datetime(2027, 2, 27, 16, tzinfo=UTC)),
+    ],
+)
+async def test_she_is_in_the_group_of_her_age_from_the_midnight_of_her_home_on(
+    database: Database, home: Household, born: date, birthday: datetime
+) -> None:
+    async with database.service() as c:
+        await c.execute("UPDATE resident SET born = %s", [born])
+        assert await judging.next_change(c, FOLLOWING, NOW) == birthday
+        assert await judging.next_change(c, FOLLOWING, birthday) is None
+        assert await judging.next_change(c, PROTOCOL, NOW) is None
+        for at, groups in ((birthday - timedelta(seconds=1), frozenset()), (birthday, {"old"})):
+            assert (await judging.profile_of(c, FOLLOWING, home.wang, at)).groups == groups
+
+
+async def test_born_on_the_29th_of_february_she_is_older_on_the_first_of_march(
+    database: Database, home: Household
+) -> None:
+    at_81 = replace(FOLLOWING, groups=(replace(FOLLOWING.groups[-1], from_age=81),))
+    async with database.service() as c:
+        await c.execute("UPDATE resident SET born = '1948-02-29'")
+        first_of_march = datetime(2029, 2, 28, 16, tzinfo=UTC)
+        assert await judging.next_change(c, at_81, NOW) == first_of_march
+        assert (await judging.profile_of(c, at_81, home.wang, first_of_march)).groups == {"old"}
+        before = await judging.profile_of(c, at_81, home.wang, first_of_march - timedelta(seconds=1))
+        assert before.groups == frozenset()
+
+
+async def test_a_value_that_ends_before_the_next_birthday_comes_first(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        await c.execute("UPDATE resident SET born = '1946-12-24'")
+        until = NOW + timedelta(days=3)
+        await parameters.set_own(c, home.wang, "spo2.low", 85.0, NOW, by=None, why="", until=until)
+        assert await judging.next_change(c, FOLLOWING, NOW) == until
+
+
+async def test_of_a_group_that_follows_its_parts_count_too(database: Database, home: Household) -> None:
+    both, old = (group for group in FOLLOWING.groups if group.follows)
+    async with database.service() as c:
+        (centre,) = await people.centres(c)
+        found = await judging.grounds_of_group(c, FOLLOWING, centre, both, NOW)
+        assert found.profile.groups == {"both", "copd", "hypercapnic"}
+        assert (await judging.grounds_of_group(c, FOLLOWING, centre, old, NOW)).profile.groups == {"old"}
 
 
 async def test_what_another_protocol_allowed_is_passed_over(database: Database, home: Household) -> None:

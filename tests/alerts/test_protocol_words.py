@@ -15,6 +15,7 @@ from alerts.wording import LANGUAGES
 from devices.readings import METRICS
 from tests.alerts.trial import (
     ASK,
+    FOLLOWING,
     GROUPS,
     HEAD,
     NEWS2,
@@ -128,6 +129,34 @@ def test_groups_parameters_and_scores_may_stand_in_any_file() -> None:
     assert [one.id for one in found.rules] == ["oxygen.low", "news2.high"]
     assert (len(found.groups), len(found.parameters), len(found.scores)) == (3, 1, 1)
     assert protocol.parse_all(dict(reversed(others.items()))) == found
+
+
+SILENCE = rule("trial", missing("pulse", "1 d"), kind="technical")
+
+
+def test_a_group_may_follow_from_others_or_from_age() -> None:
+    found = {group.code: group for group in protocol.parse(HEAD + FOLLOWING + GROUPS + SILENCE, "trial.toml").groups}
+    assert (found["on_oxygen"].all_of, found["old"].from_age) == (("hypercapnic", "home_oxygen"), 80)
+    assert [code for code, group in found.items() if group.follows] == ["on_oxygen", "old"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ('"home_oxygen"]', '"home_oxigen"]', "there is no group 'home_oxigen'; did you mean home_oxygen?"),
+        ('"home_oxygen"]', '"on_oxygen"]', "on_oxygen cannot follow from itself"),
+        (', "home_oxygen"]', "]", "all_of names two groups or more, each once"),
+        ('"home_oxygen"]', '"hypercapnic"]', "all_of names two groups or more, each once"),
+        ("from_age = 80", "from_age = 0", "from_age counts from 1"),
+        ("from_age = 80", "from_age = 800", "nobody is 800 years old"),
+        ("from_age = 80", 'from_age = 80\nall_of = ["copd", "hypercapnic"]', "a group follows from others or from age"),
+        ("from_age = 80", 'all_of = ["copd", "on_oxygen"]', "on_oxygen follows from others itself: name those in old"),
+    ],
+)
+def test_a_group_that_cannot_follow_is_refused(old: str, new: str, sentence: str) -> None:
+    error = refusal(HEAD + GROUPS + FOLLOWING + SILENCE, old=old, new=new)
+    assert sentence in error.message
+    assert error.line > 20
 
 
 def test_all_that_is_wrong_with_the_rules_is_told_at_once() -> None:

@@ -19,6 +19,21 @@ title.zh_Hans = "家庭氧疗"
 title.en = "Oxygen at home"
 """
 
+FOLLOWING = """
+[[group]]
+code = "on_oxygen"
+all_of = ["hypercapnic", "home_oxygen"]
+title.zh_Hans = "二氧化碳潴留，在家吸氧"
+title.en = "Hypercapnia on oxygen"
+
+[[group]]
+code = "old"
+from_age = 80
+title.zh_Hans = "80岁及以上"
+title.en = "80 and older"
+"""
+"""Groups that follow by themselves, beside those of :data:`GROUPS`."""
+
 PARAMETER = """
 [[parameter]]
 name = "oxygen.alarm"

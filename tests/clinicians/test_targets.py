@@ -131,6 +131,27 @@ async def test_a_condition_brings_its_values_and_the_first_group_counts(app: Fas
     assert found.conditions == ["stroke"]
 
 
+async def test_what_follows_by_itself_is_shown_and_cannot_be_ticked(app: FastAPI, home: Household) -> None:
+    async with app.state.database.service() as c:
+        now = datetime.now(UTC)
+        await deployment.activate(c, deployment.shipped().version, now, instead_of=PROTOCOL.version, by="test", now=now)
+        await c.execute("UPDATE resident SET born = '1940-01-01'")
+    browser = await visit(app, home.doctor.id, "en")
+    page = (await browser.get(place(home))).text
+    assert 'value="over_80"' not in page
+    assert 'value="hypercapnic_oxygen"' not in page
+    said = words_of(page)
+    assert "80 years and older: applies by the date of birth, from 80 years on" in said
+    pair = "Retains carbon dioxide, on oxygen at home: {} where all of these are so:"
+    assert pair.format("does not apply") in said
+    await browser.post(
+        f"{place(home)}/conditions", data={"csrf": "csrf", "holds": ["hypercapnic", "home_oxygen", "over_80"]}
+    )
+    said = words_of((await browser.get(place(home))).text)
+    assert pair.format("applies") in said
+    assert "noted: 80 years" not in said
+
+
 async def test_two_doctors_at_once_do_not_undo_each_other_s_conditions(app: FastAPI, home: Household) -> None:
     browser = await visit(app, home.doctor.id)
     path = f"{place(home)}/conditions"
