@@ -6,7 +6,7 @@ aside, loudly: a reading in quarantine, a state that cannot be taken up any more
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -21,6 +21,7 @@ from alerts.profiles import Profile
 from alerts.protocol import Protocol
 from alerts.verdicts import Verdicts, let_go_of_closed
 from store import feed, partitions
+from store.alerts import Prompt
 from store.feed import FeedBatch
 from store.partitions import Share
 from store.postgres import Connection, Unavailable, part
@@ -39,13 +40,15 @@ REASON: Final = "not_judged"
 class Apart:
     """Judges residents one by one up to ``upto``, in a transaction that holds their partitions and has moved them on.
 
-    ``now`` is the time, when people are called.
+    ``now`` is the time, when people are called. ``asked`` is what residents were being asked before: a state that is
+    forgotten, or that comes from another protocol, may not know of it.
     """
 
     c: Connection
     share: Share
     protocol: Protocol
     profiles: Mapping[int, Profile]
+    asked: Sequence[Prompt]
     now: datetime
     upto: datetime
 
@@ -65,18 +68,22 @@ class Apart:
 
     async def _up_to_the_first(self, resident: int, row: bytes | None, columns: Batch, hers: Rows) -> bytes | None:
         """Her row when her first reading comes; a row that cannot get so far is forgotten, and no reading is to blame."""
-        return await self._timers(resident, row, columns, self._received(columns, hers[0]) if len(hers) else self.upto)
+        asked = [prompt for prompt in self.asked if prompt.resident_id == resident]
+        now = self._received(columns, hers[0]) if len(hers) else self.upto
+        return await self._timers(resident, row, columns, now, asked)
 
-    async def _timers(self, resident: int, row: bytes | None, columns: Batch, now: datetime) -> bytes | None:
+    async def _timers(
+        self, resident: int, row: bytes | None, columns: Batch, now: datetime, asked: Sequence[Prompt] = ()
+    ) -> bytes | None:
         try:
-            return await self._step(resident, row, None, columns, _NONE, now)
+            return await self._step(resident, row, None, columns, _NONE, now, asked)
         except Unavailable:
             raise
         except Exception:
             SET_ASIDE.labels("state").inc()
             log.exception("watch_row_set_aside", resident=resident, hint="she is watched anew from now on")
             await partitions.forget_row(self.c, resident)
-            return None
+            return await self._timers(resident, None, columns, now, asked) if row is not None and asked else None
 
     async def _one_by_one(
         self, resident: int, row: bytes | None, readings: FeedBatch | None, columns: Batch, hers: Rows
@@ -104,10 +111,12 @@ class Apart:
         columns: Batch,
         which: Rows,
         now: datetime,
+        asked: Sequence[Prompt] = (),
     ) -> bytes | None:
         """Judge some of one resident's readings with all that follows, or nothing of it; returns her row afterwards."""
         async with part(self.c):
             engine = self._core(resident, row, self._received(columns, which[0]) if len(which) else now)
+            engine.ask_again((p.resident_id, p.rule, _numpy(p.asked_at), _numpy(p.until)) for p in asked)
             await let_go_of_closed(self.c, engine, columns[which])
             firings = engine.step(columns[which], _numpy(now))
             await Verdicts(self.c, self.protocol, self.now).carry_out(firings)

@@ -14,7 +14,7 @@ Python in ``tests/alerts/reference``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -242,6 +242,20 @@ class Engine:
                 m.pool.stands[record, [kernel.FIRST_AT, kernel.LAST_AT]] = _us(at)
                 kernel.settle(self._memory.core, record, ASKING, _us(until))
                 m.rows.dirty[row] = True
+
+    def call_about_what_is_asked_by(self, rules: Collection[str]) -> list[Firing]:
+        """Raise at once what these rules are asking: nobody is going to wait for the answer any more."""
+        m = self._memory
+        for record in np.flatnonzero(m.pool.links[: m.pool.pool[kernel.USED], kernel.PHASE] == ASKING).tolist():
+            row, number = m.pool.links[record, [kernel.ROW, kernel.RULE]].tolist()
+            rule = self.protocol.rules[number]
+            if row >= 0 and rule.id in rules and rule.missing is None:
+                self._make_room()
+                kernel.raise_kept(self._memory.core, int(m.rows.times[row, kernel.PROFILE]), record)
+                m.rows.dirty[row] = True
+        self._collect()
+        told, self._told = self._told, []
+        return told
 
     def _numbers(self) -> dict[str, int]:
         return {rule.id: number for number, rule in enumerate(self.protocol.rules)}

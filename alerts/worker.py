@@ -28,7 +28,7 @@ from prometheus_client import Counter, Histogram
 from alerts import deployment, judging
 from alerts.apart import Apart
 from alerts.bell import Bell
-from alerts.engine import Batch, Engine
+from alerts.engine import Batch, Engine, compile_ahead
 from alerts.protocol import Protocol
 from alerts.tenure import LEASE_S, Tenure
 from alerts.verdicts import Verdicts, let_go_of_closed
@@ -52,6 +52,8 @@ ROUND_SECONDS: Final = Histogram(
 
 _BATCHES: Final = 200
 """Accepted batches judged in one round at most, so that a backlog is worked off and a round stays short."""
+_LONG: Final = 20_000
+"""So many readings are judged beside the loop: leases are renewed meanwhile."""
 _LOOK_S: Final = 1.0
 """How long to wait without a notification: one that was lost is made up for by looking."""
 _UNSAFE_S: Final = (0.004, 0.1)
@@ -76,6 +78,7 @@ def utc_now() -> datetime:
 
 def warm_up(protocol: Protocol) -> None:
     """Let the rules core's machine code be made, or read: that takes seconds, which must be over when somebody waits."""
+    compile_ahead()
     now, ones = np.array(["2026-01-01"], "datetime64[us]"), np.ones(1, np.int32)
     one = Batch(ones, np.full(1, METRICS["systolic"].code, np.int16), now, np.ones(1), np.zeros(1, np.int32), ones, now)
     engine = Engine(protocol)
@@ -171,6 +174,8 @@ class Watch:
         self._groups: list[Group] = []
         self._unsafe_s = _UNSAFE_S[0]
         self._care: Care = "together"
+        self._by_itself: set[int] = set()
+        self._batches = _BATCHES
 
     @property
     def id(self) -> UUID:
@@ -224,10 +229,11 @@ class Watch:
                 ):
                     wait_s, care = await self._round(c)
         except TimeoutError as error:
-            self._groups.clear()
+            self._ask_less_of_a_round()
+            self._care = "alone" if self._care == "together" else self._care
             raise Unavailable("a round took too long") from error
         except Unavailable:
-            self._groups.clear()
+            self._ask_less_of_a_round()
             raise
         except Exception as error:
             self._groups.clear()
@@ -240,8 +246,13 @@ class Watch:
         except BaseException:
             self._groups.clear()  # they may be ahead of the record: to be loaded again
             raise
-        self._care = care
+        self._care, self._batches = care, min(2 * self._batches, _BATCHES)
         return wait_s
+
+    def _ask_less_of_a_round(self) -> None:
+        """One that was too much, or so long that others took this worker for dead, would be so again."""
+        self._groups.clear()
+        self._batches = max(self._batches // 10, 1)
 
     async def _round(self, c: Connection) -> tuple[float, Care]:
         owned = await partitions.owned(c, self._tenure.id)
@@ -250,17 +261,24 @@ class Watch:
             return min(self._tenure.due_in_s, _LOOK_S), "together"
         turn = await self._turn(c, owned)
         wait_s = await (self._work_apart(c, turn) if self._care == "apart" else self._work(c, turn))
-        is_over = self._care == "together" or not any(p.place == turn.start for p in owned if p not in turn.partitions)
-        return wait_s, "together" if is_over else "alone"
+        if self._care == "together":
+            return wait_s, "together"
+        self._by_itself.update(turn.share.numbers)
+        if any(p.place == turn.start and p.number not in self._by_itself for p in owned):
+            return 0.0, "alone"
+        self._by_itself.clear()
+        return wait_s, "together"
 
     async def _turn(self, c: Connection, owned: list[Partition]) -> Turn:
         """Who lags furthest, and what has come for them, up to where the next ones stand."""
         self._of = self._of or await partitions.count(c)
-        behind = [p for p in owned if p.place == owned[0].place][: None if self._care == "together" else 1]
+        behind = [p for p in owned if p.place == owned[0].place]
+        if self._care != "together":
+            behind = [next((p for p in behind if p.number not in self._by_itself), behind[0])]
         until = min((p.place for p in owned if p.place > behind[0].place), default=None)
         # The time before reading: all that was received until then, and is in the record, is read or known to wait.
         now, judged_at = self._clock(), _judged_at(behind)
-        batch = await feed.next_batch(c, behind[0].place, _BATCHES, until)
+        batch = await feed.next_batch(c, behind[0].place, self._batches, until)
         place = batch.position if batch else until or behind[0].place
         if batch and (received := utc(batch.received_at.max())) > now:
             now = min(received, self._clock())
@@ -311,7 +329,8 @@ class Watch:
         columns, upto = turn.columns(_LONG_AGO)
         await partitions.save(c, turn.share.numbers, turn.place, protocol.digest, upto)
         profiles = await judging.profiles(c, protocol, upto)
-        await Apart(c, turn.share, protocol, profiles, turn.now, upto).judge(turn.batch, columns)
+        asked = await alerts.asking(c, turn.judged_at or upto)
+        await Apart(c, turn.share, protocol, profiles, asked, turn.now, upto).judge(turn.batch, columns)
         _count(turn.batch)
         return 0.0
 
@@ -334,18 +353,24 @@ class Watch:
     async def _change(self, c: Connection, group: Group, columns: Batch, turn: Turn, upto: datetime) -> Batch:
         """Judge by each protocol what was received while it was in force; returns what is left for the last one."""
         at = turn.judged_at or upto
-        await self._judge_by(c, group, await self._in_force(c, at), at)
+        await self._judge_by(c, group, await self._in_force(c, at), at, turn.now)
         while (change := await deployment.next_change(c, at)) and change <= upto:
             before = int(np.searchsorted(columns.received, _numpy(change))) if columns.received is not None else 0
             await _step(c, group, columns[:before], turn.now, change)
-            await self._judge_by(c, group, await self._in_force(c, change), change)
+            await self._judge_by(c, group, await self._in_force(c, change), change, turn.now)
             columns, at = columns[before:], change
         return columns
 
-    async def _judge_by(self, c: Connection, group: Group, protocol: Protocol, at: datetime) -> None:
-        """Go on under another protocol as of ``at``; where a rule is the same, so is its state."""
+    async def _judge_by(self, c: Connection, group: Group, protocol: Protocol, at: datetime, now: datetime) -> None:
+        """Go on under another protocol as of ``at``; where a rule is the same, so is its state.
+
+        What a rule has asked that there is no more, nobody would raise if no answer came: it is raised now.
+        """
         if protocol.digest == group.protocol.digest:
             return
+        gone = {rule.id for rule in group.protocol.rules}.difference(rule.id for rule in protocol.rules)
+        unanswered = group.engine.call_about_what_is_asked_by(gone)
+        await Verdicts(c, group.protocol, now).carry_out(unanswered)
         await partitions.save_rows(c, group.engine.dirty_rows())
         group.engine = Engine(protocol)
         await _load(c, group, group.partitions, at)
@@ -390,7 +415,10 @@ async def _know(c: Connection, group: Group, at: datetime) -> None:
 
 async def _step(c: Connection, group: Group, columns: Batch, now: datetime, upto: datetime) -> None:
     await let_go_of_closed(c, group.engine, columns)
-    firings = group.engine.step(columns, _numpy(upto))
+    step = group.engine.step
+    firings = (
+        await asyncio.to_thread(step, columns, _numpy(upto)) if len(columns) > _LONG else step(columns, _numpy(upto))
+    )
     await Verdicts(c, group.protocol, now).carry_out(firings)
 
 

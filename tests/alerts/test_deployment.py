@@ -385,7 +385,7 @@ async def test_the_watch_judges_by_each_protocol_what_came_while_it_was_in_force
     await watch.leave()
 
 
-async def test_a_question_of_a_rule_that_is_gone_raises_nothing_and_stops_nobody(
+async def test_a_question_of_a_rule_that_is_gone_raises_at_once_for_nobody_waits_for_its_answer_any_more(
     database: Database, home: Household
 ) -> None:
     clock = Clock(NOW)
@@ -411,5 +411,7 @@ async def test_a_question_of_a_rule_that_is_gone_raises_nothing_and_stops_nobody
         clock.go_on(seconds=5)
         await deployment.activate(c, other, clock.now, instead_of=present.version, by=BY, now=clock.now)
     clock.go_on(seconds=40)
-    assert await happened("systolic", 195.0, home.zhao, home.zhao_cuff) == ["bp.other"]
+    assert await happened("systolic", 195.0, home.zhao, home.zhao_cuff) == ["fall", "bp.other"]
+    async with database.service() as c:
+        assert await alerts.open_prompts(c, home.wang, clock.now) == []
     await watch.leave()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 
-from alerts import actions, protocol
+from alerts import actions, protocol, worker
 from alerts.apart import SET_ASIDE
 from alerts.worker import Watch, utc_now
 from store import alerts, feed, messages, readings
@@ -339,6 +340,43 @@ async def feed_a_stranger(home: Home) -> None:
     stranger = batch(home.people, (999_999, home.people.cuff, "systolic", 150.0, home.clock.now))
     async with home.database.service() as c:
         await readings.insert(c, stranger)
+
+
+async def test_a_question_outlives_a_state_that_cannot_be_read_any_more(home: Home) -> None:
+    await home.measure(systolic=192, diastolic=118)
+    await home.judged()
+    async with home.database.service() as c:
+        await c.execute("UPDATE watch_row SET state = 'none of ours' WHERE resident_id = %s", [home.people.wang])
+    await home.start_anew()
+    home.clock.go_on(minutes=30, seconds=1)
+    await home.judged()
+    assert [row.rule for row in await home.open_alerts()] == ["bp.severe"]
+
+
+_SLOW = """
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN NEW; END $$;
+CREATE TRIGGER slow BEFORE INSERT ON alert FOR EACH ROW EXECUTE FUNCTION slow();
+"""
+
+
+async def test_a_round_that_is_too_much_is_done_in_smaller_ones(
+    home: Home, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await home.judged()
+    monkeypatch.setattr(worker, "_ROUND_S", 0.5)
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute(_SLOW)
+    for _ in range(3):
+        home.clock.go_on(minutes=1)
+        await home.measure(device=home.people.button, help_call=1.0)
+    with pytest.raises(Unavailable):
+        await home.watch.round()
+    for _ in range(20):
+        with contextlib.suppress(Unavailable):
+            await home.watch.round()
+    async with home.database.service() as c:
+        assert await feed.lag_s(c) == 0.0
+    assert [row.rule for row in await home.open_alerts()] == ["help_call"]
 
 
 async def test_a_reading_that_cannot_be_judged_stops_nobody_elses_alert(home: Home) -> None:
