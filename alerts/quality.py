@@ -64,7 +64,7 @@ def share(part: int, of: int) -> float | None:
 async def report(
     c: Connection, now: datetime, days: int, *, centre: int | None = None, kinds: Iterable[str] = ()
 ) -> Quality:
-    """The figures of the last ``days``: of one centre, asked by the service, or of those in the reader's own care.
+    """The figures of the last ``days``: of one centre; else of those in the reader's own care, of all where the service asks.
 
     ``often`` counts alerts of these ``kinds``, of all where none is named.
     """

@@ -11,8 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from alerts import deployment
+from alerts import deployment, quality
 from alerts.deployment import Standing
+from alerts.quality import Quality
 from store import alerts, feed, gateways, messages, readings
 from store.gateways import SILENT_AFTER, Gateway
 from store.migrate import lacking
@@ -20,6 +21,8 @@ from store.postgres import Database
 
 _SLOW_S: Final = 30.0
 """A watch or a message this late is worth a look."""
+_DAYS: Final = 7
+"""How far back the figures of alarm quality go here; the pages have longer ones."""
 
 
 async def show(database: Database) -> int:
@@ -36,6 +39,7 @@ async def show(database: Database) -> int:
         open_alerts = await alerts.open_alerts(c)
         unusable = await readings.quarantine_size(c)
         protocols = await deployment.standing(c, now)
+        week = await quality.report(c, now, _DAYS)
     console.print(_gateways(known, now))
     late_s = 0.0 if due is None else (now - due).total_seconds()
     by_priority = Counter(a.priority for a in open_alerts)
@@ -43,12 +47,22 @@ async def show(database: Database) -> int:
     facts.add_row("watch", _judged(lag_s, f"{lag_s:.1f} s behind"))
     facts.add_row("messages waiting", _judged(late_s, f"{waiting}, the oldest for {late_s:.0f} s"))
     facts.add_row("open alerts", ", ".join(f"{n} {p}" for p, n in sorted(by_priority.items())) or "none")
+    facts.add_row(f"alarms, {_DAYS} days", _quality(week, sum(now - a.raised_at > quality.STALE for a in open_alerts)))
     facts.add_row("in quarantine", str(unusable))
     for what, words in _protocols(protocols):
         facts.add_row(what, words)
     console.print(facts)
     late = lag_s > _SLOW_S or late_s > _SLOW_S
     return int(late or protocols.needs_somebody or any(_is_silent(g, now) for g in known))
+
+
+def _quality(week: Quality, stale: int) -> str:
+    said = [f"{week.per_day:.1f} a day"]
+    if week.messages_per_week is not None:
+        said.append(f"{week.messages_per_week:.2f} messages per resident and week")
+    if week.whole.closed:
+        said.append(f"{week.whole.false_alarm} of {week.whole.closed} closed ones false")
+    return ", ".join([*said, f"{week.whole.chattering} chattering", f"{stale} open for more than a day"])
 
 
 def _protocols(standing: Standing) -> Iterator[tuple[str, str]]:

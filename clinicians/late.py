@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -65,9 +65,22 @@ def _sentence(rule: Rule, evidence: Mapping[str, Any], words: Words) -> str:
     if rule.ask is None:
         return rule.sentence("staff", words.language, evidence)
     title = rule.titles[words.language]
-    measured = [] if rule.on_event else [metric.name for metric in rule.measured if metric.name in evidence]
-    said = [f"{vitals.metric_name(name, words)} {vitals.value(name, evidence[name], words)}" for name in measured]
-    return f"{title}{words.gettext(': ')}{words.gettext(', ').join(said)}" if said else title
+    said = "" if rule.on_event else _measured([limit.metric.name for limit in rule.when], evidence, words)
+    return f"{title}{words.gettext(': ')}{said}" if said else title
+
+
+def _measured(judged: Collection[str], evidence: Mapping[str, Any], words: Words) -> str:
+    """The values that were judged; what a single one is, or a pressure, the rule's title says."""
+    known = {name: evidence[name] for name in judged if name in evidence}
+    if {"systolic", "diastolic"} == set(known):
+        return f"{words.number(known['systolic'])}/{vitals.value('diastolic', known['diastolic'], words)}"
+    if len(known) == 1:
+        return "".join(vitals.value(name, number, words) for name, number in known.items())
+    named = (
+        words.gettext("%(name)s %(value)s", name=vitals.metric_name(n, words), value=vitals.value(n, v, words))
+        for n, v in known.items()
+    )
+    return words.gettext(", ").join(named)
 
 
 def worst_first(notes: Sequence[Late]) -> list[Late]:

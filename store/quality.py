@@ -65,11 +65,12 @@ class Exposure:
     messages: int
 
 
-# The residents a figure is about: of one centre, asked by the service; or those in the reader's own care.
+# The residents a figure is about: of one centre; else all where the service asks, and those in her own care of a reader.
 _WHOSE: Final[LiteralString] = """
     whose AS MATERIALIZED (
         SELECT id, greatest(enrolled_at, %(since)s) AS begins, least(left_at, %(until)s) AS ends FROM resident
-        WHERE CASE WHEN %(centre)s::int IS NULL THEN id = ANY (ARRAY(SELECT residents_in_care())) ELSE centre_id = %(centre)s END
+        WHERE CASE WHEN %(centre)s::int IS NOT NULL THEN centre_id = %(centre)s
+            ELSE current_user = 'hearthwatch_service' OR id = ANY (ARRAY(SELECT residents_in_care())) END
     )
 """
 _CHATTERS: Final[LiteralString] = """
@@ -89,7 +90,8 @@ async def lines(
     stale: timedelta,
     worth_it: Sequence[str],
 ) -> list[Line]:
-    """Of all, of each priority and of each rule, the most frequent first. ``centre``: its residents; ``None``: those in the reader's care.
+    """Of all, of each priority and of each rule, the most frequent first. ``centre``: its residents; ``None``: those in the
+    reader's care, everybody where the service asks.
 
     ``chatter``: so many raises within so long; ``worth_it``: the codes of outcomes that say so.
     """

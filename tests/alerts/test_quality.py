@@ -179,3 +179,13 @@ async def test_a_doctor_counts_those_in_her_care_alone(database: Database, home:
         async with database.reader(nobody) as c:
             found = await quality.report(c, NOW, 7)
             assert (found.whole.raised, found.exposure.residents, found.often) == (0, 0, ())
+
+
+async def test_the_service_counts_everybody_and_of_one_centre_its_own(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        await told(c, home, ago=timedelta(hours=1))
+        await told(c, home, ago=timedelta(hours=1), resident=home.zhao)
+        everywhere = await quality.report(c, NOW, 7)
+        elsewhere = await quality.report(c, NOW, 7, centre=home.centre + 1)
+    assert (everywhere.whole.raised, everywhere.exposure.residents) == (2, 2)
+    assert (elsewhere.whole.raised, elsewhere.exposure.residents) == (0, 0)

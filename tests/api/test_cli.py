@@ -194,7 +194,7 @@ def test_the_status_shows_gateways_and_says_when_one_is_silent(database_url: str
     anyio.run(beat)
     done = run("status", database=database_url)
     assert done.exit_code == 0, done.output
-    for words in ("stairway 9", "well", "0.0 s behind", "none"):
+    for words in ("stairway 9", "well", "0.0 s behind", "none", "0.0 a day"):
         assert words in done.output
 
 

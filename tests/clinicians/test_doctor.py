@@ -155,7 +155,7 @@ async def test_what_was_learned_late_stands_on_her_page_until_somebody_has_seen_
     path = f"/doctor/residents/{lived.home.wang}"
     assert "learned late, of " in (await browser.get("/doctor")).text
     html = (await browser.get(path)).text
-    assert "199 mmHg" in html
+    assert "199/121 mmHg" in html
     assert "repeat" not in html.split("Learned late")[1].split("</article>")[0]
     [seen] = re.findall(rf'action="({path}/late/\d+/seen)"', html)
     for _ in range(2):
