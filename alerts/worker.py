@@ -25,7 +25,7 @@ import numpy as np
 import structlog
 from prometheus_client import Counter, Histogram
 
-from alerts import deployment, judging
+from alerts import deployment, judging, machine_code
 from alerts.apart import Apart
 from alerts.bell import Bell
 from alerts.engine import Batch, Engine, compile_ahead
@@ -78,6 +78,15 @@ def utc_now() -> datetime:
 
 def warm_up(protocol: Protocol) -> None:
     """Let the rules core's machine code be made, or read: that takes seconds, which must be over when somebody waits."""
+    try:
+        _run_through(protocol)
+    except Exception as error:
+        removed = machine_code.throw_away()
+        log.exception("watch_makes_machine_code_anew", error=type(error).__name__, removed=list(map(str, removed)))
+        _run_through(protocol)
+
+
+def _run_through(protocol: Protocol) -> None:
     compile_ahead()
     now, ones = np.array(["2026-01-01"], "datetime64[us]"), np.ones(1, np.int32)
     one = Batch(ones, np.full(1, METRICS["systolic"].code, np.int16), now, np.ones(1), np.zeros(1, np.int32), ones, now)
