@@ -88,7 +88,7 @@ RAISE, CLEAR, ASK, ANSWERED, CONFIRMED, NOTE = range(6)
 rule's part of ``limits``, ``required`` or ``lists`` begins and ends."""
 L_COLUMN, L_SIGN, L_STATISTIC, L_DAYS, L_WITHIN, L_NEEDS, L_DROPS_FIRST, L_SCORE = range(8)
 Q_COLUMN, Q_SIGN, Q_WITHIN = range(3)
-P_COLUMN, P_BAND = range(2)
+P_COLUMN, P_BAND, P_CONCERNS = range(3)
 S_PART, S_PART_END, S_FRESH, S_NEEDS = range(4)
 OVER, CLEAR_AT = range(2)
 ZONE, ZONE_END, EXTRA = range(3)
@@ -131,7 +131,7 @@ _MASK: Final = (1 << _MASK_DAYS) - 1
 
 class Tables(NamedTuple):
     """A protocol as columns: ``columns (C, 10)`` by metric heard, ``rules (R, 32)`` (``hears`` again beside), ``limits (., 8)``, ``required (., 3)``,
-    the ``parts (., 2)`` of ``scores (., 4)`` and their bands, ``lists`` of columns; -1 stands for none. ``floor (C,)`` is
+    the ``parts (., 3)`` of ``scores (., 4)`` and their bands, ``lists`` of columns; -1 stands for none. ``floor (C,)`` is
     the least spread by which a surprise is measured. ``derived`` are the columns of pulse, irregular pulse, systolic,
     diastolic and pulse pressure.
 
@@ -200,6 +200,11 @@ class Remembered(NamedTuple):
 
     columns: Int64s
     limits: Int64s
+    scores: Int64s
+    parts: Int64s
+    band_edge: Floats
+    band_points: Int64s
+    concerns: Bools
     of: Int64s
     zones: Int64s
     times: Int64s
@@ -461,11 +466,11 @@ def from_usual(w: Core | Remembered, p: int, row: int, limit: int, as_of: int) -
 
 
 @compiled
-def points(w: Core, p: int, row: int, score: int, as_of: int, worst: bool) -> Statistic:
+def points(w: Core | Remembered, p: int, row: int, score: int, as_of: int, worst: bool) -> Statistic:
     """The points of a score, how many parts are known, and of how many."""
     total, highest, known, parts = 0, 0, 0, 0
     for part in range(w.scores[score, S_PART], w.scores[score, S_PART_END]):
-        if not w.concerns[p, len(w.rules) + part]:
+        if not w.concerns[p, w.parts[part, P_CONCERNS]]:
             continue
         parts += 1
         column = w.parts[part, P_COLUMN]
@@ -484,7 +489,7 @@ def points(w: Core, p: int, row: int, score: int, as_of: int, worst: bool) -> St
 
 @compiled
 def statistic(w: Core | Remembered, p: int, row: int, limit: int, as_of: int) -> Statistic:
-    """What a limit judges, and two numbers of which it was made; NaN where it is unknown, and for a score."""
+    """What a limit judges, and two numbers of which it was made; NaN where it is unknown."""
     kind = w.limits[limit, L_STATISTIC]
     if kind == AVERAGE:
         return average(w, row, limit, local_day(w, p, as_of))
@@ -496,16 +501,7 @@ def statistic(w: Core | Remembered, p: int, row: int, limit: int, as_of: int) ->
         return change(w, p, row, limit, as_of, 1.0 if kind == RISE else -1.0)
     if kind == FROM_USUAL:
         return from_usual(w, p, row, limit, as_of)
-    return np.nan, 0.0, 0.0
-
-
-@compiled
-def statistic_or_score(w: Core, p: int, row: int, limit: int, as_of: int) -> Statistic:
-    """What a limit judges, and two numbers of which it was made; NaN where it is unknown."""
-    score = w.limits[limit, L_SCORE]
-    if score >= 0:
-        return points(w, p, row, score, as_of, w.limits[limit, L_STATISTIC] == WORST_PART)
-    return statistic(w, p, row, limit, as_of)
+    return points(w, p, row, w.limits[limit, L_SCORE], as_of, kind == WORST_PART)
 
 
 @compiled
@@ -1173,19 +1169,7 @@ def ask_again(
 @compiled
 def judge_statistic(w: Core, row: int, rule: int, at: int, received: int, present: int, p: int) -> None:
     """A reading came that changes what a rule on statistics judges."""
-    as_of, is_newest = np.int64(LONG_AGO), False
-    for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
-        score = w.limits[limit, L_SCORE]
-        if score < 0:
-            column = w.limits[limit, L_COLUMN]
-            as_of = max(as_of, newest_at(w, row, column))
-            is_newest = is_newest or (has(present, column) and newest_at(w, row, column) == at)
-            continue
-        for part in range(w.scores[score, S_PART], w.scores[score, S_PART_END]):
-            if w.concerns[p, len(w.rules) + part]:
-                column = w.parts[part, P_COLUMN]
-                as_of = max(as_of, newest_at(w, row, column))
-                is_newest = is_newest or (has(present, column) and newest_at(w, row, column) == at)
+    as_of, is_newest = newest_heard(w, w.rules, p, row, rule, at, present)
     if is_newest:
         judge_as_of(w, row, rule, as_of, received, p)
 
@@ -1197,7 +1181,7 @@ def judge_as_of(w: Core, row: int, rule: int, as_of: int, received: int, p: int)
     first, last = w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]
     over, known, behind = False, True, True
     for limit in range(first, last):
-        value = np.float32(statistic_or_score(w, p, row, limit, as_of)[0])
+        value = np.float32(statistic(w, p, row, limit, as_of)[0])
         if value != value:
             known = False
             continue
@@ -1255,7 +1239,7 @@ def fill_statistics(w: Core, row: int, rule: int, as_of: int, p: int, into: Floa
     kept = w.rules[rule, R_MEASURED_END] - w.rules[rule, R_MEASURED]
     for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
         place = kept + 3 * (limit - w.rules[rule, R_WHEN])
-        value, one, other = statistic_or_score(w, p, row, limit, as_of)
+        value, one, other = statistic(w, p, row, limit, as_of)
         if value == value:
             into[i, place], into[i, place + 1], into[i, place + 2] = value, one, other
         else:
@@ -1283,7 +1267,7 @@ def part_value(w: Core, p: int, row: int, score: int, column: int, as_of: int) -
     """The value by which a part of a score that concerns her is judged, or NaN."""
     for part in range(w.scores[score, S_PART], w.scores[score, S_PART_END]):
         fresh = as_of - w.scores[score, S_FRESH] <= newest_at(w, row, column) <= as_of
-        if w.parts[part, P_COLUMN] == column and w.concerns[p, len(w.rules) + part] and fresh:
+        if w.parts[part, P_COLUMN] == column and w.concerns[p, w.parts[part, P_CONCERNS]] and fresh:
             return newest_value(w, row, column)
     return np.float32(np.nan)
 
@@ -1311,7 +1295,21 @@ def judge(w: Core, row: int, at: int, received: int, device: int, values: Floats
     Most are calm, and meet a rule of which nothing stands: then everything happens here, for a call with all columns
     costs more than what it does.
     """
-    m = Remembered(w.columns, w.limits, w.of, w.zones, w.times, w.values, w.counts, w.floor)
+    m = Remembered(
+        w.columns,
+        w.limits,
+        w.scores,
+        w.parts,
+        w.band_edge,
+        w.band_points,
+        w.concerns,
+        w.of,
+        w.zones,
+        w.times,
+        w.values,
+        w.counts,
+        w.floor,
+    )
     times, rules, concerns, hears = w.times, w.rules, w.concerns, w.hears
     p = times[row, PROFILE]
     if times[row, NEXT_DUE] < received:
@@ -1387,19 +1385,33 @@ def is_calm(m: Remembered, rules: Int64s, levels: Floats, p: int, rule: int, val
 @compiled
 def is_usual(m: Remembered, rules: Int64s, levels: Floats, p: int, row: int, rule: int, at: int, present: int) -> bool:
     """Whether a rule on statistics has nothing to judge by this measurement, or none of them is over."""
-    as_of, is_newest = np.int64(LONG_AGO), False
-    for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END]):
-        column = m.limits[limit, L_COLUMN]
-        if column < 0:
-            return False
-        newest = newest_at(m, row, column)
-        as_of = max(as_of, newest)
-        is_newest = is_newest or (has(present, column) and newest == at)
+    as_of, is_newest = newest_heard(m, rules, p, row, rule, at, present)
     for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END] if is_newest else 0):
         value = np.float32(statistic(m, p, row, limit, as_of)[0])
         if m.limits[limit, L_SIGN] * value >= levels[p, limit, OVER]:
             return False
     return True
+
+
+@compiled
+def newest_heard(
+    m: Core | Remembered, rules: Int64s, p: int, row: int, rule: int, at: int, present: int
+) -> tuple[int, bool]:
+    """The newest time of all metrics a rule on statistics hears, and whether this measurement is the newest of one."""
+    as_of, is_newest = np.int64(LONG_AGO), False
+    for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END]):
+        score = m.limits[limit, L_SCORE]
+        if score < 0:
+            column = m.limits[limit, L_COLUMN]
+            as_of = max(as_of, newest_at(m, row, column))
+            is_newest = is_newest or (has(present, column) and newest_at(m, row, column) == at)
+            continue
+        for part in range(m.scores[score, S_PART], m.scores[score, S_PART_END]):
+            if m.concerns[p, m.parts[part, P_CONCERNS]]:
+                column = m.parts[part, P_COLUMN]
+                as_of = max(as_of, newest_at(m, row, column))
+                is_newest = is_newest or (has(present, column) and newest_at(m, row, column) == at)
+    return as_of, is_newest
 
 
 @compiled

@@ -47,7 +47,7 @@ _MADE_OF: Final = {
 _DERIVED: Final = {metric.code: metric for metric in DERIVED.values()}
 _MOST_METRICS: Final = 63
 COMPARED: Final = 3
-"""Measurements remembered of a metric whose change within minutes is judged, if no rule counts more."""
+"""Measurements remembered of a metric whose change within minutes, or whose lasting, is judged, if no rule counts more."""
 USUAL: Final = 2 * PARTS_OF_DAY
 """Numbers kept of what is usual: for each part of the day the mean of the readings and their spread."""
 _YEARS: Final = (2000, 2060)
@@ -131,10 +131,12 @@ class Parameters:
             ),
             parts=_matrix(
                 [
-                    (self._of(part.metric), start)
-                    for part, (start, _) in zip(parts, _stretches(x.bands for x in parts), strict=True)
+                    (self._of(part.metric), start, len(self.rules) + number)
+                    for number, (part, (start, _)) in enumerate(
+                        zip(parts, _stretches(x.bands for x in parts), strict=True)
+                    )
                 ],
-                2,
+                3,
             ),
             band_edge=np.array([edge for edge, _ in bands], np.float32),
             band_points=np.array([points for _, points in bands], np.int64),
@@ -171,11 +173,13 @@ class Parameters:
         return laid_out
 
     def _look_back(self, metric: Metric) -> int:
-        """How many measurements of a metric are remembered: as many as are counted, or compared within minutes."""
-        counted = [rule.count.n for rule in self.rules if metric in rule.measured]
+        """How many measurements of a metric are remembered: as many as are counted, or compared with late ones."""
+        rules = [rule for rule in self.rules if metric in rule.measured]
         made = [limit.statistic for limit in self.limits if limit.metric == metric and limit.statistic]
-        within_minutes = any(one.kind in ("rise", "drop") and not one.days for one in made)
-        return max([1, *counted, COMPARED if within_minutes else 1])
+        compared = any(one.kind in ("rise", "drop") and not one.days for one in made)
+        lasting = any(rule.persists or rule.clear_after for rule in rules)
+        derived = [self._look_back(one) for one, of in _MADE_OF.items() if metric in of and one.code in self._column]
+        return max([COMPARED if compared or lasting else 1, *(rule.count.n for rule in rules), *derived])
 
     def _judging(self, lists: list[int]) -> NDArray[np.int64]:
         """The rules, shape ``(R, 32)``. What they name is put into ``lists``."""

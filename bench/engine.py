@@ -15,14 +15,15 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts import protocol
+from alerts import kernel, protocol
 from alerts.engine import Batch, Engine, Firing, compile_ahead
 from alerts.protocol import Protocol
+from alerts.rule import Rule
 from bench import peers
 from devices.readings import METRICS
 from tests.alerts.reference import Heard, Interpreter
@@ -89,12 +90,13 @@ class Street:
 def rate(step: Callable[[Batch], object], stream: Iterator[Batch], seconds: float) -> tuple[float, float]:
     """Readings a second and milliseconds a batch, of processor time; only the steps are timed."""
     spent = readings = count = 0.0
-    while spent < seconds:
-        for batch in islice(stream, 4):
-            start = time.process_time()
-            step(batch)
-            spent += time.process_time() - start
-            readings, count = readings + len(batch), count + 1
+    for batch in stream:
+        start = time.process_time()
+        step(batch)
+        spent += time.process_time() - start
+        readings, count = readings + len(batch), count + 1
+        if spent >= seconds:
+            break
     return readings / spent, 1000 * spent / count
 
 
@@ -174,6 +176,50 @@ def table_of_sizes(rules: Protocol, residents: int, seconds: float) -> float:
     return fast
 
 
+def table_of_parts(rules: Protocol, residents: int, seconds: float) -> None:
+    """Where the time goes: outside the compiled loop, and in it by the kind of rule."""
+    kinds: dict[str, Callable[[Rule], bool]] = {
+        "none but silences, events and devices": lambda rule: not rule.when or rule.on_event or rule.on_device,
+        "and levels": lambda rule: not rule.on_statistic,
+        "and statistics of days": lambda rule: all(limit.score is None for limit in rule.when),
+        "all, scores too": lambda rule: True,
+    }
+    print("\n| rules judged | number | ns a reading | of these outside the loop |")
+    print("| --- | ---: | ---: | ---: |")
+    for name, wanted in kinds.items():
+        some = tuple(rule for rule in rules.rules if wanted(rule))
+        engine, street = core(Protocol(name, "", some), residents), Street(residents)
+        for batch in islice(street.batches(residents), 30):
+            engine.step(batch, batch.at[-1])
+        in_loop = Stopwatch(kernel.step)
+        kernel.step = in_loop
+        each, readings = in_all(engine, list(islice(street.batches(25_000), 4 * round(max(seconds, 1)))))
+        kernel.step = in_loop.function
+        print(f"| {name} | {len(some)} | {each:,.0f} | {each - 1e9 * in_loop.spent / readings:,.0f} |", flush=True)
+
+
+def in_all(engine: Engine, batches: list[Batch]) -> tuple[float, int]:
+    """Nanoseconds of processor time a reading, and how many there were."""
+    start = time.process_time()
+    for batch in batches:
+        engine.step(batch, batch.at[-1])
+    readings = sum(map(len, batches))
+    return 1e9 * (time.process_time() - start) / readings, readings
+
+
+class Stopwatch:
+    """A function, and the processor time spent in it."""
+
+    def __init__(self, function: Callable[..., int]) -> None:
+        self.function, self.spent = function, 0.0
+
+    def __call__(self, *given: Any) -> int:
+        start = time.process_time()
+        stopped = self.function(*given)
+        self.spent += time.process_time() - start
+        return stopped
+
+
 def table_of_peers(rules: Protocol, residents: int, seconds: float) -> None:
     street = Street(residents)
     print("\n| engine | what it says | events/s |")
@@ -219,6 +265,7 @@ def main() -> None:
     print(f"{len(rules.rules)} rules, {given.residents:,} residents; Python {platform.python_version()}, ", end="")
     print(f"numpy {np.__version__}, {os.cpu_count()} cores\n")
     table_of_sizes(rules, given.residents, given.seconds)
+    table_of_parts(rules, given.residents, given.seconds)
     table_of_peers(rules, given.residents, given.seconds)
     if given.many:
         table_of_many(rules, given.many, given.residents, given.seconds)
