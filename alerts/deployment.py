@@ -22,6 +22,7 @@ from typing import Final
 
 import structlog
 
+from alerts.parameters import Parameters
 from alerts.protocol import SHIPPED, Protocol, ProtocolError, load, parse_all, texts_in
 from alerts.rule import JOINED, Audience, Rule
 from store import audit, protocols
@@ -79,9 +80,14 @@ async def find(c: Connection, version: str) -> Protocol | None:
 def _parse(kept: Kept, texts: Mapping[str, str]) -> Protocol | ProtocolError:
     try:
         # The names under which it is in the record outlive a release that would name it otherwise.
-        return replace(parse_all(texts, whole=True), version=kept.version, digest=kept.digest)
+        found = replace(parse_all(texts, whole=True), version=kept.version, digest=kept.digest)
+        Parameters(found)
     except ProtocolError as error:
         return error
+    except Exception as error:
+        log.exception("protocol_beyond_the_parser", version=kept.version)
+        return ProtocolError(next(iter(texts), kept.version), 1, f"this cannot be judged by: {error}")
+    return found
 
 
 async def in_force(c: Connection, at: datetime) -> Protocol:

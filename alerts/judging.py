@@ -7,11 +7,14 @@ else puts the two together.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from types import MappingProxyType
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import structlog
 
 from alerts.profiles import Choice, Profile, choices, groups_of, likeness, profile
 from alerts.protocol import Protocol
@@ -21,6 +24,8 @@ from store.parameters import Judged
 from store.people import Centre
 from store.postgres import Connection
 from store.residents import full_years
+
+log = structlog.get_logger(__name__)
 
 _WITHOUT: Final = MappingProxyType(
     {SYSTOLIC_LOW: 100.0, SYSTOLIC_HIGH: 135.0, DIASTOLIC_LOW: 60.0, DIASTOLIC_HIGH: 85.0}
@@ -132,7 +137,22 @@ async def _profiles(
     own = await parameters.own_values(c, now, resident_id)
     of_groups = await parameters.group_values(c, now)
     made = _Profiles(protocol, of_groups, now)
-    return {judged.resident_id: made.of(judged, own.get(judged.resident_id, {})) for judged in everybody}
+    return {one.resident_id: made.of(_in_a_zone(one), own.get(one.resident_id, {})) for one in everybody}
+
+
+def _in_a_zone(judged: Judged) -> Judged:
+    """With her centre's time zone, or by UTC: one that this server does not know must not keep everybody unwatched."""
+    return judged if _is_known(judged.time_zone) else replace(judged, time_zone="UTC")
+
+
+@cache
+def _is_known(zone: str) -> bool:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        log.exception("time_zone_unknown", time_zone=zone, hint="its residents' days are counted by UTC")
+        return False
+    return True
 
 
 class _Profiles:

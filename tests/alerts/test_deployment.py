@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import psycopg
@@ -136,6 +137,15 @@ async def test_one_that_this_release_cannot_read_is_said_and_the_shipped_one_wat
         found = await deployment.standing(c, NOW)
         assert found.needs_somebody
         assert found.unreadable.startswith("own.toml, line")
+
+
+async def test_one_on_which_the_parser_itself_fails_does_not_stop_the_watch_either(database: Database) -> None:
+    async with database.service() as c:
+        no_text: Any = {"own.toml": 7}
+        await protocols.add(c, Kept("2019-01-02-00000000", "1" * 64, False, NOW, BY, "long ago"), no_text)
+        await protocols.activate(c, "2019-01-02-00000000", NOW, BY, "", NOW)
+        assert await in_force(c, NOW) == shipped()
+        assert (await deployment.standing(c, NOW)).unreadable.startswith("own.toml, line 1: this cannot be judged by")
 
 
 async def test_the_protocol_of_a_newer_release_waits(database: Database) -> None:

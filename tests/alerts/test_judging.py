@@ -93,6 +93,14 @@ async def test_whoever_nothing_is_known_of_is_judged_as_the_protocol_says_by_her
         assert await of_wang(c, home) == Profile("Asia/Shanghai")
 
 
+async def test_a_time_zone_that_the_server_does_not_know_keeps_nobody_unwatched(
+    database: Database, home: Household
+) -> None:
+    async with database.service() as c:
+        await c.execute("UPDATE centre SET time_zone = 'Asia/Chungking_2'")
+        assert await of_wang(c, home) == Profile("UTC")
+
+
 async def test_her_own_value_goes_before_her_centre_s_and_this_before_the_protocol_s(
     database: Database, home: Household
 ) -> None:
