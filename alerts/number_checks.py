@@ -27,6 +27,8 @@ Fault = tuple[str | None, str]
 """The word at fault (``None``: the table as a whole) and what to do about it."""
 
 _DAY: Final = timedelta(days=1)
+_MOST_COUNTED: Final = 255
+"""Readings that the rules core counts of one day, or of one part of the day."""
 _BY_DAYS: Final = ("average", "deviation", "variation", "trend")
 
 
@@ -171,6 +173,8 @@ def faults_of_statistic(statistic: Statistic, has_needs: bool, has_score: bool) 
         yield from _against_before(statistic, has_needs)
     elif window:
         yield None, f"{kind} has no window: leave it out"
+    elif kind == "from_usual" and statistic.needs > _MOST_COUNTED:
+        yield None, f"needs = {statistic.needs} is impossible: readings are counted up to {_MOST_COUNTED}"
     elif kind != "from_usual" and has_needs:
         yield None, "how many parts must be known stands in the [[score]]: leave out needs"
     if statistic.drop_first_day and kind != "average":
@@ -182,7 +186,7 @@ def _over_days(statistic: Statistic, has_needs: bool) -> Iterator[Fault]:
     if statistic.window % _DAY or not 2 <= days <= MOST_DAYS:
         yield None, f"{kind} looks back over whole days, from 2 d to {MOST_DAYS} d: give it such a window"
         return
-    what, least, most = ("readings", 1, days * 255) if kind == "average" else ("days", 2, days)
+    what, least, most = ("readings", 1, days * _MOST_COUNTED) if kind == "average" else ("days", 2, days)
     if not has_needs:
         yield None, f"needs is missing: of how many {what} {kind} is made at least"
     elif not least <= statistic.needs <= most:

@@ -257,6 +257,7 @@ REFUSED_WORDS = [
     ('"drop", window = "2 h"', '"drop", window = "1 s"', '"drop"', "from 2 s to 23 h"),
     ('"drop", window = "2 h"', '"drop", window = "2 h", needs = 2', '"drop"', "leave out needs"),
     ('"from_usual"', '"from_usual", window = "7 d"', '"from_usual"', "has no window"),
+    ('"from_usual"', '"from_usual", needs = 256', '"from_usual"', "readings are counted up to 255"),
     (
         '"trend", window',
         '"trend", drop_first_day = true, window',
