@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from alerts.engine import Batch, Engine, Firing
 from alerts.profiles import Profile
 from alerts.protocol import Protocol, Rule
+from devices.readings import METRICS_BY_CODE, Kind
 from tests.alerts.reference import Heard, Interpreter
 from tests.alerts.streams import (
     Story,
@@ -50,7 +52,7 @@ def interpreter_of(story: Story) -> Interpreter:
 def same_step(engine: Engine, plain: Interpreter, readings: Sequence[Heard], now: np.datetime64) -> None:
     """Both judge the same and say the same, of what stands and of when to wake too."""
     assert by_rule(engine.step(batch(readings), now)) == by_rule(plain.step(readings, now))
-    assert sorted(engine.raised(EVERYBODY)) == plain.raised(EVERYBODY)
+    assert sorted(engine.raised(EVERYBODY)) == sorted(plain.raised(EVERYBODY))
     theirs = plain.wake_at()
     if theirs is not None:
         mine = engine.wake_at()
@@ -106,11 +108,33 @@ def test_nobody_can_tell_how_the_stream_was_cut_and_restarted(story: Story, data
     assert by_rule(list(in_pieces(story, cuts, restarts))) == by_rule(at_once(story))
 
 
+def told_once(story: Story) -> Story:
+    """Without what is said again of the same moment: what replaces what, depends on what is taken for one measurement."""
+    seen: set[tuple[Any, ...]] = set()
+    chapters = []
+    for chapter in story.chapters:
+        first = [r for r in chapter.readings if (key := (r.resident, r.metric, r.at)) not in seen and not seen.add(key)]
+        chapters += [replace(chapter, readings=first)] if first else []
+    return replace(story, chapters=chapters)
+
+
+def divisible(readings: Sequence[Heard]) -> list[int]:
+    """Where a measurement may be cut: not between events, one of which may take back the other before anybody asks."""
+    whole = set(whole_measurements(readings))
+    event = [METRICS_BY_CODE[reading.metric].kind is Kind.EVENT for reading in readings]
+    return [0, *(i for i in range(1, len(readings)) if i in whole or not (event[i - 1] or event[i]))]
+
+
+def judges_one_time(rule: Rule) -> bool:
+    """Whether a rule asks of a measurement only what has come with it, and not what has been before and beside it."""
+    return not (rule.on_statistic or rule.requires or rule.persists)
+
+
 @examples(100)
-@given(stories(), st.data())
+@given(stories().map(told_once), st.data())
 def test_a_cut_through_a_measurement_changes_no_more_than_what_is_named(story: Story, data: st.DataObject) -> None:
     plain = {rule.id for rule in story.protocol.rules if judges_one_time(rule)}
-    cuts = data.draw(st.lists(st.integers(0, len(story.readings))))
+    cuts = data.draw(st.lists(st.sampled_from(divisible(story.readings))))
 
     def told(firings: Sequence[Firing]) -> dict[tuple[int, str], list[Any]]:
         theirs = by_rule([firing for firing in firings if firing.rule in plain])
@@ -119,30 +143,31 @@ def test_a_cut_through_a_measurement_changes_no_more_than_what_is_named(story: S
     assert told(list(in_pieces(story, cuts, cuts))) == told(at_once(story))
 
 
-def judges_one_time(rule: Rule) -> bool:
-    """Whether a rule asks of a measurement only what has come with it, and not what has been before and beside it."""
-    return not (rule.on_statistic or rule.requires or rule.persists or rule.clear_after)
-
-
 @examples(100)
-@given(stories(), st.randoms(use_true_random=False))
-def test_residents_do_not_concern_each_other(story: Story, random: Any) -> None:
+@given(stories(), st.lists(st.permutations(range(3)), min_size=1, max_size=8))
+def test_residents_do_not_concern_each_other(story: Story, turns: list[list[int]]) -> None:
     streams = [[r for r in story.readings if r.resident == resident] for resident in (1, 2, 300)]
     together = by_rule(at_once(story))
-    assert by_rule(engine_of(story).step(batch(interleaved(streams, random)), story.end)) == together
+    assert by_rule(engine_of(story).step(batch(interleaved(streams, turns)), story.end)) == together
     for theirs in streams:
         alone = by_rule(engine_of(story).step(batch(theirs), story.end))
         for resident in {r.resident for r in theirs}:
             assert of_resident(alone, resident) == of_resident(together, resident)
 
 
-def interleaved(streams: Sequence[Sequence[Heard]], random: Any) -> list[Heard]:
-    """The same streams in another order, each resident's own and that of receiving as before."""
-    places = [
-        ((reading.received, who, i), reading) for who, theirs in enumerate(streams) for i, reading in enumerate(theirs)
+def interleaved(streams: Sequence[Sequence[Heard]], turns: Sequence[Sequence[int]]) -> list[Heard]:
+    """The same streams in another order, each resident's own and that of receiving as before.
+
+    Who comes first among those received at the same time takes turns.
+    """
+    times = sorted({reading.received for theirs in streams for reading in theirs})
+    return [
+        reading
+        for number, received in enumerate(times)
+        for who in turns[number % len(turns)]
+        for reading in streams[who]
+        if reading.received == received
     ]
-    turns = {received: random.sample(range(len(streams)), len(streams)) for (received, _, _), _ in places}
-    return [reading for _, reading in sorted(places, key=lambda p: (p[0][0], turns[p[0][0]][p[0][1]], p[0][2]))]
 
 
 def of_resident(told: Mapping[tuple[int, str], list[Firing]], resident: int) -> dict[tuple[int, str], list[Firing]]:

@@ -30,7 +30,7 @@ class Interpreter:
         self.profiles: dict[int, Profile] = {}
         self.kept = Kept.by(protocol)
         self.unstarted: list[tuple[int, int]] = []
-        self.codes = {metric.code for metric in self.kept.heard}
+        self.codes = {metric.code for metric in self.kept.times}
 
     def enrol(self, residents: Iterable[int], now: np.datetime64) -> None:
         for resident in residents:
@@ -72,8 +72,8 @@ class Interpreter:
     def start_clocks(self, now: datetime) -> None:
         for resident, i in self.unstarted:
             memory, missing = self.residents[resident], self.protocol.rules[i].missing
-            if missing and memory.cells[i].due and memory.newest(missing.metric) is None:
-                memory.cells[i].due = now + missing.within
+            if missing and memory.cells[i].due:
+                memory.cells[i].due = (memory.newest(missing.metric) or now) + missing.within
         self.unstarted.clear()
 
     def step(self, readings: Sequence[Heard], now: np.datetime64) -> list[Firing]:

@@ -50,7 +50,8 @@ class Levels(Case):
         if self.asking and (at == self.cell.kept[0] or (at > self.cell.kept[0] and self.over(at))):
             self.keep(at, self.named(at))
         fulfilled = self.fulfilled(at)
-        reached = self.over(at) and self.over(newest) and len(self.counted()) >= self.rule.count.k
+        counted = self.counted()
+        reached = at in counted and newest in counted and len(counted) >= self.rule.count.k
         enough = reached and self.over_long_enough(newest)
         if self.rule.count.days > 1 and reached and fulfilled:
             self.cell.noted_days.add(self.memory.day(newest))
@@ -187,7 +188,7 @@ class Statistics(Case):
         known = all(what for _, what in found)
         calm = known and all(limit.calm(what.value) for limit, what in found)
         evidence = self.evidence(at, found)
-        if self.asking and over:
+        if self.asking and over and at == self.cell.asked_at and self.fulfilled(at):
             self.keep(at, evidence)
         if over:
             return self.too_much(at, evidence)

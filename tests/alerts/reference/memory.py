@@ -15,6 +15,7 @@ from tests.alerts.reference.measurement import Measurement
 
 MOST_OF_A_DAY = 255
 MOST_LEARNED = 65_535
+A_FEW = 3
 SYSTOLIC, DIASTOLIC = METRICS["systolic"], METRICS["diastolic"]
 MADE_OF = {IRREGULAR_PULSE: (METRICS["pulse"],), PULSE_PRESSURE: (SYSTOLIC, DIASTOLIC)}
 """The metrics that no device sends, with those that they are made of."""
@@ -98,12 +99,12 @@ class Memory:
     def take(self, m: Measurement, kept: Kept) -> None:
         """Remember the values of a measurement, and add them to their days."""
         for metric, value in m.values.items():
-            if metric not in kept.heard:
+            if metric not in kept.times:
                 continue
             if metric.kind is Kind.VITAL:
                 theirs = self.values.setdefault(metric, {})
                 theirs[m.at] = value
-                if len(theirs) > kept.times:
+                if len(theirs) > kept.times[metric]:
                     del theirs[min(theirs)]
             else:
                 self._take_newest(m, metric, value)
@@ -129,7 +130,7 @@ class Memory:
     def forget_beyond(self, kept: Kept) -> None:
         """Keep no more measured times than another protocol needs."""
         for metric, theirs in self.values.items():
-            self.values[metric] = dict(sorted(theirs.items())[-kept.times :])
+            self.values[metric] = dict(sorted(theirs.items())[-kept.times.get(metric, 1) :])
 
     def learn(self, metric: Metric, at: datetime, value: float) -> None:
         """Let what is usual move towards a value, the less the more is known, and never by an outlier's whole length."""
@@ -149,19 +150,20 @@ class Memory:
 
 
 class Kept(NamedTuple):
-    """What a protocol needs remembered: the metrics that it hears, how many measured times of a vital sign, how many
-    days by metric, and of which metrics what is usual."""
+    """What a protocol needs remembered: how many measured times of each metric that it hears, how many days, and of
+    which metrics what is usual."""
 
-    heard: set[Metric]
-    times: int
+    times: dict[Metric, int]
     days: dict[Metric, int]
     usual: set[Metric]
 
     @classmethod
     def by(cls, protocol: Protocol) -> Kept:
-        rules = [metric for rule in protocol.rules for metric in heard_by(rule)]
-        heard = {part for metric in rules for part in (metric, *MADE_OF.get(metric, ()))}
-        times = max([1, *(rule.count.n for rule in protocol.rules)])
+        times: dict[Metric, int] = {}
+        for rule in protocol.rules:
+            for metric in heard_by(rule):
+                for part in (metric, *MADE_OF.get(metric, ())):
+                    times[part] = max(times.get(part, 1), how_many(rule, metric))
         days: dict[Metric, int] = {}
         usual: set[Metric] = set()
         for limit in (limit for rule in protocol.rules for limit in rule.when if limit.statistic):
@@ -169,7 +171,20 @@ class Kept(NamedTuple):
                 days[limit.metric] = max(days.get(limit.metric, 0), 1 + limit.statistic.days)
             if limit.statistic.kind == "from_usual":
                 usual.add(limit.metric)
-        return cls(heard, times, days, usual)
+        return cls(times, days, usual)
+
+
+def how_many(rule: Rule, metric: Metric) -> int:
+    """How many measured times of a metric a rule needs: all that it counts together, and a few where what comes late
+    may break what lasts, or to rise and fall among."""
+    if metric not in rule.measured:
+        return 1
+    changes = any(
+        limit.statistic and limit.statistic.kind in ("rise", "drop") and not limit.statistic.days
+        for limit in rule.when
+        if limit.metric == metric
+    )
+    return max(rule.count.n, A_FEW) if changes or rule.persists or rule.clear_after else rule.count.n
 
 
 def heard_by(rule: Rule) -> set[Metric]:
