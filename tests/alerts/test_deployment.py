@@ -57,7 +57,7 @@ async def activated(c: Connection, what: Mapping[str, str], at_hour: int = 0) ->
 async def raised(c: Connection, resident: int, by: Protocol, rule_id: str = "bp.severe", **evidence: float) -> AlertRow:
     """An alert as the watch raises it under a protocol, and calls about it."""
     await Verdicts(c, by, NOW).carry_out(
-        [Firing(resident, rule_id, "raise", np.datetime64("2026-11-24T10:00", "us"), None, evidence)]
+        [Firing(resident, rule_id, "raise", np.datetime64("2026-11-24T10:00", "us"), None, {**evidence})]
     )
     row = await alerts.open_of(c, resident, rule_id)
     assert row is not None
