@@ -5,7 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
-from store import alerts, equipment, gateways, notes, people, readings, residents
+from store import alerts, equipment, gateways, late_notes, maintenance, notes, people, readings, residents
 from store.postgres import Database, session_options, value
 from tests.household import NOW, Household, batch, furnish
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 
 EVERYTHING = (
     "resident", "relation", "device", "alert", "alert_event", "message", "prompt", "note",
-    "latest_reading", "reading_quarantine", "resident_reading", "resident_event_detail", "person",
+    "latest_reading", "reading_quarantine", "resident_reading", "resident_event_detail", "person", "late_note", "held_alarm",
 )  # fmt: skip
 
 
@@ -37,6 +37,9 @@ async def fill(database: Database) -> Household:
             await alerts.add_event(c, alert, resident, "raised", at=NOW)
             await alerts.ask(c, resident, "r", "are_you_well", NOW, NOW)
             await notes.add(c, resident, home.doctor.id, "seen", NOW)
+            past = {"resident_id": resident, "rule": "r", "protocol": "p", "happened_at": NOW, "evidence": {}}
+            await late_notes.add(c, **past, priority="high", learned_at=NOW)
+            await maintenance.hold_back(c, **past, now=NOW)
     return home
 
 
@@ -60,7 +63,7 @@ async def test_a_daughter_sees_her_mother_and_nobody_else(database: Database) ->
         assert len(await readings.recent(c, home.wang, 10)) == 1
 
 
-@pytest.mark.parametrize("table", ["note", "message", "alert_event", "reading_quarantine"])
+@pytest.mark.parametrize("table", ["note", "message", "alert_event", "reading_quarantine", "late_note", "held_alarm"])
 async def test_what_staff_write_among_themselves_is_not_the_family_s(database: Database, table: str) -> None:
     home = await fill(database)
     assert await count(database, home.daughter.id, table) == 0
