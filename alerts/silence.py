@@ -221,15 +221,17 @@ async def _tell_of_gateways(c: Connection, devices: Devices, away_h: NDArray[np.
     told_h = picked(told, row, was, 0.0)
     is_due = _numpy(now) - picked(told_at, row, was, _LONG_AGO) >= np.timedelta64(_TOLD_EVERY)
     tell = np.where(away >= _SILENT_H, is_due | (told_h < _SILENT_H), told_h >= _SILENT_H)
-    # Who was behind a silent gateway and is behind none any more: that is over too.
-    gone = (told >= _SILENT_H) & ~np.isin(told_of, residents)
+    # Who was behind a silent gateway and is behind none any more, or behind another: that is over, and said of that one.
+    now_by = np.zeros_like(told_by)
+    now_by[row[was]] = -gateway[was]
+    gone = (told >= _SILENT_H) & (now_by != told_by)
     await silence.tell(
         c,
         now,
         "gateway_silence",
-        np.concatenate([residents[tell], told_of[gone]]),
-        np.concatenate([-gateway[tell], told_by[gone]]),
-        np.concatenate([away[tell], np.zeros(gone.sum())]),
+        np.concatenate([told_of[gone], residents[tell]]),
+        np.concatenate([told_by[gone], -gateway[tell]]),
+        np.concatenate([np.zeros(gone.sum()), away[tell]]),
     )
 
 

@@ -254,6 +254,22 @@ async def test_revoking_a_silent_gateway_ends_its_alert(street: Street) -> None:
     assert (await street.open())["gateway.silent"].cleared_at is not None
 
 
+async def test_a_gateway_in_the_place_of_a_silent_one_ends_its_alert_and_is_missed_itself(street: Street) -> None:
+    street.down = True
+    await street.live(5 * HOUR)
+    async with street.database.service() as c:
+        new = await value(
+            c,
+            "INSERT INTO gateway (centre_id, name, paired_at, last_seen_at) VALUES (%s, 'new', %s, %s) RETURNING id",
+            [street.home.centre, street.clock.now, street.clock.now],
+        )
+        await c.execute("UPDATE device SET gateway_id = %s", [new])
+    await street.live(MINUTE, step=MINUTE)
+    assert [row.cleared_at is not None for row in (await street.open()).values()] == [True, True]
+    await street.live(5 * HOUR)
+    assert [row.cleared_at is None for row in (await street.open()).values()] == [True, True]
+
+
 async def test_after_a_pause_of_the_service_itself_nobody_was_silent(street: Street) -> None:
     street.ear = Silence(street.database, clock=street.clock)
     street.clock.now += 8 * HOUR
