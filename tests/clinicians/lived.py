@@ -37,10 +37,10 @@ class Lived:
 
 
 async def live_in(database: Database, now: datetime) -> Lived:
-    """Wang measures daily, 15 above her target, with a week missing; Zhao is on target and stopped five days ago."""
+    """Wang measures daily, 15 above the target of those over 80, with a week missing; Zhao is on target and stopped five days ago."""
     async with database.service() as c:
         home = await furnish(c, now)
-        await readings.insert(c, _history(home, home.wang, home.cuff, 150.0, now, missing=range(40, 47)))
+        await readings.insert(c, _history(home, home.wang, home.cuff, 165.0, now, missing=range(40, 47)))
         await readings.insert(c, _history(home, home.zhao, home.zhao_cuff, 125.0, now, missing=range(5)))
         await readings.quarantine(
             c,

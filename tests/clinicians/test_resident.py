@@ -54,7 +54,8 @@ def test_who_has_taken_it_is_named() -> None:
 def test_measuring_again_is_one_clear_request() -> None:
     found = scene([REPEAT], [TASK], FRESH, ZH)
     assert found.kind == "repeat_measurement"
-    assert found.lines == ("请坐下休息五分钟，先不要说话，然后再量一次血压。",)
+    [line] = found.lines
+    assert line.startswith("请坐下休息五分钟，先不要说话，然后再量一次血压。")
 
 
 def test_she_is_asked_to_measure_what_the_rule_is_about() -> None:
