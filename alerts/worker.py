@@ -17,6 +17,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, Literal
 from uuid import UUID
@@ -158,6 +159,14 @@ class Turn:
         columns = _columns(self.batch, after, _numpy(self.now))
         last = self.upto if columns.received is None else utc(columns.received[-1])
         return columns, max(self.upto, last)
+
+    def entries(self, after: np.datetime64) -> tuple[list[Batch], datetime]:
+        """The same, each accepted batch by itself."""
+        columns, upto = self.columns(after)
+        if self.batch is None:
+            return [], upto
+        bounds = [0, *(np.flatnonzero(np.diff(self.batch.entry)) + 1).tolist(), len(self.batch)]
+        return [columns[begin:end] for begin, end in pairwise(bounds)], upto
 
 
 class Watch:
@@ -302,12 +311,12 @@ class Watch:
         group = await self._take_up(c, turn)
         await _know(c, group, turn.upto)
         present = await self._in_force(c, turn.upto)
-        columns, upto = turn.columns(group.received)
+        entries, upto = turn.entries(group.received)
         if not (turn.moves or _timer_due(group.engine, upto) or present.digest != group.protocol.digest):
             return await self._rest(c, group, turn)
         if not await self._hold(c, turn):
             return 0.0
-        await self._judge(c, group, columns, turn, upto, present)
+        await self._judge(c, group, entries, turn, upto, present)
         if turn.batch is not None:
             await feed.save_latest(c, turn.batch)
             group.received = max(group.received, turn.batch.received_at.max())
@@ -352,23 +361,25 @@ class Watch:
         return False
 
     async def _judge(
-        self, c: Connection, group: Group, columns: Batch, turn: Turn, upto: datetime, present: Protocol
+        self, c: Connection, group: Group, entries: list[Batch], turn: Turn, upto: datetime, present: Protocol
     ) -> None:
         if present.digest != group.protocol.digest:
-            columns = await self._change(c, group, columns, turn, upto)
-        await _step(c, group, columns, turn.now, upto)
+            entries = await self._change(c, group, entries, turn, upto)
+        await _step(c, group, entries, turn.now, upto)
         _count(turn.batch)
 
-    async def _change(self, c: Connection, group: Group, columns: Batch, turn: Turn, upto: datetime) -> Batch:
+    async def _change(
+        self, c: Connection, group: Group, entries: list[Batch], turn: Turn, upto: datetime
+    ) -> list[Batch]:
         """Judge by each protocol what was received while it was in force; returns what is left for the last one."""
         at = turn.judged_at or upto
         await self._judge_by(c, group, await self._in_force(c, at), at, turn.now)
         while (change := await deployment.next_change(c, at)) and change <= upto:
-            before = int(np.searchsorted(columns.received, _numpy(change))) if columns.received is not None else 0
-            await _step(c, group, columns[:before], turn.now, change)
+            before = sum(bool(_received(entry) < _numpy(change)) for entry in entries)
+            await _step(c, group, entries[:before], turn.now, change)
             await self._judge_by(c, group, await self._in_force(c, change), change, turn.now)
-            columns, at = columns[before:], change
-        return columns
+            entries, at = entries[before:], change
+        return entries
 
     async def _judge_by(self, c: Connection, group: Group, protocol: Protocol, at: datetime, now: datetime) -> None:
         """Go on under another protocol as of ``at``; where a rule is the same, so is its state.
@@ -422,30 +433,46 @@ async def _know(c: Connection, group: Group, at: datetime) -> None:
     group.revision, group.until = revision, await judging.next_change(c, group.protocol, at)
 
 
-async def _step(c: Connection, group: Group, columns: Batch, now: datetime, upto: datetime) -> None:
-    await let_go_of_closed(c, group.engine, columns)
-    step = group.engine.step
-    firings = (
-        await asyncio.to_thread(step, columns, _numpy(upto)) if len(columns) > _LONG else step(columns, _numpy(upto))
-    )
-    await Verdicts(c, group.protocol, now).carry_out(firings)
+async def _step(c: Connection, group: Group, entries: list[Batch], now: datetime, upto: datetime) -> None:
+    """Judge each accepted batch by itself, after the timers that ran out before it, however many came at once.
+
+    What is let go of before one, because a person has closed it or it was not worth an alert, counts for that one.
+    """
+    for entry in entries:
+        await _run_timers(c, group, now, _received(entry))
+        await let_go_of_closed(c, group.engine, entry)
+        step, at = group.engine.step, _received(entry)
+        firings = await asyncio.to_thread(step, entry, at) if len(entry) > _LONG else step(entry, at)
+        await Verdicts(c, group.protocol, now).carry_out(firings)
+    await _run_timers(c, group, now, _numpy(upto))
+
+
+async def _run_timers(c: Connection, group: Group, now: datetime, at: np.datetime64) -> None:
+    wake_at = group.engine.wake_at()
+    if wake_at is not None and wake_at <= at:
+        await Verdicts(c, group.protocol, now).carry_out(group.engine.step(Batch.empty(), at))
+
+
+def _received(entry: Batch) -> np.datetime64:
+    assert entry.received is not None
+    received: np.datetime64 = entry.received[0]
+    return received
 
 
 async def _load(c: Connection, group: Group, new: Sequence[Partition], at: datetime) -> None:
-    """Take up what the record has of the residents of these partitions, and go on asking what they are being asked.
+    """Take up what the record has of the residents of these partitions: beside the loop, leases are renewed meanwhile.
 
-    Beside the loop: leases are renewed meanwhile.
+    Of whom there is no row, or one by another protocol, it goes on asking what they are being asked.
     """
-    share = _share(new, group.of)
-    await asyncio.to_thread(group.engine.load_rows, await partitions.load_rows(c, share))
+    saved = await partitions.load_rows(c, _share(new, group.of))
+    await asyncio.to_thread(group.engine.load_rows, saved)
     group.revision = None
     await _know(c, group, at)
-    asked = await alerts.asking(c, _judged_at(new) or at)
-    hers = share.holds(np.array([p.resident_id for p in asked], np.int32))
+    same = {p.number: p.protocol == group.protocol.digest for p in new}
     group.engine.ask_again(
         (p.resident_id, p.rule, _numpy(p.asked_at), _numpy(p.until))
-        for p, is_hers in zip(asked, hers, strict=True)
-        if is_hers
+        for p in await alerts.asking(c, _judged_at(new) or at)
+        if (number := p.resident_id % group.of) in same and not (same[number] and p.resident_id in saved)
     )
 
 

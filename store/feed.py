@@ -33,7 +33,10 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class FeedBatch:
-    """What came after a position, in order of acceptance: columns of shape ``(n,)`` and the new position."""
+    """What came after a position, in order of acceptance: columns of shape ``(n,)`` and the new position.
+
+    ``entry`` counts the accepted batches that are joined here.
+    """
 
     position: Position
     received_at: NDArray[np.datetime64]
@@ -44,6 +47,7 @@ class FeedBatch:
     value: NDArray[np.float64]
     quality: NDArray[np.int32]
     device_id: NDArray[np.int32]
+    entry: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.value)
@@ -129,8 +133,9 @@ async def next_batch(c: Connection, after: Position, limit: int, until: Position
         return None
     columns: list[Any] = [np.concatenate([row[i] for row in found]) for i in range(3, 10)]
     received = np.array([row[2].replace(tzinfo=None) for row in found], "datetime64[us]")
-    received = np.repeat(received, [len(row[3]) for row in found])
-    return FeedBatch(Position(found[-1][0], found[-1][1]), received, *columns)
+    sizes = [len(row[3]) for row in found]
+    columns = [np.repeat(received, sizes), *columns, np.repeat(np.arange(len(found)), sizes)]
+    return FeedBatch(Position(found[-1][0], found[-1][1]), *columns)
 
 
 async def unread(c: Connection, after: Position) -> datetime | None:

@@ -93,7 +93,7 @@ async def test_a_second_fall_answered_beside_an_open_alert_is_no_second_card(hom
 
 async def test_a_question_outlives_a_protocol_that_judges_falls_otherwise(home: Fallen) -> None:
     before = tuple(replace(rule, confirmed_by=None) if rule.id == "fall" else rule for rule in RULES.rules)
-    home.watch = Watch(home.database, replace(RULES, rules=before), clock=home.clock)
+    home.watch = Watch(home.database, replace(RULES, rules=before, digest="another"), clock=home.clock)
     await home.tell("fall", 0.6, impact_g=3.4)
     await home.start_anew()
     await home.wait(seconds=10)
@@ -105,7 +105,7 @@ async def test_a_question_outlives_a_protocol_that_judges_falls_otherwise(home: 
 
 async def test_a_question_can_be_answered_under_a_protocol_that_judges_falls_otherwise(home: Fallen) -> None:
     before = tuple(replace(rule, confirmed_by=None) if rule.id == "fall" else rule for rule in RULES.rules)
-    home.watch = Watch(home.database, replace(RULES, rules=before), clock=home.clock)
+    home.watch = Watch(home.database, replace(RULES, rules=before, digest="another"), clock=home.clock)
     await home.tell("fall")
     await home.start_anew()
     home.clock.go_on(seconds=20)

@@ -41,6 +41,7 @@ async def test_batches_come_in_order_joined_and_each_row_with_its_own_time(datab
     found = await next_of(database, Position())
     assert found is not None
     assert found.value.tolist() == [120, 121, 130]
+    assert found.entry.tolist() == [0, 0, 1]
     assert set(found.metric) == {METRICS["systolic"].code}
     received = [NOW, NOW, NOW + timedelta(minutes=1)]
     assert found.received_at.tolist() == [r.replace(tzinfo=None) for r in received]
@@ -140,4 +141,5 @@ def _columns(found: FeedBatch) -> tuple[np.ndarray, ...]:
         found.value,
         found.quality,
         found.device_id,
+        found.entry,
     )
