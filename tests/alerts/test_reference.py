@@ -309,6 +309,22 @@ def test_what_is_past_is_noted_only_where_it_would_have_counted() -> None:
     assert watch.evidence == {"systolic": 191, "count": 1}
 
 
+def test_of_what_is_no_longer_remembered_nobody_knows_whether_it_would_have_counted() -> None:
+    watch = Watch(rule(high("systolic", 180, 170), count=Count(2, 2, minutes(30), "test"), expires=minutes(60)))
+    watch.hear("11-05 09:00", systolic=120)
+    watch.hear("11-05 09:50", systolic=120)
+    assert watch.hear("11-02 08:00", received="11-05 10:00", systolic=190) == []
+    assert watch.hear("11-02 08:20", received="11-05 10:00", systolic=191) == []
+
+
+def test_only_one_of_those_counted_raises() -> None:
+    watch = Watch(rule(high("spo2", 99, 90), count=Count(2, 2, minutes(30), "test")), looking_back(4))
+    watch.hear("11-02 08:00", spo2=99)
+    assert watch.hear("11-02 08:10", spo2=99) == ["raise"]
+    watch.close()
+    assert watch.hear("11-02 07:50", received="11-02 08:11", spo2=99) == [], "it is not among the newest two"
+
+
 def test_a_rule_that_asks_notes_a_single_one() -> None:
     counting = Count(2, 3, minutes(30), "test")
     watch = Watch(rule(high("systolic", 180, 170), count=counting, ask=repeat(minutes(30)), expires=minutes(60)))

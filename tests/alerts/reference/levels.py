@@ -136,11 +136,15 @@ class Levels(Case):
         at, rule = self.m.at, self.rule
         if rule.persists or rule.count.days > 1 or not (self.past and self.calm and self.over(at)):
             return []
-        up_to = sorted({at, *(t for t in self.times() if t <= at)}, reverse=True)[: rule.count.n]
-        over = [t for t in up_to if t >= at - rule.count.within and self.over(t)]
-        if not self.fulfilled(at) or not (rule.ask or len(over) >= rule.count.k):
+        if not self.fulfilled(at) or not (rule.ask or rule.count.k == 1 or self.would_have_counted()):
             return []
         return self.noted(at, self.named(at) | {"count": 1.0})
+
+    def would_have_counted(self) -> bool:
+        """Whether with those up to this one enough were over; of one that is no longer remembered nobody knows."""
+        at, count, times = self.m.at, self.rule.count, self.times()
+        up_to = [t for t in times if t <= at][: count.n]
+        return at in times and sum(t >= at - count.within and self.over(t) for t in up_to) >= count.k
 
     def time_out(self) -> list[Firing]:
         at, values = self.cell.kept
