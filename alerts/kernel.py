@@ -261,12 +261,15 @@ class Readings(NamedTuple):
 
 
 def compiled(function: Function) -> Function:
-    """Have numba make machine code of a function at its first call, and keep it on disk.
+    """Have numba make machine code of a function at its first call, and keep it on disk where there is a place for it.
 
     Nothing here makes an array. Without numba's reference counts (``_nrt``) a call that hands all columns on costs a
     quarter of what it does with them.
     """
-    return cast("Function", njit(cache=True, nogil=True, _nrt=False)(function))
+    try:
+        return cast("Function", njit(cache=True, nogil=True, _nrt=False)(function))
+    except RuntimeError:  # neither this folder nor the user's own can be written: made anew at each start
+        return cast("Function", njit(nogil=True, _nrt=False)(function))
 
 
 @compiled

@@ -69,9 +69,13 @@ def serve(
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to the shape this version needs. Safe to run again, and by several at once."""
+    """Bring the database to the shape this version needs, and make the rules core ready, so that nobody waits for it later.
+
+    Safe to run again, and by several at once.
+    """
     import psycopg
 
+    from alerts.engine import compile_ahead
     from store.migrate import MigrationError
     from store.migrate import migrate as apply
 
@@ -82,6 +86,7 @@ def migrate() -> None:
     except psycopg.OperationalError as error:
         fail(f"the database cannot be reached: {str(error).strip()}")
     typer.echo("\n".join(f"applied {name}" for name in applied) or "the database is up to date")
+    compile_ahead()
 
 
 @app.command()
