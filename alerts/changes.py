@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from difflib import SequenceMatcher
 from typing import Any, Final, Literal
 
-from alerts.explain import explain, explain_protocol
+from alerts.language.explain import explain, explain_protocol
 from alerts.protocol import Protocol
 from alerts.rule import Rule
 from alerts.state import fingerprint

@@ -17,10 +17,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, TypeVar
 
-from alerts import grammar
-from alerts.checks import faults_of_group_named, faults_of_named
-from alerts.explain import explain, explain_protocol
-from alerts.grammar import Known
+from alerts.language import grammar
+from alerts.language.checks import faults_of_group_named, faults_of_named
+from alerts.language.explain import explain, explain_protocol
+from alerts.language.grammar import Known
+from alerts.language.shadows import shadowed
+from alerts.language.tables import ProtocolError, Table, did_you_mean
 from alerts.rule import (
     TARGETS,
     Answered,
@@ -37,8 +39,6 @@ from alerts.rule import (
     evidence_name,
     evidence_names,
 )
-from alerts.shadows import shadowed
-from alerts.tables import ProtocolError, Table, did_you_mean
 
 __all__ = [
     "SHIPPED",

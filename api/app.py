@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 import clinicians
-from alerts.backtest_desk import Desk
+from alerts.backtest.desk import Desk
 from alerts.channels.sms import SmsChannel
 from alerts.deployment import keep_registered
 from alerts.dispatch import Dispatcher

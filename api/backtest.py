@@ -13,8 +13,8 @@ from api.commands import fail, settings, with_database
 from api.protocols import texts_in
 
 if TYPE_CHECKING:
-    from alerts.backtest_counts import Comparison
-    from alerts.backtest_jobs import Question, Written
+    from alerts.backtest.counts import Comparison
+    from alerts.backtest.jobs import Question, Written
     from clinicians.words import Words
     from store.postgres import Connection, Database
 
@@ -51,8 +51,8 @@ def backtest(
     Alerts by rule and priority with 95 % intervals, who would have been called at night, and which true episodes each
     protocol caught or missed, and how early.
     """
-    from alerts.backtest import Assumed
-    from alerts.backtest_jobs import NothingToJudge, Question, answer
+    from alerts.backtest.jobs import NothingToJudge, Question, answer
+    from alerts.backtest.replay import Assumed
     from alerts.protocol import ProtocolError
     from clinicians.words import LANGUAGES, Words
     from store.postgres import Unavailable
@@ -141,7 +141,7 @@ async def _centre(c: Connection, name: str | None) -> tuple[int | None, str]:
 async def _written(c: Connection, named: str, now: datetime) -> Written:
     """A protocol by folder, version or word."""
     from alerts import deployment
-    from alerts.backtest_jobs import Written
+    from alerts.backtest.jobs import Written
     from alerts.protocol import SHIPPED
     from store import protocols
 

@@ -97,8 +97,8 @@ def _drawn(table: Table) -> object:
 
 
 def _protocol(folder: Path | None) -> Protocol:
+    from alerts.language.tables import ProtocolError
     from alerts.protocol import SHIPPED, load
-    from alerts.tables import ProtocolError
 
     try:
         return load(folder or SHIPPED)

@@ -46,7 +46,7 @@ def explain(
 ) -> None:
     """Say a protocol, or one rule, in plain sentences made from the rules themselves."""
     from alerts import protocol
-    from alerts.tables import did_you_mean
+    from alerts.language.tables import did_you_mean
 
     found = _read(directory)
     if rule is None:

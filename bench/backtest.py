@@ -31,8 +31,8 @@ import psycopg
 from numpy.typing import NDArray
 
 from alerts import protocol
-from alerts.backtest import Assumed, Past, Replay, Told
-from alerts.backtest_counts import SIDES, Watched, compare
+from alerts.backtest.counts import SIDES, Watched, compare
+from alerts.backtest.replay import Assumed, Past, Replay, Told
 from alerts.engine import Batch
 from alerts.profiles import Profile
 from devices.readings import METRICS

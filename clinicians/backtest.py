@@ -1,6 +1,6 @@
 """The doctor tries a protocol on what happened to her own residents, before it goes live; and notes hospital visits.
 
-What it would have done is worked out beside the service (:mod:`alerts.backtest_desk`) as a reader who sees only whom she
+What it would have done is worked out beside the service (:mod:`alerts.backtest.desk`) as a reader who sees only whom she
 may see. Residents are named on the page only as long as she may.
 """
 
@@ -13,8 +13,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Request, Response, UploadFile
 
 from alerts import deployment
-from alerts.backtest_desk import Busy, Desk, Run
-from alerts.backtest_jobs import MOST_DAYS, Question, Written
+from alerts.backtest.desk import Busy, Desk, Run
+from alerts.backtest.jobs import MOST_DAYS, Question, Written
 from alerts.protocol import SHIPPED, ProtocolError, texts_in
 from clinicians.backtest_page import view
 from clinicians.doctor import words_of

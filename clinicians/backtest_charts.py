@@ -15,7 +15,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
-from alerts.backtest_counts import SIDES, Comparison, Line, Rate, Side
+from alerts.backtest.counts import SIDES, Comparison, Line, Rate, Side
 from alerts.escalation import EVENING, MORNING
 from clinicians.words import N_, Words
 

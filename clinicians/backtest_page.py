@@ -10,7 +10,7 @@ from typing import Final
 
 from markupsafe import Markup
 
-from alerts.backtest_counts import AIM_PER_WEEK, SIDES, Comparison, Found, Line, Rate, Side
+from alerts.backtest.counts import AIM_PER_WEEK, SIDES, Comparison, Found, Line, Rate, Side
 from alerts.escalation import EVENING, MORNING
 from clinicians import backtest_charts
 from clinicians.backtest_charts import FRAMES, title_of

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from typing import Final
 
-from alerts.explain import brief, quantity
 from alerts.judging import Grounds
+from alerts.language.explain import brief, quantity
 from alerts.profiles import Choice, Origin
 from alerts.protocol import Protocol
 from alerts.rule import PRIORITIES, Group, Parameter, Priority, Rule, shown_unit

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from alerts import protocol
-from alerts.explain import length, metric_name, quantity
+from alerts.language.explain import length, metric_name, quantity
 from alerts.protocol import Protocol, Rule
 from alerts.rule import Group, Limit, Parameter, Required, Score, Word, limit_unit, shown_unit
 from alerts.wording import ZH

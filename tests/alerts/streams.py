@@ -1,4 +1,4 @@
-"""Random protocols, residents and streams, in every word of the rule language that ``alerts.checks`` allows.
+"""Random protocols, residents and streams, in every word of the rule language that ``alerts.language.checks`` allows.
 
 Grids are small, so that times, levels and days meet often. Everything of one example is reckoned in one ``pace``: a
 stream may last for minutes or for weeks, and the times in its rules lie in the same range.
@@ -18,9 +18,9 @@ import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from alerts.checks import faults
 from alerts.engine import Batch, Firing
-from alerts.number_checks import faults_of_limit, faults_of_required
+from alerts.language.checks import faults
+from alerts.language.number_checks import faults_of_limit, faults_of_required
 from alerts.profiles import Profile
 from alerts.protocol import Ask, Count, Limit, Missing, Protocol, Related, Rule
 from alerts.rule import (

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from alerts import protocol
-from alerts.backtest import NEVER, Assumed, Given, Past, Replay, Told
-from alerts.backtest_counts import Comparison, Episode, Side, Watched, compare, merged, poisson
+from alerts.backtest.counts import Comparison, Episode, Side, Watched, compare, merged, poisson
+from alerts.backtest.replay import NEVER, Assumed, Given, Past, Replay, Told
 from alerts.engine import Batch
 from alerts.profiles import Profile
 from alerts.protocol import Protocol, Rule

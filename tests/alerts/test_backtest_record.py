@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from alerts import actions, protocol
-from alerts.backtest_counts import Comparison
-from alerts.backtest_jobs import NothingToJudge, Question, Written, answer, heard
+from alerts.backtest.counts import Comparison
+from alerts.backtest.jobs import NothingToJudge, Question, Written, answer, heard
 from alerts.worker import Watch
 from devices.readings import METRICS
 from store import alerts, falls, history, readings

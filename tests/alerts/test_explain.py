@@ -7,7 +7,7 @@ import re
 import pytest
 
 from alerts import protocol
-from alerts.explain import length, metric_name, quantity
+from alerts.language.explain import length, metric_name, quantity
 from alerts.rule import DERIVED, IRREGULAR_PULSE, Limit, limit_unit
 from alerts.wording import LANGUAGES, ZH
 from devices.readings import METRICS

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from alerts import protocol
+from alerts.language.shadows import shadowed
 from alerts.protocol import Count, ProtocolError, Rule
 from alerts.rule import Lasting
-from alerts.shadows import shadowed
 from devices.readings import METRICS
 from tests.alerts.reference import Heard, Interpreter
 from tests.alerts.streams import (

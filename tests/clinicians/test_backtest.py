@@ -18,9 +18,9 @@ import pytest
 from fastapi import FastAPI
 
 from alerts import protocol
-from alerts.backtest import Assumed
-from alerts.backtest_counts import Comparison, Episode, Found, Line, Rate, Totals
-from alerts.backtest_desk import Desk
+from alerts.backtest.counts import Comparison, Episode, Found, Line, Rate, Totals
+from alerts.backtest.desk import Desk
+from alerts.backtest.replay import Assumed
 from clinicians import backtest_charts, backtest_page
 from clinicians.words import Words
 from store import history, people, readings, residents

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from alerts import explain
+from alerts.language import explain
 from clinicians.vitals import latest_vitals, lines, metric_name, newest_sign, pressure, standing, value
 from clinicians.words import Words
 from devices.readings import METRICS, Quality

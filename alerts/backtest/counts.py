@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.backtest import Assumed, Marks, Told
+from alerts.backtest.replay import Assumed, Marks, Told
 from alerts.changes import changes
 from alerts.escalation import EVENING, MORNING
 from alerts.protocol import Protocol

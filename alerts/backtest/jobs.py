@@ -17,8 +17,8 @@ from uuid import UUID
 import numpy as np
 
 from alerts import judging, protocol
-from alerts.backtest import NEVER, Assumed, Given, Past, Replay, Told
-from alerts.backtest_counts import SIDES, Comparison, Episode, Side, Watched, What, compare
+from alerts.backtest.counts import SIDES, Comparison, Episode, Side, Watched, What, compare
+from alerts.backtest.replay import NEVER, Assumed, Given, Past, Replay, Told
 from alerts.engine import Batch
 from alerts.parameters import Parameters
 from alerts.profiles import Profile

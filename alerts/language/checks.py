@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from alerts.number_checks import Fault, points
+from alerts.language.number_checks import Fault, points
+from alerts.language.tables import did_you_mean
 from alerts.rule import MOST_COUNTED, MOST_DAYS, Count, Group, Limit, Required, Rule, evidence_names
-from alerts.tables import did_you_mean
 from devices.readings import Kind
 
 LONGEST_QUESTION: Final = timedelta(hours=24)

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
+from alerts.language.vocabulary import Terms, is_difference, length, listed, metric_name, quantity
 from alerts.rule import Count, Limit, Related, Required, Rule, Score, Statistic, Word, limit_unit, shown_unit
-from alerts.vocabulary import Terms, is_difference, length, listed, metric_name, quantity
 from devices.readings import Kind, Metric
 
 _EN: Final = "en"

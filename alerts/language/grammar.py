@@ -1,6 +1,6 @@
 """How each table of a protocol file becomes a value of :mod:`alerts.rule`. Pure.
 
-What is read here is known word by word; what is senseless although every word is known, :mod:`alerts.checks` says.
+What is read here is known word by word; what is senseless although every word is known, :mod:`alerts.language.checks` says.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from alerts.checks import faults, faults_of_group, faults_of_sentence
-from alerts.number_checks import (
+from alerts.language.checks import faults, faults_of_group, faults_of_sentence
+from alerts.language.number_checks import (
     faults_of_limit,
     faults_of_parameter,
     faults_of_required,
@@ -22,6 +22,9 @@ from alerts.number_checks import (
     faults_of_statistic,
     judged,
 )
+from alerts.language.tables import Table, did_you_mean
+from alerts.language.units import converted
+from alerts.language.vocabulary import is_difference
 from alerts.rule import (
     ASKS,
     AUDIENCES,
@@ -54,9 +57,6 @@ from alerts.rule import (
     limit_unit,
     shown_unit,
 )
-from alerts.tables import Table, did_you_mean
-from alerts.units import converted
-from alerts.vocabulary import is_difference
 from alerts.wording import LANGUAGES
 from devices.readings import METRICS, Kind, Metric
 

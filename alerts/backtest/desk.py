@@ -18,8 +18,8 @@ from uuid import UUID
 
 import structlog
 
-from alerts.backtest_counts import Comparison
-from alerts.backtest_jobs import NothingToJudge, Question, answer
+from alerts.backtest.counts import Comparison
+from alerts.backtest.jobs import NothingToJudge, Question, answer
 from alerts.protocol import ProtocolError
 from store.postgres import Unavailable
 

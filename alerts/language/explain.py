@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from alerts.explain_en import brief_in_english, groups_in_english, rule_in_english, score_in_english
-from alerts.explain_zh import brief_in_chinese, groups_in_chinese, rule_in_chinese, score_in_chinese
+from alerts.language.explain_en import brief_in_english, groups_in_english, rule_in_english, score_in_english
+from alerts.language.explain_zh import brief_in_chinese, groups_in_chinese, rule_in_chinese, score_in_chinese
+from alerts.language.vocabulary import Terms, is_difference, length, listed, metric_name, quantity, sources
 from alerts.rule import PRIORITIES, Group, Limit, Parameter, Rule, Score, shown_unit
-from alerts.vocabulary import Terms, is_difference, length, listed, metric_name, quantity, sources
 from alerts.wording import ZH
 
 if TYPE_CHECKING:
