@@ -14,7 +14,7 @@ Python in ``tests/alerts/reference``.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -197,16 +197,25 @@ class Engine:
 
     def raised(self, residents: NDArray[np.int32]) -> list[tuple[int, str]]:
         """The alarms on these residents' own values that stand, as (resident, rule)."""
-        m, on_value = self._memory, (kernel.LEVEL, kernel.STATISTIC)
+        on_value = (kernel.LEVEL, kernel.STATISTIC)
+        return [(resident, rule) for resident, rule, kind, _ in self._standing(residents) if kind in on_value]
+
+    def faulty(self, residents: NDArray[np.int32]) -> list[tuple[int, str, int]]:
+        """The alarms on these residents' devices that stand, as (resident, rule, device)."""
+        standing = self._standing(residents)
+        return [(resident, rule, device) for resident, rule, kind, device in standing if kind == kernel.DEVICE]
+
+    def _standing(self, residents: NDArray[np.int32]) -> Iterator[tuple[int, str, int, int]]:
+        """The alarms that stand, as (resident, rule, kind, device)."""
+        m = self._memory
         rows = m.row_of(np.unique(residents))
         rows = rows[rows >= 0]
-        return [
-            (int(m.resident[row]), self.protocol.rules[m.pool.links[record, kernel.RULE]].id)
-            for row in rows[m.rows.times[rows, kernel.HEAD] >= 0].tolist()
-            for record in m.records(row)
-            if m.pool.links[record, kernel.PHASE] == ACTIVE
-            and self._p.tables.rules[m.pool.links[record, kernel.RULE], kernel.R_KIND] in on_value
-        ]
+        for row in rows[m.rows.times[rows, kernel.HEAD] >= 0].tolist():
+            for record in m.records(row):
+                rule, phase, device = m.pool.links[record, [kernel.RULE, kernel.PHASE, kernel.BY_DEVICE]].tolist()
+                if phase == ACTIVE:
+                    kind = int(self._p.tables.rules[rule, kernel.R_KIND])
+                    yield int(m.resident[row]), self.protocol.rules[rule].id, kind, device
 
     def close(self, alarms: Iterable[tuple[int, str]]) -> None:
         """A person has closed these (resident, rule): what is measured from now on is judged anew, calm or not.

@@ -18,7 +18,7 @@ from alerts.engine import Batch, Engine, Firing
 from alerts.escalation import morning_after
 from alerts.protocol import Protocol
 from alerts.rule import JOINED, Rule
-from store import alerts, late_notes, maintenance, residents
+from store import alerts, equipment, late_notes, maintenance, residents
 from store.alerts import AlertRow
 from store.maintenance import Held
 from store.postgres import Connection
@@ -35,8 +35,14 @@ async def let_go_of_closed(c: Connection, engine: Engine, batch: Batch) -> None:
 
     Otherwise a pressure that never came down would not be heard again after its first alert was closed. A task about
     days that have passed, such as a mean of a week, waits until the days are others: the next reading would say no more
-    than what somebody has just dealt with.
+    than what somebody has just dealt with. A fault of a device that has been removed is let go of, too: while it stood the
+    batteries of her other devices would not be heard.
     """
+    if faulty := engine.faulty(batch.resident):
+        hers = await equipment.of_residents(c, [device for *_, device in faulty])
+        engine.close(
+            (resident, rule) for resident, rule, device in faulty if device > 0 and (device, resident) not in hers
+        )
     if raised := engine.raised(batch.resident):
         about = [resident for resident, _ in raised]
         still_open = await alerts.open_rules(c, about) | await maintenance.held_rules(c, about)

@@ -5,7 +5,7 @@ Read through the administrator's views, written by the service for her: see :mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -345,6 +345,14 @@ async def remove(c: Connection, by: UUID, device_id: int, now: datetime) -> None
     await _close(c, device_id, now)
     await c.execute("UPDATE device SET removed_at = %s WHERE id = %s", [now, device_id])
     await audit.record(c, "device_removed", by, resident_id, device=device_id)
+
+
+async def of_residents(c: Connection, devices: Sequence[int]) -> set[tuple[int, int]]:
+    """Those of these devices that are in use, as (device, resident)."""
+    cursor = await c.execute(
+        "SELECT id, resident_id FROM device WHERE id = ANY(%s) AND removed_at IS NULL", [list(devices)]
+    )
+    return set(await cursor.fetchall())
 
 
 async def _of_centre(c: Connection, by: UUID, device_id: int) -> tuple[int, str, int]:

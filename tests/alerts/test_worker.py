@@ -171,6 +171,20 @@ async def test_a_low_battery_is_a_task_on_the_board_without_a_message(home: Home
     assert row.reply_code is None
 
 
+async def test_a_device_that_was_removed_with_a_low_battery_hides_no_others(home: Home) -> None:
+    await home.measure(device=home.people.cuff, battery=9)
+    await home.judged()
+    [of_the_cuff] = await home.open_alerts()
+    await close(home, of_the_cuff.id)
+    async with home.database.service() as c:
+        await c.execute("UPDATE device SET removed_at = %s WHERE id = %s", [home.clock.now, home.people.cuff])
+    home.clock.go_on(hours=1)
+    await home.measure(device=home.people.button, battery=8)
+    await home.judged()
+    [of_the_button] = await home.open_alerts()
+    assert (of_the_button.rule, of_the_button.evidence["device"]) == ("device.battery", home.people.button)
+
+
 async def test_with_nobody_on_duty_everybody_of_the_centre_is_called_and_it_is_said(home: Home) -> None:
     async with home.database.service() as c:
         await c.execute("DELETE FROM duty")
