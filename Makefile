@@ -72,7 +72,7 @@ messages: $(VENV)/.dev ## collect the sentences of the pages for translation (se
 	rm .messages.pot .messages.head
 
 lock: ## resolve the dependencies anew (needs uv)
-	@for pair in gateway:"--extra gateway" server:"--extra server" demo:"--extra gateway --extra server --extra virtual" dev:"--extra dev" bench:"--extra server --extra bench"; do \
+	@for pair in gateway:"--extra gateway" server:"--extra server" demo:"--extra gateway --extra server --extra virtual" dev:"--extra dev" bench:"--extra server --extra bench --constraints requirements/dev.lock"; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	    pyproject.toml $${pair#*:} -o requirements/$${pair%%:*}.lock || exit 1; done
 	echo "setuptools>=80" | uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate \

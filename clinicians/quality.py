@@ -188,11 +188,13 @@ def _title(protocol: Protocol, rule_id: str | None, words: Words) -> str:
 
 
 def _priority(line: Line, words: Words) -> str:
-    return words.gettext(cases.PRIORITIES[line.priority or "low"])
+    priority = line.priority or "low"
+    return words.gettext(cases.PRIORITIES[priority])
 
 
 def _about(line: Line, words: Words) -> str:
-    return f"{_priority(line, words)} · {words.gettext(_KINDS[line.kind or 'event'])}"
+    kind = line.kind or "event"
+    return f"{_priority(line, words)} · {words.gettext(_KINDS[kind])}"
 
 
 def _share(found: Quality, priority: str, words: Words) -> Share:
