@@ -35,19 +35,34 @@ async def let_go_of_closed(c: Connection, engine: Engine, batch: Batch) -> None:
 
     Otherwise a pressure that never came down would not be heard again after its first alert was closed. A task about
     days that have passed, such as a mean of a week, waits until the days are others: the next reading would say no more
-    than what somebody has just dealt with. A fault of a device that has been removed is let go of, too: while it stood the
-    batteries of her other devices would not be heard.
+    than what somebody has just dealt with.
     """
-    if faulty := engine.faulty(batch.resident):
-        hers = await equipment.of_residents(c, [device for *_, device in faulty])
-        engine.close(
-            (resident, rule) for resident, rule, device in faulty if device > 0 and (device, resident) not in hers
-        )
+    await _let_go_of_removed(c, engine, batch)
     if raised := engine.raised(batch.resident):
         about = [resident for resident, _ in raised]
         still_open = await alerts.open_rules(c, about) | await maintenance.held_rules(c, about)
         closed = [alarm for alarm in raised if alarm not in still_open]
         engine.close(set(closed) - await _dealt_with(c, engine.protocol, closed, batch))
+
+
+async def _let_go_of_removed(c: Connection, engine: Engine, batch: Batch) -> None:
+    """A fault of a device that has been removed is none any more when another one speaks of the same.
+
+    Otherwise the low battery of a help button would not be heard because a cuff that is gone had a low one.
+    """
+    told = set(zip(batch.resident.tolist(), batch.metric.tolist(), batch.device.tolist(), strict=True))
+    spoken_of = {(resident, metric) for resident, metric, _ in told}
+    silent = []
+    for resident, name, device in engine.faulty(batch.resident) if told else ():
+        rule = engine.protocol.rule(name)
+        metric = rule.when[0].metric.code if rule else 0
+        if (resident, metric) in spoken_of and (resident, metric, device) not in told:
+            silent.append((resident, name, device))
+    if silent:
+        hers = await equipment.of_residents(c, [device for *_, device in silent])
+        engine.close(
+            (resident, rule) for resident, rule, device in silent if device > 0 and (device, resident) not in hers
+        )
 
 
 async def _dealt_with(
