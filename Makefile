@@ -58,7 +58,7 @@ faults: $(VENV)/.dev ## a week of 5,000 residents while the watch and its databa
 timescale: ## a real TimescaleDB in .timescale/, nothing installed (Debian and its kin)
 	deploy/timescale-here.sh .timescale
 
-bench: $(VENV)/.bench ## the figures of bench/RESULTS.md, one after the other (about twenty-five minutes)
+bench: $(VENV)/.bench ## the figures of bench/RESULTS.md, one after the other (about forty minutes)
 	for figure in ingest latency page engine backtest falls protocols; do $(BIN)/python -m bench.$$figure || exit 1; done
 
 screenshots: $(VENV)/.dev ## take the pictures of docs/screenshots anew (needs Chromium)
