@@ -15,7 +15,7 @@ from starlette.datastructures import FormData
 from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
-from alerts import actions
+from alerts import actions, answers
 from api.gateways import address_of
 from api.problems import Problem
 from api.settings import Settings
@@ -49,7 +49,7 @@ async def on_sms(request: Request, form: Annotated[FormData, Depends(signed)]) -
     """A reply by SMS. The answer goes back in the response."""
     database: Database = request.app.state.database
     async with database.service() as c:
-        answer = await actions.on_reply(
+        answer = await answers.answer_sms(
             c, _field(form, "MessageSid"), _field(form, "From"), _field(form, "Body"), datetime.now(UTC)
         )
     twiml = MessagingResponse()

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts import actions
+from alerts import actions, answers
 from alerts.lifecycle import TransitionError
 from store import alerts, notes, residents
 from store.postgres import Database, value
@@ -92,9 +92,9 @@ async def test_a_reply_that_is_delivered_twice_counts_once(service: Service) -> 
     phone = service.home.li_na.phone
     assert phone is not None
     async with service.database.service() as c:
-        first = await actions.on_reply(c, "SM1", phone, "2", service.clock.now)
+        first = await answers.answer_sms(c, "SM1", phone, "2", service.clock.now)
     async with service.database.service() as c:
-        second = await actions.on_reply(c, "SM1", phone, "2", service.clock.now)
+        second = await answers.answer_sms(c, "SM1", phone, "2", service.clock.now)
     assert first is not None
     assert second is None
     assert await outcome_of_replies(service) == ["declined"]
