@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -12,29 +14,50 @@ from psycopg import sql
 from store.postgres import Connection, one, rows, value
 
 _MESSAGE: Final[LiteralString] = (
-    "id, alert_id, resident_id, step, purpose, person_id, channel, phone, language, body, state, due_at, expires_at, attempts, "
-    "provider_sid, error, sending_at, sent_at, delivered_at, created_at"
+    "id, alert_id, resident_id, step, purpose, priority, person_id, channel, address, language, subject, body, code, state, due_at, "
+    "expires_at, attempts, provider, provider_sid, error, sending_at, sent_at, delivered_at, created_at"
+)
+
+_TYPES: Final[Mapping[str, LiteralString]] = MappingProxyType(
+    {
+        "person_id": "uuid",
+        "due_at": "timestamptz",
+        "expires_at": "timestamptz",
+        "made_at": "timestamptz",
+        "alert_id": "bigint",
+        "resident_id": "int",
+        "step": "int",
+        "code": "smallint",
+    }
+    | dict.fromkeys(("purpose", "priority", "channel", "address", "language", "body", "subject"), "text")
 )
 
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """One message to one person. ``phone`` is E.164."""
+    """One message to one person.
+
+    ``address`` is E.164 for ``sms`` and ``voice``, else as its channel has it; ``step`` the number of the alert's call.
+    """
 
     id: int
     alert_id: int | None
     resident_id: int | None
     step: int
     purpose: str
+    priority: str
     person_id: UUID
     channel: str
-    phone: str
+    address: str
     language: str
+    subject: str
     body: str
+    code: int | None
     state: str
     due_at: datetime
     expires_at: datetime
     attempts: int
+    provider: str | None
     provider_sid: str | None
     error: str | None
     sending_at: datetime | None
@@ -43,29 +66,44 @@ class MessageRow:
     created_at: datetime
 
 
-async def add(
-    c: Connection,
-    *,
-    alert_id: int,
-    resident_id: int,
-    step: int,
-    purpose: str,
-    person_id: UUID,
-    channel: str,
-    phone: str,
-    language: str,
-    body: str,
-    due_at: datetime,
-    expires_at: datetime,
-) -> int | None:
-    """A message that is due, or ``None`` when the same (alert, step, person, channel, purpose) is there already."""
-    number = await value(
-        c,
-        "INSERT INTO message (alert_id, resident_id, step, purpose, person_id, channel, phone, language, body, due_at, expires_at) "
-        "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id",
-        [alert_id, resident_id, step, purpose, person_id, channel, phone, language, body, due_at, expires_at],
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to be sent at ``due_at``; ``code`` names the conversation in a reply."""
+
+    purpose: str
+    priority: str
+    person_id: UUID
+    channel: str
+    address: str
+    language: str
+    body: str
+    due_at: datetime
+    expires_at: datetime
+    made_at: datetime
+    alert_id: int | None = None
+    resident_id: int | None = None
+    step: int = 0
+    subject: str = ""
+    code: int | None = None
+
+
+async def add(c: Connection, made: Sequence[NewMessage]) -> set[tuple[int | None, UUID, str]]:
+    """Put messages into the outbox, except those of which the same (alert, step, person, channel, purpose) is there.
+
+    Returns the (alert, person, channel) of those that were not.
+    """
+    if not made:
+        return set()
+    names = [field.name for field in fields(NewMessage)]
+    columns = sql.SQL(", ").join(sql.Identifier("created_at" if name == "made_at" else name) for name in names)
+    arrays = sql.SQL(", ").join(sql.SQL("%s::" + _TYPES[name] + "[]") for name in names)
+    cursor = await c.execute(
+        sql.SQL(
+            "INSERT INTO message ({}) SELECT * FROM unnest({}) ON CONFLICT DO NOTHING RETURNING alert_id, person_id, channel"
+        ).format(columns, arrays),
+        [[getattr(message, name) for message in made] for name in names],
     )
-    return None if number is None else int(number)
+    return set(await cursor.fetchall())
 
 
 async def claim_due(c: Connection, now: datetime, limit: int) -> list[MessageRow]:
