@@ -1,4 +1,4 @@
-"""What the telephone network tells us: replies and deliveries, believed only with a valid signature.
+"""What the telephone network tells and asks us: replies, deliveries, calls; believed only with a valid signature.
 
 The signature covers the address that was called. That is always taken from the settings: a header that says
 otherwise is somebody else's word.
@@ -6,7 +6,7 @@ otherwise is somebody else's word.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Final
 
 import structlog
@@ -15,16 +15,23 @@ from starlette.datastructures import FormData
 from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
-from alerts import actions, answers
+from alerts import answers, callbacks
+from alerts.channels import twiml, utc_now, voice
+from alerts.channels.sms import STATUS_PATH
+from alerts.channels.voice import VOICE_PATH
 from api.gateways import address_of
 from api.problems import Problem
 from api.settings import Settings
+from store import messages
 from store.postgres import Database
 
 log = structlog.get_logger(__name__)
 
 SMS: Final = "/webhooks/twilio/sms"
-STATUS: Final = "/webhooks/twilio/status"
+STATUS: Final = STATUS_PATH
+VOICE: Final = VOICE_PATH
+_MOST_ASKED: Final = 3
+"""How often somebody who presses other keys is asked for the right one."""
 
 
 async def signed(request: Request) -> FormData:
@@ -43,34 +50,93 @@ async def signed(request: Request) -> FormData:
 
 router = APIRouter(include_in_schema=False)
 
+Signed = Annotated[FormData, Depends(signed)]
+
 
 @router.post(SMS)
-async def on_sms(request: Request, form: Annotated[FormData, Depends(signed)]) -> Response:
+async def on_sms(request: Request, form: Signed) -> Response:
     """A reply by SMS. The answer goes back in the response."""
-    database: Database = request.app.state.database
-    async with database.service() as c:
+    async with _database(request).service() as c:
         answer = await answers.answer_sms(
-            c, _field(form, "MessageSid"), _field(form, "From"), _field(form, "Body"), datetime.now(UTC)
+            c, _field(form, "MessageSid"), _field(form, "From"), _field(form, "Body"), _now(request)
         )
-    twiml = MessagingResponse()
+    response = MessagingResponse()
     if answer:
-        twiml.message(answer)
-    return Response(str(twiml), media_type="application/xml")
+        response.message(answer)
+    return _twiml(str(response))
 
 
 @router.post(STATUS)
-async def on_status(request: Request, form: Annotated[FormData, Depends(signed)]) -> Response:
+@router.post(STATUS + "/{message}")
+async def on_status(request: Request, form: Signed, message: int | None = None) -> Response:
     """What became of a message that was sent."""
-    database: Database = request.app.state.database
-    async with database.service() as c:
-        await actions.on_status(
-            c,
-            _field(form, "MessageSid"),
-            _field(form, "MessageStatus"),
-            _field(form, "ErrorCode") or None,
-            datetime.now(UTC),
-        )
+    sid, status, error = (_field(form, name) for name in ("MessageSid", "MessageStatus", "ErrorCode"))
+    async with _database(request).service() as c:
+        await callbacks.of_sms(c, message, sid, status, error or None, _now(request))
     return Response(status_code=204)
+
+
+@router.post(VOICE + "/{message}")
+async def on_answered(request: Request, form: Signed, message: int) -> Response:
+    """Somebody or something has answered a call: what it hears."""
+    by = voice.answerer(_field(form, "AnsweredBy"))
+    async with _database(request).service() as c:
+        called = await callbacks.answered(c, message, _field(form, "CallSid"), by, _now(request))
+    if called is None:
+        return _twiml(twiml.nothing())
+    if by == "machine":
+        return _twiml(twiml.for_machine(called))
+    return _twiml((twiml.read if by == "person" else twiml.ask)(called, _webhook(request, message)))
+
+
+@router.post(VOICE + "/{message}/listen")
+async def on_listening(request: Request, form: Signed, message: int) -> Response:
+    """Who might have been a machine has pressed a key, and hears it now."""
+    async with _database(request).service() as c:
+        called = await callbacks.answered(c, message, _field(form, "CallSid"), "person", _now(request))
+    return _twiml(twiml.nothing() if called is None else twiml.read(called, _webhook(request, message)))
+
+
+@router.post(VOICE + "/{message}/key")
+async def on_key(request: Request, form: Signed, message: int, asked: int = 1) -> Response:
+    """A key: 1 takes it, 2 passes it on, any other is asked for again."""
+    async with _database(request).service() as c:
+        called = await messages.message(c, message)
+        if called is None:
+            return _twiml(twiml.nothing())
+        heard = await answers.answer_key(c, message, _field(form, "Digits"), _now(request))
+    if heard.again and asked < _MOST_ASKED:
+        action = f"{_webhook(request, message)}/key?asked={asked + 1}"
+        return _twiml(twiml.say_and_ask(heard.said, called.language, action))
+    return _twiml(twiml.say(heard.said, called.language))
+
+
+@router.post(VOICE + "/{message}/status")
+async def on_call_status(request: Request, form: Signed, message: int) -> Response:
+    """What became of a call."""
+    sid, status, by = (_field(form, name) for name in ("CallSid", "CallStatus", "AnsweredBy"))
+    async with _database(request).service() as c:
+        await callbacks.of_call(c, message, sid, status, by, _now(request))
+    return Response(status_code=204)
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def _now(request: Request) -> datetime:
+    now: datetime = getattr(request.app.state, "clock", utc_now)()
+    return now
+
+
+def _webhook(request: Request, message: int) -> str:
+    settings: Settings = request.app.state.settings
+    return f"{settings.public_url}{VOICE}/{message}"
+
+
+def _twiml(document: str) -> Response:
+    return Response(document, media_type="application/xml")
 
 
 def _field(form: FormData, name: str) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from alerts.channels import Receipt, TryAgain, Uncertain, Unreachable, sms
+from alerts.channels import Receipt, TryAgain, Uncertain, Unreachable, sms, twilio_account
 from alerts.channels.sms import SmsChannel
 from store.messages import MessageRow
 from tests.alerts.network import ACCOUNT, NUMBER, TOKEN, Line, free_port, telephone_line, until
@@ -30,15 +30,19 @@ def message(
         resident_id=1,
         step=1,
         purpose="alert",
+        priority="high",
         person_id=UUID(int=1),
         channel="sms",
-        phone=LI,
+        address=LI,
         language="zh_Hans",
+        subject="",
         body=body,
+        code=27,
         state="sending",
         due_at=now,
         expires_at=now + timedelta(seconds=good_for_s),
         attempts=1,
+        provider=None,
         provider_sid=None,
         error=None,
         sending_at=now,
@@ -69,7 +73,7 @@ async def test_a_message_goes_out_whole_with_its_callback_and_only_as_long_as_it
     assert asked.form["To"] == LI
     assert asked.form["From"] == NUMBER
     assert asked.form["Body"] == message().body
-    assert asked.form["StatusCallback"] == line.service_url + "/webhooks/twilio/status"
+    assert asked.form["StatusCallback"] == line.service_url + "/webhooks/twilio/status/1"
     assert 890 <= int(asked.form["ValidityPeriod"]) <= 900
     assert receipt == Receipt(asked.answer["sid"], "sent")
 
@@ -116,7 +120,7 @@ async def test_where_no_connection_comes_about_nothing_was_sent() -> None:
 async def test_without_an_answer_it_is_uncertain_and_can_be_looked_up(
     line: Line, monkeypatch: pytest.MonkeyPatch, kind: str, there: int
 ) -> None:
-    monkeypatch.setattr(sms, "SEND_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(twilio_account, "SEND_TIMEOUT_S", 0.3)
     await line.fault(kind)
     with pytest.raises(Uncertain):
         await line.channel.send(message())
@@ -133,7 +137,7 @@ async def test_only_the_same_words_of_this_time_are_taken_for_the_message(line: 
 
 
 async def test_a_message_is_found_however_many_came_after_it(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sms, "_PAGE", 2)
+    monkeypatch.setattr(sms, "PAGE", 2)
     sent = await line.channel.send(message())
     for n in range(5):
         await line.channel.send(message(f"number {n}"))

@@ -1,0 +1,109 @@
+"""What is said in a call and which keys are waited for, as TwiML (https://www.twilio.com/docs/voice/twiml). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from twilio.twiml.voice_response import Gather, VoiceResponse
+
+from store.messages import MessageRow
+
+_KEY_S: Final = 8
+"""How long a key is waited for after the last word: time to find it on a simple phone in the dark."""
+_SPOKEN: Final[Mapping[str, str]] = MappingProxyType({"zh_Hans": "zh-CN", "en": "en-GB"})
+_ANSWERED: Final = frozenset({"alert", "also", "exhausted", "test"})
+"""The purposes of messages that can be answered with a key."""
+
+_WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "zh_Hans": MappingProxyType(
+            {
+                "machine": "这里是炉望。有一条需要您处理的消息，请查看短信或值班页面。",
+                "ask": "这里是炉望，有一条消息给您。收听请按1。",
+                "silence": "没有收到按键，稍后会再通知您或其他人。再见。",
+                "nothing": "这条消息已经失效。再见。",
+            }
+        ),
+        "en": MappingProxyType(
+            {
+                "machine": "This is Hearthwatch. A message needs you. Please look at your texts or the duty page.",
+                "ask": "This is Hearthwatch with a message for you. To hear it, press 1.",
+                "silence": "No key was pressed. You or somebody else will be called again. Goodbye.",
+                "nothing": "This message is no longer valid. Goodbye.",
+            }
+        ),
+    }
+)
+
+
+def read(message: MessageRow, webhook: str) -> str:
+    """The message, twice. Where it can be answered a key goes to ``{webhook}/key``, also while it is being read."""
+    response = VoiceResponse()
+    if message.purpose not in _ANSWERED:
+        _say_twice(response, message.body, message.language)
+        return str(response)
+    gather = _gather(f"{webhook}/key")
+    _say_twice(gather, message.body, message.language)
+    response.append(gather)
+    _say(response, _WORDS[message.language]["silence"], message.language)
+    return str(response)
+
+
+def ask(message: MessageRow, webhook: str) -> str:
+    """To whoever may be a machine: nothing about anybody, until a key, which goes to ``{webhook}/listen``."""
+    response = VoiceResponse()
+    gather = _gather(f"{webhook}/listen")
+    _say_twice(gather, _WORDS[message.language]["ask"], message.language)
+    response.append(gather)
+    return str(response)
+
+
+def for_machine(message: MessageRow) -> str:
+    """To a machine, after its own greeting: that there is something, and nothing about anybody."""
+    response = VoiceResponse()
+    response.pause(length=_KEY_S)
+    _say_twice(response, _WORDS[message.language]["machine"], message.language)
+    return str(response)
+
+
+def say(words: str, language: str) -> str:
+    """The last words of a call."""
+    response = VoiceResponse()
+    _say(response, words, language)
+    response.hangup()
+    return str(response)
+
+
+def say_and_ask(words: str, language: str, action: str) -> str:
+    """Words after which a key is waited for, which goes to ``action``."""
+    response = VoiceResponse()
+    gather = _gather(action)
+    _say(gather, words, language)
+    response.append(gather)
+    _say(response, _WORDS[language]["silence"], language)
+    return str(response)
+
+
+def nothing() -> str:
+    """To a call about which nothing is known here; in both languages, for whose it is is not known either."""
+    response = VoiceResponse()
+    for language, words in _WORDS.items():
+        _say(response, words["nothing"], language)
+    response.hangup()
+    return str(response)
+
+
+def _gather(action: str) -> Gather:
+    return Gather(input="dtmf", num_digits=1, action=action, method="POST", timeout=_KEY_S)
+
+
+def _say_twice(into: VoiceResponse | Gather, words: str, language: str) -> None:
+    _say(into, words, language)
+    into.pause(length=1)
+    _say(into, words, language)
+
+
+def _say(into: VoiceResponse | Gather, words: str, language: str) -> None:
+    into.say(words, language=_SPOKEN[language])
