@@ -4,13 +4,13 @@ an administrator."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 import numpy as np
 
 from devices.readings import METRICS
-from store import duties, gateways, people, residents
+from store import gateways, people, residents, rota
 from store.postgres import Connection
 from store.readings import UNKNOWN_USER, Incoming
 
@@ -34,6 +34,8 @@ class Household:
     daughter: people.Person
     administrator: people.Person
     wang_person: UUID
+    rosters: dict[str, int]
+    """By role and line: ``care_worker_1``, ``care_worker_2``, ``supervisor``."""
 
 
 async def furnish(c: Connection, now: datetime = NOW) -> Household:
@@ -67,8 +69,11 @@ async def furnish(c: Connection, now: datetime = NOW) -> Household:
         await residents.grant(c, chen.id, resident, "care_worker")
         await residents.grant(c, supervisor.id, resident, "supervisor")
     await residents.grant(c, daughter.id, wang, "family", called=("妈妈", "Mum"))
-    for step, p in enumerate((li_na, chen, supervisor), start=1):
-        await duties.add(c, centre, p.id, step, now - timedelta(days=1), now + timedelta(days=30))
+    rosters = {
+        "care_worker_1": await put_on_duty(c, centre, "care_worker", 1, li_na, now),
+        "care_worker_2": await put_on_duty(c, centre, "care_worker", 2, chen, now),
+        "supervisor": await put_on_duty(c, centre, "supervisor", 1, supervisor, now),
+    }
     await gateways.issue_pairing_code(c, centre, "stairway 9", b"code", now + timedelta(hours=1))
     gateway = await gateways.redeem(c, b"code", b"key", now)
     assert gateway is not None
@@ -88,7 +93,25 @@ async def furnish(c: Connection, now: datetime = NOW) -> Household:
         daughter,
         administrator,
         wang_p.id,
+        rosters,
     )
+
+
+async def put_on_duty(
+    c: Connection, centre: int, role: str, line: int, person: people.Person, now: datetime = NOW
+) -> int:
+    """A roster of its own for this role and line, on which the person is on duty day and night from yesterday on."""
+    roster = await rota.add_roster(c, centre, role, line, f"值班{line}", f"{role} {line}")
+    always = rota.NewShift(
+        roster,
+        weekdays=range(1, 8),
+        starts=time(0),
+        ends=time(0),
+        valid_from=(now - timedelta(days=2)).date(),
+        person_id=person.id,
+    )
+    await rota.add_shift(c, always)
+    return roster
 
 
 def batch(

@@ -187,7 +187,7 @@ async def test_a_device_that_was_removed_with_a_low_battery_hides_no_others(home
 
 async def test_with_nobody_on_duty_everybody_of_the_centre_is_called_and_it_is_said(home: Home) -> None:
     async with home.database.service() as c:
-        await c.execute("DELETE FROM duty")
+        await c.execute("DELETE FROM shift")
     await home.measure(device=home.people.button, help_call=1.0)
     await home.judged()
     [row] = await home.open_alerts()
