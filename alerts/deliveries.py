@@ -1,12 +1,15 @@
 """What becomes of a message, whoever says so: the answer to a send, a callback, or a look-up.
 
 States only go forward: ``due``, ``sending``, ``uncertain``, ``sent``, then ``delivered`` or ``failed``; what comes
-late, twice or out of order changes nothing.
+late, twice or out of order changes nothing. One word is not the network's but ours, and yields to it: ``unheard``, when
+nothing was heard of a message for too long.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -14,6 +17,7 @@ from prometheus_client import Counter
 
 from alerts.calls import Caller
 from alerts.channels import Receipt
+from alerts.lifecycle import WAITS
 from store import alerts, messages
 from store.alerts import AlertRow
 from store.messages import MessageRow
@@ -23,52 +27,63 @@ log = structlog.get_logger(__name__)
 
 MESSAGES: Final = Counter("hearthwatch_messages_total", "Messages by what became of them.", ["outcome"])
 
-_UNHEARD: Final = timedelta(seconds=20)
+ASK_AFTER: Final = timedelta(seconds=20)
 """A callback that has not come by then is asked for."""
-_ON_ITS_WAY: Final = ("due", "sending", "uncertain", "sent")
+UNHEARD_AFTER: Final[Mapping[str, timedelta]] = MappingProxyType(
+    {"high": timedelta(seconds=60), "medium": timedelta(minutes=5), "low": timedelta(minutes=30)}
+)
+"""Whose delivery nobody has heard of by then counts as undelivered, and the next person is called (house defaults: a
+receipt takes seconds, and each step of the shipped policies twice as long). A call rings for 25 s of it."""
+UNHEARD: Final = "unheard"
+CALLS: Final = ("alert", "also")
+"""Purposes of messages that call somebody to an alert."""
+_BEFORE_ANSWER: Final = ("due", "sending", "uncertain")
 
 
 async def settle(c: Connection, message: MessageRow, receipt: Receipt, now: datetime) -> None:
     """The network has it, or has delivered it, or could not."""
-    row = await _locked(c, message)
+    row, found = await _locked(c, message)
     if receipt.outcome == "failed":
-        await _fail(c, row, message, receipt.error or "failed", now, {"provider_sid": receipt.sid})
-        return
-    changes: dict[str, Any] = {"provider_sid": receipt.sid, "state": "sent", "error": None}
-    if message.sent_at is None:
-        changes |= {"sent_at": now, "due_at": now + _UNHEARD}
-    earlier: tuple[str, ...] = _ON_ITS_WAY[:-1]
-    if receipt.outcome == "delivered":
-        changes |= {"state": "delivered", "delivered_at": now}
-        earlier = _ON_ITS_WAY
-    if await messages.update(c, message.id, changes, only_from=earlier):
+        await _fail(c, row, found, receipt.error or "failed", now, _named(receipt))
+    elif _leads_to(found, receipt.outcome):
+        changes: dict[str, Any] = {**_named(receipt), "state": receipt.outcome, "error": None}
+        if found.sent_at is None:
+            changes |= {"sent_at": now, "due_at": now + ASK_AFTER}
+        if receipt.outcome == "delivered":
+            changes["delivered_at"] = now
+        await messages.update(c, found.id, changes)
         MESSAGES.labels(receipt.outcome).inc()
-        await _trail(c, message, receipt.outcome, now)
+        await _trail(c, found, receipt.outcome, now)
 
 
 async def fail(c: Connection, message: MessageRow, error: str, now: datetime) -> None:
     """It will not arrive: the next person is called at once."""
-    await _fail(c, await _locked(c, message), message, error, now, {})
+    await _fail(c, *await _locked(c, message), error, now, {})
 
 
 async def _fail(
     c: Connection, row: AlertRow | None, message: MessageRow, error: str, now: datetime, also: dict[str, Any]
 ) -> None:
-    if not await messages.update(c, message.id, {"state": "failed", "error": error, **also}, only_from=_ON_ITS_WAY):
+    if message.state in ("delivered", "failed", "cancelled"):
         return
+    await messages.update(c, message.id, {**also, "state": "failed", "error": error})
     MESSAGES.labels("failed").inc()
     log.warning("message_failed", message=message.id, alert=message.alert_id, purpose=message.purpose, error=error)
     await _trail(c, message, "failed", now, error=error)
-    if row is not None and message.purpose == "alert":
-        await Caller(c, now).after_failure(row, message.step)
+    if row is not None and message.purpose in CALLS:
+        caller = Caller(c, now)
+        await caller.other_ways(message, error)
+        await caller.after_failure(row, message.step)
 
 
 async def again(c: Connection, message: MessageRow, due_at: datetime, error: str) -> None:
     """It was surely not sent: to be sent at ``due_at``, unless somebody has taken the alert meanwhile."""
-    row = await _locked(c, message)
-    waits = row is None or message.purpose != "alert" or row.state in ("raised", "notified")
+    row, found = await _locked(c, message)
+    if found.state not in ("sending", "uncertain"):
+        return
+    waits = row is None or message.purpose not in CALLS or row.state in WAITS
     changes = {"state": "due", "due_at": due_at, "error": error} if waits else {"state": "cancelled", "error": error}
-    await messages.update(c, message.id, changes, only_from=("sending", "uncertain"))
+    await messages.update(c, found.id, changes)
     MESSAGES.labels("again" if waits else "cancelled").inc()
 
 
@@ -79,8 +94,27 @@ async def doubt(c: Connection, message: MessageRow, look_at: datetime, error: st
         MESSAGES.labels("uncertain").inc()
 
 
-async def _locked(c: Connection, message: MessageRow) -> AlertRow | None:
-    return None if message.alert_id is None else await alerts.for_update(c, message.alert_id)
+def is_overdue(message: MessageRow, now: datetime) -> bool:
+    """Whether nothing has been heard of a message that was sent for too long."""
+    return message.sent_at is not None and now >= message.sent_at + UNHEARD_AFTER[message.priority]
+
+
+def _leads_to(message: MessageRow, outcome: str) -> bool:
+    """Whether this would be news, and no step back."""
+    if message.state == "failed":
+        return outcome == "delivered" and message.error == UNHEARD
+    return message.state in _BEFORE_ANSWER or (message.state, outcome) == ("sent", "delivered")
+
+
+def _named(receipt: Receipt) -> dict[str, Any]:
+    return {"provider_sid": receipt.sid} | ({"provider": receipt.provider} if receipt.provider else {})
+
+
+async def _locked(c: Connection, message: MessageRow) -> tuple[AlertRow | None, MessageRow]:
+    row = None if message.alert_id is None else await alerts.for_update(c, message.alert_id)
+    found = await messages.for_update(c, message.id)
+    assert found is not None, "messages are never deleted"
+    return row, found
 
 
 async def _trail(c: Connection, message: MessageRow, kind: str, now: datetime, **detail: str) -> None:

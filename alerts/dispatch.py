@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -18,57 +19,89 @@ from prometheus_client import Counter, Histogram
 from alerts import actions, deliveries
 from alerts.bell import Bell
 from alerts.calls import Caller
-from alerts.channels import SendError, TryAgain, Uncertain, Unreachable
-from alerts.channels.sms import SEND_TIMEOUT_S, SmsChannel
+from alerts.channels import (
+    SEND_TIMEOUT_S,
+    Channel,
+    SendError,
+    TryAgain,
+    Uncertain,
+    Unreachable,
+)
+from alerts.lanes import LONGEST_PAUSE, ROOM, Pace, Traffic
+from alerts.policy import PRIORITIES
 from alerts.worker import utc_now
 from store import alerts, feed, messages
-from store.messages import MessageRow
-from store.postgres import Database, Unavailable, part
+from store.alerts import AlertRow
+from store.messages import Lane, MessageRow
+from store.postgres import Connection, Database, Unavailable, part
 
 log = structlog.get_logger(__name__)
 
 REQUEST_SECONDS: Final = Histogram(
     "hearthwatch_message_request_seconds",
-    "From the commit of a message to the request at the provider.",
+    "From the moment a message is due to the request at the provider.",
+    ["priority"],
     buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
 )
-
 FAILED: Final = Counter(
     "hearthwatch_dispatch_failures_total",
     "Alerts and messages at which the dispatcher failed, by what it did.",
     ["work"],
 )
+LATE_SECONDS: Final = Histogram(
+    "hearthwatch_climb_late_seconds",
+    "How long after its time an alert went on to its next call.",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+)
+SENT_LATE: Final = Counter("hearthwatch_dispatch_busy_total", "Times a provider asked for a pause.", ["channel"])
 
 _AFTER_FAILURE: Final = timedelta(seconds=30)
 """When an alert at which the dispatcher failed is tried again."""
-_AT_ONCE: Final = 32
-"""Requests under way at the same time: a provider that hangs must not hold up the rest."""
+_CLIMB_AT_ONCE: Final = 32
+"""Alerts that go on in one transaction: the next high one waits no longer than that lasts."""
+_LOOK_AT_ONCE: Final = 32
 _LOOK_S: Final = 1.0
-_STUCK: Final = timedelta(seconds=SEND_TIMEOUT_S + 4)
+_SHORTEST_S: Final = 0.01
+_LEASE_S: Final = 2 * SEND_TIMEOUT_S + 2
+"""How long one send may take in all, with a second provider after the first."""
+_STUCK: Final = timedelta(seconds=_LEASE_S + 2)
 """A message that has been on its way for longer has lost its sender."""
 _LOOK_UP_AFTER: Final = timedelta(seconds=2)
 """Time for the provider's list to show what it has just taken."""
+_LOOK_UP_AGAIN: Final = timedelta(seconds=5)
+_NO_ANSWER: Final = timedelta(seconds=20)
+"""When even the look-up has had no answer for so long, a call of high priority is sent again: twice rather than never."""
+_ASK_AGAIN: Final = timedelta(seconds=10)
 _LAST_MOMENT: Final = timedelta(seconds=6)
 """Twilio recommends a validity of more than 5 s: with less left it is too late to send."""
 _LONGEST_PAUSE_S: Final = 30.0
+_LONGEST_PAUSE_HIGH_S: Final = 5.0
+"""Whatever the provider asks for: the next person is called after two minutes, and this one is to have a chance before."""
+_BUSY_S: Final = 5.0
+"""How long what can wait is kept from a provider that has too much and does not say for how long."""
+_TOO_MUCH: Final = frozenset({"429", "20429"})
+_SET_BACK: Final = timedelta(minutes=1)
+"""What was made later than this from now was made by a clock that has been set back since."""
 _FEED_KEPT: Final = timedelta(days=1)
 _TIDY_EVERY_S: Final = 600.0
 _GRACE_S: Final = 3.0
 
 
 class Dispatcher:
-    """Sends by ``channels`` (by name, such as ``sms``)."""
+    """Sends by ``channels``, what can wait at most at the ``paces`` of each (messages a second)."""
 
     def __init__(
         self,
         database: Database,
-        channels: Mapping[str, SmsChannel],
+        channels: Mapping[str, Channel],
         *,
         clock: Callable[[], datetime] = utc_now,
+        paces: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._database = database
         self._channels = channels
         self._clock = clock
+        self._traffic = {name: Traffic(Pace(paces.get(name))) for name in channels}
         self._post = Bell()
         self._ladder = Bell()
         self._sending: set[asyncio.Task[None]] = set()
@@ -87,20 +120,19 @@ class Dispatcher:
             await self._let_finish()
 
     async def send_due(self) -> float:
-        """Begin to send what is due; returns how many seconds until something else is."""
-        free = _AT_ONCE - len(self._sending)
-        if free == 0:
-            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
-            return 0.0
+        """Begin to send what is due and has room; returns how many seconds until something else may be."""
+        now = self._clock()
+        lanes = [
+            Lane(name, priority, traffic.room(priority, now))
+            for name, traffic in self._traffic.items()
+            for priority in PRIORITIES
+        ]
         async with self._database.service() as c:
-            now = self._clock()
-            claimed = await messages.claim_due(c, now, free)
-            next_due = None if claimed else await messages.next_due(c)
+            claimed = await messages.claim_due(c, now, lanes)
+            coming = {} if claimed else await messages.next_due(c)
         for message in claimed:
-            task = asyncio.create_task(self._send(message))
-            self._sending.add(task)
-            task.add_done_callback(self._sent)
-        return 0.0 if claimed else _seconds_until(next_due, now)
+            self._begin(message)
+        return 0.0 if claimed else self._idle_s(coming, now)
 
     async def sent_all(self) -> None:
         """Wait until every request under way has its answer."""
@@ -108,36 +140,54 @@ class Dispatcher:
             await asyncio.wait(self._sending)
 
     async def climb(self) -> float:
-        """Call the next rung of every ladder that is due; returns how many seconds until the next is."""
+        """Make the next call of every alert that is due, the worst first; returns how many seconds until the next is."""
         async with self._database.service() as c:
             now = self._clock()
-            await actions.end_of_who_left(c, now, _AT_ONCE)
-            caller = Caller(c, now)
-            for row in await alerts.due_to_climb(c, now, _AT_ONCE):
-                try:
-                    async with part(c):
-                        await caller.call_next(row)
-                except Unavailable:
-                    raise
-                except Exception:
-                    # One alert that cannot be called about must not keep the others' ladders from climbing.
-                    FAILED.labels("climb").inc()
-                    log.exception("climb_failed", alert=row.id)
-                    await alerts.update(c, row.id, {"climb_at": now + _AFTER_FAILURE})
+            await actions.end_of_who_left(c, now, _CLIMB_AT_ONCE)
+            due = await alerts.due_to_climb(c, now, _CLIMB_AT_ONCE)
+            await self._go_on(c, due, now)
             return _seconds_until(await alerts.next_climb(c), now)
+
+    async def _go_on(self, c: Connection, due: Sequence[AlertRow], now: datetime) -> None:
+        """All together; when that fails, each by itself: one that cannot be called about keeps no other from climbing."""
+        for row in due:
+            if row.climb_at is not None:
+                LATE_SECONDS.observe(max((now - row.climb_at).total_seconds(), 0.0))
+        if len(due) > 1 and await self._can(c, due, now):
+            return
+        for row in due:
+            if not await self._can(c, [row], now):
+                await alerts.update(c, row.id, {"climb_at": now + _AFTER_FAILURE})
+
+    async def _can(self, c: Connection, due: Sequence[AlertRow], now: datetime) -> bool:
+        try:
+            async with part(c):
+                await Caller(c, now).go_on(due)
+        except Unavailable:
+            raise
+        except Exception:
+            FAILED.labels("climb").inc()
+            log.exception("climb_failed", alerts=[row.id for row in due])
+            return False
+        return True
 
     async def look_up(self) -> float:
         """Find out about messages of which nobody knows whether they were sent."""
         async with self._database.service() as c:
             now = self._clock()
-            doubtful = await messages.claim_uncertain(c, now, now - _STUCK, _AT_ONCE)
+            if moved := await messages.bring_back(c, now, _SET_BACK):
+                log.warning("clock_was_set_back", messages=moved)
+                self._post.ring()
+            doubtful = await messages.claim_uncertain(c, now, now - _STUCK, _LOOK_AT_ONCE, now + _LOOK_UP_AGAIN)
         await self._each(self._resolve, doubtful)
         return _LOOK_S
 
     async def ask_after(self) -> float:
         """Ask after messages whose callback never came."""
+        channels = [name for name, channel in self._channels.items() if channel.confirms]
         async with self._database.service() as c:
-            unheard = await messages.claim_unconfirmed(c, self._clock(), _AT_ONCE)
+            now = self._clock()
+            unheard = await messages.claim_unconfirmed(c, now, channels, _LOOK_AT_ONCE, now + _ASK_AGAIN)
         await self._each(self._ask_after, unheard)
         return _LOOK_S
 
@@ -147,6 +197,15 @@ class Dispatcher:
             await feed.prune(c, self._clock() - _FEED_KEPT)
         return _TIDY_EVERY_S
 
+    def _idle_s(self, coming: Mapping[tuple[str, str], datetime], now: datetime) -> float:
+        """How long there is nothing to send: not before something is due and there is room for it."""
+        moments = [
+            max(due_at, opens_at)
+            for (channel, priority), due_at in coming.items()
+            if channel in self._traffic and (opens_at := self._traffic[channel].opens_at(priority, now))
+        ]
+        return max(_seconds_until(min(moments, default=None), now), _SHORTEST_S)
+
     async def _listen(self) -> None:
         async for note in self._database.listen():
             if note["kind"] in ("message", "reconnected"):
@@ -154,17 +213,34 @@ class Dispatcher:
             if note["kind"] in ("alert", "reconnected"):
                 self._ladder.ring()
 
+    def _begin(self, message: MessageRow) -> None:
+        traffic = self._traffic[message.channel]
+        traffic.begin()
+        task = asyncio.create_task(self._send(message))
+        self._sending.add(task)
+        task.add_done_callback(self._sent)
+        task.add_done_callback(lambda _: self._make_room(traffic))
+
+    def _make_room(self, traffic: Traffic) -> None:
+        was_full = traffic.under_way >= min(ROOM.values())
+        traffic.end()
+        if was_full:
+            self._post.ring()
+
     async def _send(self, message: MessageRow) -> None:
         now = self._clock()
         if message.expires_at - now < _LAST_MOMENT:
             await self._record(lambda c: deliveries.fail(c, message, "expired", now))
             return
         if message.attempts == 1:
-            REQUEST_SECONDS.observe(max((now - message.created_at).total_seconds(), 0.0))
+            REQUEST_SECONDS.labels(message.priority).observe(max((now - message.due_at).total_seconds(), 0.0))
         try:
-            receipt = await self._channels[message.channel].send(message)
+            async with asyncio.timeout(_LEASE_S):
+                receipt = await self._channels[message.channel].send(message)
         except SendError as error:
             await self._not_sent(message, error)
+        except TimeoutError:
+            await self._not_sent(message, Uncertain("no_answer", "the channel took too long"))
         else:
             await self._record(lambda c: deliveries.settle(c, message, receipt, self._clock()))
 
@@ -175,26 +251,51 @@ class Dispatcher:
             case Unreachable():
                 await self._record(lambda c: deliveries.fail(c, message, error.code, now))
             case TryAgain():
-                due_at = now + timedelta(seconds=_pause_s(message.attempts))
+                self._heed(message.channel, error, now)
+                due_at = now + timedelta(seconds=_pause_s(message, error.after_s))
                 await self._record(lambda c: deliveries.again(c, message, due_at, error.code))
             case Uncertain():
                 await self._record(lambda c: deliveries.doubt(c, message, now + _LOOK_UP_AFTER, error.code))
+
+    def _heed(self, channel: str, error: TryAgain, now: datetime) -> None:
+        """A provider that has too much is left alone, but for what is urgent."""
+        if error.after_s is None and error.code not in _TOO_MUCH:
+            return
+        SENT_LATE.labels(channel).inc()
+        pause = timedelta(seconds=_BUSY_S if error.after_s is None else error.after_s)
+        self._traffic[channel].close(now + min(pause, LONGEST_PAUSE))
 
     async def _resolve(self, message: MessageRow) -> None:
         try:
             found = await self._channels[message.channel].find(message)
         except SendError as error:
             log.warning("look_up_failed", message=message.id, error=str(error))
-            if message.expires_at <= self._clock():
-                await self._record(lambda c: deliveries.fail(c, message, "no_answer", self._clock()))
+            await self._unknown(message)
             return
         async with self._database.service() as c:
             for receipt in found:
                 if await messages.by_sid(c, receipt.sid) is None:
                     await deliveries.settle(c, message, receipt, self._clock())
                     return
-            await deliveries.again(c, message, self._clock(), "not_found")
-        self._post.ring()
+        await self._not_found(message)
+
+    async def _not_found(self, message: MessageRow) -> None:
+        """The provider does not have it. High priority is sent again, the rest at most once: the next person is called."""
+        now = self._clock()
+        if message.priority == "high":
+            await self._record(lambda c: deliveries.again(c, message, now, "not_found"))
+            self._post.ring()
+        else:
+            await self._record(lambda c: deliveries.fail(c, message, "not_found", now))
+
+    async def _unknown(self, message: MessageRow) -> None:
+        """Nobody can say whether the provider has it. High priority is not left at that for long."""
+        now = self._clock()
+        if message.expires_at <= now:
+            await self._record(lambda c: deliveries.fail(c, message, "no_answer", now))
+        elif message.priority == "high" and now - (message.sending_at or message.created_at) >= _NO_ANSWER:
+            await self._record(lambda c: deliveries.again(c, message, now, "no_answer"))
+            self._post.ring()
 
     async def _ask_after(self, message: MessageRow) -> None:
         assert message.provider_sid is not None, "what was sent has the provider's name"
@@ -202,9 +303,13 @@ class Dispatcher:
             receipt = await self._channels[message.channel].status(message.provider_sid)
         except SendError as error:
             log.warning("status_unknown", message=message.id, error=str(error))
-            return
-        if receipt.outcome != "sent":
-            await self._record(lambda c: deliveries.settle(c, message, receipt, self._clock()))
+        else:
+            if receipt.outcome != "sent":
+                await self._record(lambda c: deliveries.settle(c, message, receipt, self._clock()))
+                return
+        now = self._clock()
+        if deliveries.is_overdue(message, now):
+            await self._record(lambda c: deliveries.fail(c, message, deliveries.UNHEARD, now))
 
     async def _each(self, ask: Callable[[MessageRow], Awaitable[None]], asked: Sequence[MessageRow]) -> None:
         """Ask about each; one about which that fails is asked about again later, and keeps nobody from the others."""
@@ -248,6 +353,8 @@ def _seconds_until(moment: datetime | None, now: datetime) -> float:
     return _LOOK_S if moment is None else min(max((moment - now).total_seconds(), 0.0), _LOOK_S)
 
 
-def _pause_s(attempts: int) -> float:
-    """Doubling from one second, with a fifth of chance so that many do not come back at once."""
-    return min(2.0 ** (attempts - 1), _LONGEST_PAUSE_S) * random.uniform(0.8, 1.2)
+def _pause_s(message: MessageRow, asked_s: float | None) -> float:
+    """Doubling from one second, with a fifth of chance so that many do not come back at once; no sooner than ``asked_s``."""
+    pause_s = min(2.0 ** (message.attempts - 1), _LONGEST_PAUSE_S) * random.uniform(0.8, 1.2)
+    pause_s = max(pause_s, min(asked_s or 0.0, LONGEST_PAUSE.total_seconds()))
+    return min(pause_s, _LONGEST_PAUSE_HIGH_S) if message.priority == "high" else pause_s

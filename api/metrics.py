@@ -72,7 +72,7 @@ async def _ask_the_record(database: Database) -> None:
     now = datetime.now(UTC)
     async with database.service() as c:
         _WATCH_LAG.set(await feed.lag_s(c))
-        due = await messages.oldest_due(c)
+        due = await messages.oldest_due(c, now)
         _OLDEST_DUE.set(0 if due is None else (now - due).total_seconds())
         paired = [g for g in await gateways.gateways(c) if g.paired_at and not g.revoked_at]
         _QUARANTINE.set(await readings.quarantine_size(c))

@@ -34,7 +34,7 @@ async def show(database: Database) -> int:
             return 1
         known = await gateways.gateways(c)
         lag_s = await feed.lag_s(c)
-        due = await messages.oldest_due(c)
+        due = await messages.oldest_due(c, now)
         waiting = await messages.waiting(c)
         open_alerts = await alerts.open_alerts(c)
         unusable = await readings.quarantine_size(c)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, LiteralString
 from uuid import UUID
@@ -31,6 +31,8 @@ _TYPES: Final[Mapping[str, LiteralString]] = MappingProxyType(
     }
     | dict.fromkeys(("purpose", "priority", "channel", "address", "language", "body", "subject"), "text")
 )
+_URGENCY: Final[Mapping[str, int]] = MappingProxyType({"high": 0, "medium": 1, "low": 2})
+_WORST_FIRST: Final[LiteralString] = " ORDER BY array_position(ARRAY['high', 'medium', 'low'], priority), id "
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,15 @@ class MessageRow:
     sent_at: datetime | None
     delivered_at: datetime | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """Room for ``most`` messages of one priority in one channel."""
+
+    channel: str
+    priority: str
+    most: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,46 +117,96 @@ async def add(c: Connection, made: Sequence[NewMessage]) -> set[tuple[int | None
     return set(await cursor.fetchall())
 
 
-async def claim_due(c: Connection, now: datetime, limit: int) -> list[MessageRow]:
-    """Take what is due, mark it as being sent, and return it; another process's are passed over."""
-    return await rows(
+async def claim_due(c: Connection, now: datetime, lanes: Iterable[Lane]) -> list[MessageRow]:
+    """Take what is due, as far as each lane has room, mark it as being sent, and return it, high priority first.
+
+    Another process's are passed over.
+    """
+    room = [(lane.channel, lane.priority, lane.most) for lane in lanes if lane.most > 0]
+    if not room:
+        return []
+    channels, priorities, most = zip(*room, strict=True)
+    found = await rows(
         c,
         MessageRow,
         "UPDATE message SET state = 'sending', sending_at = %(now)s, attempts = attempts + 1 WHERE id IN ("
-        "SELECT id FROM message WHERE state = 'due' AND due_at <= %(now)s ORDER BY due_at, id LIMIT %(limit)s FOR UPDATE SKIP LOCKED"
-        ") RETURNING " + _MESSAGE,
-        {"now": now, "limit": limit},
+        "SELECT due.id FROM unnest(%(channels)s::text[], %(priorities)s::text[], %(most)s::int[]) lane (channel, priority, most), "
+        "LATERAL (SELECT id FROM message WHERE state = 'due' AND priority = lane.priority AND channel = lane.channel "
+        "AND due_at <= %(now)s ORDER BY due_at, id LIMIT lane.most FOR UPDATE SKIP LOCKED) due) RETURNING " + _MESSAGE,
+        {"now": now, "channels": list(channels), "priorities": list(priorities), "most": list(most)},
     )
+    return sorted(found, key=lambda m: (_URGENCY[m.priority], m.id))
 
 
-async def claim_uncertain(c: Connection, now: datetime, stuck_before: datetime, limit: int) -> list[MessageRow]:
-    """Take messages of which nobody knows whether they were sent: an answer never came, or the sender died."""
-    return await rows(
+async def claim_uncertain(
+    c: Connection, now: datetime, stuck_before: datetime, limit: int, again_at: datetime
+) -> list[MessageRow]:
+    """Take messages of which nobody knows whether they were sent: an answer never came, or the sender died.
+
+    High priority first; each again at ``again_at`` unless that is found out. One that is being sent since a time to come
+    was taken by a clock that has been set back since: its sender is not waited for.
+    """
+    found = await rows(
         c,
         MessageRow,
-        "UPDATE message SET state = 'uncertain', due_at = %(now)s + interval '5 s' WHERE id IN ("
-        "SELECT id FROM message WHERE (state = 'uncertain' AND due_at <= %(now)s) OR (state = 'sending' AND sending_at < %(stuck)s) "
-        "ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) RETURNING " + _MESSAGE,
-        {"now": now, "stuck": stuck_before, "limit": limit},
+        "UPDATE message SET state = 'uncertain', due_at = %(again)s WHERE id IN ("
+        "SELECT id FROM message WHERE (state = 'uncertain' AND due_at <= %(now)s) "
+        "OR (state = 'sending' AND (sending_at < %(stuck)s OR sending_at > %(now)s + (%(now)s - %(stuck)s)))"
+        + _WORST_FIRST
+        + "LIMIT %(limit)s FOR UPDATE SKIP LOCKED) RETURNING "
+        + _MESSAGE,
+        {"now": now, "stuck": stuck_before, "limit": limit, "again": again_at},
     )
+    return sorted(found, key=lambda m: (_URGENCY[m.priority], m.id))
 
 
-async def claim_unconfirmed(c: Connection, now: datetime, limit: int) -> list[MessageRow]:
-    """Take messages that were sent and of which nothing has been heard, for asking; each again a minute later."""
-    return await rows(
+async def claim_unconfirmed(
+    c: Connection, now: datetime, channels: Collection[str], limit: int, again_at: datetime
+) -> list[MessageRow]:
+    """Take messages that were sent by these channels and of which nothing has been heard, for asking.
+
+    High priority first; each again at ``again_at``.
+    """
+    found = await rows(
         c,
         MessageRow,
-        "UPDATE message SET due_at = %(now)s + interval '60 s' WHERE id IN (SELECT id FROM message "
-        "WHERE state = 'sent' AND due_at <= %(now)s AND expires_at > %(now)s ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED) "
-        "RETURNING " + _MESSAGE,
-        {"now": now, "limit": limit},
+        "UPDATE message SET due_at = %(again)s WHERE id IN (SELECT id FROM message "
+        "WHERE state = 'sent' AND due_at <= %(now)s AND expires_at > %(now)s AND channel = ANY(%(channels)s)"
+        + _WORST_FIRST
+        + "LIMIT %(limit)s FOR UPDATE SKIP LOCKED) RETURNING "
+        + _MESSAGE,
+        {"now": now, "limit": limit, "again": again_at, "channels": list(channels)},
     )
+    return sorted(found, key=lambda m: (_URGENCY[m.priority], m.id))
 
 
-async def next_due(c: Connection) -> datetime | None:
-    """When the next message has to go out; ``None`` when none waits."""
-    found: datetime | None = await value(c, "SELECT min(due_at) FROM message WHERE state = 'due'")
-    return found
+async def next_due(c: Connection) -> dict[tuple[str, str], datetime]:
+    """When the next message of each (channel, priority) has to go out; without those where none waits."""
+    cursor = await c.execute("SELECT channel, priority, min(due_at) FROM message WHERE state = 'due' GROUP BY 1, 2")
+    return {(channel, priority): due_at for channel, priority, due_at in await cursor.fetchall()}
+
+
+async def bring_back(c: Connection, now: datetime, slack: timedelta) -> int:
+    """Let what was made by a clock that has been set back since be due now; returns how many.
+
+    Otherwise a call of a minute ago would wait until the old clock's time is reached.
+    """
+    done = await c.execute(
+        "UPDATE message SET due_at = %(now)s, created_at = %(now)s, expires_at = %(now)s + (expires_at - created_at) "
+        "WHERE state = 'due' AND created_at > %(now)s + %(slack)s",
+        {"now": now, "slack": slack},
+    )
+    return done.rowcount
+
+
+async def bring_forward(c: Connection, alert_id: int, step: int, person_id: UUID, now: datetime) -> int:
+    """Let the other ways of reaching a person for the same call be tried at once; returns how many."""
+    done = await c.execute(
+        "UPDATE message SET due_at = %(now)s WHERE alert_id = %(alert)s AND step = %(step)s AND person_id = %(person)s "
+        "AND state = 'due' AND attempts = 0 AND due_at > %(now)s",
+        {"now": now, "alert": alert_id, "step": step, "person": person_id},
+    )
+    return done.rowcount
 
 
 async def update(c: Connection, message_id: int, changes: dict[str, Any], *, only_from: tuple[str, ...] = ()) -> bool:
@@ -163,6 +224,11 @@ async def update(c: Connection, message_id: int, changes: dict[str, Any], *, onl
 async def message(c: Connection, message_id: int) -> MessageRow | None:
     """One message."""
     return await one(c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE id = %s", [message_id])
+
+
+async def for_update(c: Connection, message_id: int) -> MessageRow | None:
+    """One message, held until the transaction ends. Of an alert: lock the alert first."""
+    return await one(c, MessageRow, "SELECT " + _MESSAGE + " FROM message WHERE id = %s FOR UPDATE", [message_id])
 
 
 async def by_sid(c: Connection, provider_sid: str) -> MessageRow | None:
@@ -185,28 +251,50 @@ async def gone_out(c: Connection, since: datetime) -> list[MessageRow]:
     )
 
 
-async def cancel_unsent(c: Connection, alert_id: int) -> int:
-    """Withdraw calls about an alert that have not gone out; returns how many."""
+async def cancel_unsent(c: Connection, alert_id: int, person_id: UUID | None = None) -> int:
+    """Withdraw calls about an alert that have not gone out, of everybody or of one person; returns how many."""
     done = await c.execute(
-        "UPDATE message SET state = 'cancelled' WHERE alert_id = %s AND purpose = 'alert' AND state = 'due'", [alert_id]
+        "UPDATE message SET state = 'cancelled' WHERE alert_id = %(alert)s AND purpose IN ('alert', 'also') AND state = 'due' "
+        "AND (%(person)s::uuid IS NULL OR person_id = %(person)s)",
+        {"alert": alert_id, "person": person_id},
     )
     return done.rowcount
 
 
-async def still_called(c: Connection, alert_id: int, call: int) -> set[UUID]:
-    """Who has been sent this call of an alert, or is about to be, and did not prove unreachable."""
+async def was_called(c: Connection, alert_id: int, person_id: UUID) -> bool:
+    """Whether this person has been called to an alert."""
+    return bool(
+        await value(
+            c,
+            "SELECT EXISTS (SELECT 1 FROM message WHERE alert_id = %s AND person_id = %s AND purpose IN ('alert', 'also'))",
+            [alert_id, person_id],
+        )
+    )
+
+
+async def still_called(c: Connection, alert_id: int, call: int, channels: Collection[str]) -> set[UUID]:
+    """Who has been sent this call of an alert by one of these channels, or is about to be, and did not prove unreachable."""
     cursor = await c.execute(
-        "SELECT person_id FROM message WHERE alert_id = %s AND step = %s AND purpose = 'alert' "
-        "AND state IN ('due', 'sending', 'uncertain', 'sent', 'delivered')",
-        [alert_id, call],
+        "SELECT DISTINCT person_id FROM message WHERE alert_id = %s AND step = %s AND purpose IN ('alert', 'also') "
+        "AND channel = ANY(%s) AND state IN ('due', 'sending', 'uncertain', 'sent', 'delivered')",
+        [alert_id, call, list(channels)],
     )
     return {row[0] for row in await cursor.fetchall()}
 
 
-async def oldest_due(c: Connection) -> datetime | None:
+async def give_up_on_address(c: Connection, alert_id: int, call: int, address: str, error: str) -> int:
+    """Of this call send nothing more to an address that has proved dead; returns how many messages that were."""
+    done = await c.execute(
+        "UPDATE message SET state = 'failed', error = %s WHERE alert_id = %s AND step = %s AND address = %s AND state = 'due'",
+        [error, alert_id, call, address],
+    )
+    return done.rowcount
+
+
+async def oldest_due(c: Connection, now: datetime) -> datetime | None:
     """Since when the longest waiting message has been due; ``None`` when none waits."""
     found: datetime | None = await value(
-        c, "SELECT min(due_at) FROM message WHERE state IN ('due', 'sending') AND due_at <= now()"
+        c, "SELECT min(due_at) FROM message WHERE state IN ('due', 'sending') AND due_at <= %s", [now]
     )
     return found
 
