@@ -158,6 +158,52 @@ class Gap:
     absent: tuple[UUID, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A time that somebody is on duty for one reason; the end of it may be cut to what was asked for."""
+
+    turn: Turn
+    begins: datetime
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """A shift that would be on at this hour of the week, and is not.
+
+    ``holiday``: it is not on holidays, and ``day`` is one. ``nobodys_turn``: its rotation has not begun.
+    """
+
+    shift: int
+    why: Literal["holiday", "nobodys_turn"]
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What there is at a roster at one moment; ``chosen``: the answer is from here.
+
+    ``off``: the changes by which somebody is not on duty. ``manned_from``: when next somebody can be called, if nobody
+    can be now and the rota reaches so far.
+    """
+
+    roster: Roster
+    chosen: bool
+    turns: tuple[Turn, ...]
+    absent: tuple[Turn, ...]
+    off: tuple[Change, ...]
+    idle: tuple[Idle, ...]
+    manned_from: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """An answer, and every roster that stands for that resident in that role and line, the nearest first."""
+
+    answer: Answer
+    looked: tuple[Looked, ...]
+
+
 @dataclass(slots=True)
 class _Place:
     """A place on duty: who holds it (nobody: she was taken off), by what, and who has held it before."""
@@ -219,19 +265,58 @@ class Rota:
     def circles(self, role: str, line: int, area: int | None) -> Iterator[list[Roster]]:
         """The rosters of a role and line that stand for ``area``: the nearest first, each wider area's together."""
         of_duty = [r for r in self.rosters if (r.role, r.line) == (role, line)]
-        for one in self.areas_around(area):
+        for one in (*self.areas_of(area), None):
             if rosters := [r for r in of_duty if r.area == one]:
                 yield rosters
 
-    def areas_around(self, area: int | None) -> Iterator[int | None]:
-        """This area, those in which it lies, and last the whole centre."""
+    def areas_of(self, area: int | None) -> tuple[int, ...]:
+        """This area and those in which it lies, the nearest first; nothing for none."""
         within = {a.id: a.within for a in self.areas}
-        seen: set[int] = set()
-        while area is not None and area not in seen:
-            yield area
-            seen.add(area)
+        found: list[int] = []
+        while area is not None and area not in found:
+            found.append(area)
             area = within.get(area)
-        yield None
+        return tuple(found)
+
+    def everybody(self, at: datetime) -> tuple[Turn, ...]:
+        """All turns in all rosters at this moment, also of those who cannot be called."""
+        spans = [self.span(roster.id, at) for roster in self.rosters]
+        return tuple(t for span in spans for t in (*span.turns, *span.absent))
+
+    def duties_of(self, person: UUID, start: datetime, end: datetime) -> tuple[Duty, ...]:
+        """When this person is on duty from ``start`` to ``end``, the earliest first; also when she cannot be called."""
+        found: list[Duty] = []
+        for roster in self.rosters:
+            for span in self.timeline(roster.id, start, end):
+                found += [Duty(t, span.begins, span.ends) for t in (*span.turns, *span.absent) if t.person == person]
+        found.sort(key=lambda duty: (duty.turn.roster, duty.begins))
+        return tuple(sorted(_one_after_another(found), key=lambda duty: (duty.begins, duty.turn.roster)))
+
+    def explain(self, role: str, line: int, area: int | None, at: datetime) -> Explanation:
+        """Where :meth:`of` has looked for its answer, what it found there, and what there is farther off."""
+        answer = self.of(role, line, area, at)
+        rosters = [roster for circle in self.circles(role, line, area) for roster in circle]
+        chosen = {t.roster for t in answer.turns}
+        return Explanation(answer, tuple(self._looked(roster, at, roster.id in chosen) for roster in rosters))
+
+    def _looked(self, roster: Roster, at: datetime, chosen: bool) -> Looked:
+        span = self.span(roster.id, at)
+        _, spans = self._timeline(roster.id)
+        following = next((later.begins for later in spans if later.begins > at and later.turns), None)
+        idle = tuple(self._idle(roster, at))
+        return Looked(roster, chosen, span.turns, span.absent, span.off, idle, None if span.turns else following)
+
+    def _idle(self, roster: Roster, at: datetime) -> Iterator[Idle]:
+        moment = timedelta(microseconds=1)
+        for shift in self.shifts:
+            if shift.roster != roster.id:
+                continue
+            usual = replace(shift, holidays="also")
+            for window in windows(usual, (), self.zone, at, at + moment):
+                if shift.holidays == "not" and window.day in self.holidays:
+                    yield Idle(shift.id, "holiday", window.day)
+                elif shift.holidays != "only" and self._whose(shift, at) is None:
+                    yield Idle(shift.id, "nobodys_turn", window.day)
 
     def span(self, roster: int, at: datetime) -> Span:
         """What holds in a roster at this moment."""
@@ -316,16 +401,22 @@ class Rota:
         )
 
     def _by_shifts(self, at: datetime, times: Iterable[Window]) -> Iterator[_Place]:
-        rotations = {rotation.id: rotation for rotation in self.rotations}
         for window in times:
             if not window.begins <= at < window.ends:
                 continue
-            shift = window.shift
-            whose = None if shift.rotation is None else turn(rotations[shift.rotation], self.zone, at)
-            person = shift.person if whose is None else whose.person
-            if person is not None:
+            whose = self._whose(window.shift, at)
+            if whose is not None:
+                person, by_turn = whose
                 holiday = window.day if window.day in self.holidays else None
-                yield _Place(person, OnShift(shift.id, window.begins, window.ends, holiday, whose))
+                yield _Place(person, OnShift(window.shift.id, window.begins, window.ends, holiday, by_turn))
+
+    def _whose(self, shift: Shift, at: datetime) -> tuple[UUID, RotationTurn | None] | None:
+        """Who is on duty by a shift, and by which turn if she takes turns; ``None`` while it is nobody's turn."""
+        if shift.person is not None:
+            return shift.person, None
+        rotation = next((r for r in self.rotations if r.id == shift.rotation), None)
+        by_turn = None if rotation is None else turn(rotation, self.zone, at)
+        return None if by_turn is None else (by_turn.person, by_turn)
 
     def _absence(self, person: UUID, at: datetime) -> Away | Uncallable | None:
         if person in self.uncallable:
@@ -358,6 +449,17 @@ def _once(turns: Iterable[Turn]) -> tuple[Turn, ...]:
     for one in turns:
         found.setdefault(one.person, one)
     return tuple(found.values())
+
+
+def _one_after_another(duties: Iterable[Duty]) -> list[Duty]:
+    """Those that follow each other without a break for the same reason, as one."""
+    found: list[Duty] = []
+    for duty in duties:
+        if found and found[-1].ends == duty.begins and found[-1].turn == duty.turn:
+            found[-1] = replace(found[-1], ends=duty.ends)
+        else:
+            found.append(duty)
+    return found
 
 
 def _joined(pieces: Iterable[Span]) -> list[Span]:
