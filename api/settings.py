@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from pathlib import Path
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_PORT = 8000
+PUSH_SERVICES = ("googleapis.com", "mozilla.com", "windows.com", "push.apple.com")
+"""Where the browsers of Google, Mozilla, Microsoft and Apple listen: nobody can have this service send elsewhere."""
 
 
 class Settings(BaseSettings):
-    """The service's settings. ``twilio_base_url`` is ``None`` for Twilio itself, else a stand-in's address."""
+    """The service's settings. ``twilio_base_url`` is ``None`` for Twilio itself, else a stand-in's address.
+
+    ``sms_gateway`` is the file of a gateway for SMS (docs/operating.md), the second provider beside Twilio or the only
+    one. ``push_services`` are the hosts, with what lies under them, at which browsers may listen for messages.
+    """
 
     model_config = SettingsConfigDict(env_prefix="HEARTHWATCH_", frozen=True, extra="ignore")
 
@@ -24,6 +31,16 @@ class Settings(BaseSettings):
     twilio_auth_token: SecretStr | None = None
     twilio_from: str | None = None
     twilio_base_url: str | None = None
+    sms_gateway: Path | None = None
+    push_private_key: SecretStr | None = None
+    push_contact: str | None = None
+    push_services: str = ",".join(PUSH_SERVICES)
+    smtp_host: str | None = None
+    smtp_port: Annotated[int, Field(ge=1, le=65535)] = 587
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+    email_from: str | None = None
     log_json: bool = False
     watch: bool = True
     watch_lease_s: Annotated[float, Field(ge=0.3, le=60)] = 1.0
@@ -45,6 +62,23 @@ class Settings(BaseSettings):
         given = (self.twilio_account_sid, self.twilio_auth_token, self.twilio_from)
         if any(given) and not all(given):
             raise ValueError("twilio_account_sid, twilio_auth_token and twilio_from are set together or not at all")
+        return self
+
+    @field_validator("push_contact")
+    @classmethod
+    def _is_a_contact(cls, contact: str | None) -> str | None:
+        if contact and not contact.startswith(("mailto:", "https://")):
+            raise ValueError("must be where push services reach you, such as mailto:office@hearthwatch.example")
+        return contact
+
+    @model_validator(mode="after")
+    def _push_and_mail_are_whole(self) -> Self:
+        if (self.push_private_key is None) != (self.push_contact is None):
+            raise ValueError("push_private_key (see 'hearthwatch push-keys') and push_contact are set together")
+        if (self.smtp_host is None) != (self.email_from is None):
+            raise ValueError("smtp_host and email_from are set together or not at all")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError("smtp_user and smtp_password are set together or not at all")
         return self
 
     @property
