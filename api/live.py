@@ -19,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from api import sessions
 from api.metrics import STREAMS
 from clinicians.visitor import Visitor
-from store import administration, residents
+from store import administration, portal, residents
 from store.postgres import Database, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -33,8 +33,12 @@ _GATHER_S: Final = 0.1
 """Changes of one moment are told together."""
 
 
+_OF_STAFF: Final = frozenset({"wall", "rota"})
+"""Kinds of change that concern all staff and administrators of a centre, whomever they care for."""
+
+
 class Change(NamedTuple):
-    """What kind of thing changed, and about whom: a resident, a centre's equipment, or (0 and 0) anybody."""
+    """What kind of thing changed, and about whom: a resident, a centre, or (0 and 0) whoever may see that kind."""
 
     kind: str
     resident_id: int = 0
@@ -93,6 +97,8 @@ class Hub:
             change = Change(note["kind"], resident_id=note["resident_id"])
         elif "centre_id" in note:
             change = Change(note["kind"], centre_id=note["centre_id"])
+        elif note["kind"] in _OF_STAFF:
+            change = Change(note["kind"])
         else:
             return
         for stream in self._streams:
@@ -162,15 +168,19 @@ class _Sight:
         self._person_id = person_id
         self._session = session
         self._visible: frozenset[int] = frozenset()
-        self._centre: int | None = None
+        self._administered: int | None = None
+        self._staffed: int | None = None
         self._looked_at = self._signed_in_at = float("-inf")
         self._signed_in = True
 
     async def sees(self, change: Change) -> bool:
-        if change.resident_id == change.centre_id == 0:
+        if change.kind == "reconnected":
             return True
         await self._look()
-        return change.resident_id in self._visible or (change.centre_id != 0 and change.centre_id == self._centre)
+        if change.resident_id:
+            return change.resident_id in self._visible
+        centre = self._staffed if change.kind in _OF_STAFF else self._administered
+        return centre is not None and change.centre_id in (0, centre)
 
     async def _look(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -178,10 +188,11 @@ class _Sight:
             try:
                 async with self._database.reader(self._person_id) as c:
                     self._visible = frozenset(r.resident_id for r in await residents.relations(c, self._person_id))
-                    self._centre = await administration.administered_centre(c)
+                    self._administered = await administration.administered_centre(c)
+                    self._staffed = await portal.staffed_centre(c)
                 self._looked_at = now
             except Unavailable:
-                self._visible, self._centre = frozenset(), None
+                self._visible, self._administered, self._staffed = frozenset(), None, None
 
     async def still_signed_in(self) -> bool:
         now = asyncio.get_running_loop().time()

@@ -6,7 +6,7 @@ on ``request.state.visitor`` first, and opens ``app.state.database`` and ``app.s
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from clinicians import (
     administrator,
@@ -17,13 +17,15 @@ from clinicians import (
     front,
     groups,
     late,
+    loud,
     maintenance_forms,
     quality,
     resident,
+    station,
     targets,
 )
 
-router = APIRouter()
+router = APIRouter(dependencies=[Depends(loud.look)])
 for face in (
     front,
     doctor,
@@ -36,6 +38,7 @@ for face in (
     care_worker,
     family,
     resident,
+    station,
     administrator,
 ):
     router.include_router(face.router)

@@ -93,6 +93,7 @@ def render(request: Request, template: str, /, status: int = 200, **context: Any
         words=words,
         here=request.url.path,
         home=HOMES.get(visitor.face, "/") if visitor else "/",
+        loud=getattr(request.state, "loud", ()),
         **context,
     )
     return HTMLResponse(html, status, headers={"Cache-Control": "no-store", "Content-Language": words.html_language})

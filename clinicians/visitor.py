@@ -35,12 +35,12 @@ def current(request: Request) -> Visitor:
     return visitor
 
 
-def only(face: str) -> Callable[[Request], Visitor]:
-    """A dependency that lets in visitors of one face and refuses the others."""
+def only(*faces: str) -> Callable[[Request], Visitor]:
+    """A dependency that lets in visitors of these faces and refuses the others."""
 
     def dependency(request: Request) -> Visitor:
         visitor = current(request)
-        if visitor.face != face:
+        if visitor.face not in faces:
             raise Refused(403)
         return visitor
 
@@ -53,3 +53,4 @@ CareWorker = Annotated[Visitor, Depends(only("care_worker"))]
 Relative = Annotated[Visitor, Depends(only("family"))]
 ResidentHerself = Annotated[Visitor, Depends(only("resident"))]
 Administrator = Annotated[Visitor, Depends(only("administrator"))]
+StaffOrAdministrator = Annotated[Visitor, Depends(only("care_worker", "administrator"))]

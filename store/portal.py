@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, LiteralString
 from uuid import UUID
 
 import numpy as np
@@ -18,6 +18,10 @@ from store.postgres import Connection, one, rows, value
 from store.readings import UNKNOWN_USER, Incoming, ReadingRow, insert
 
 _DAY_S: Final = 86_400
+_CENTRE_ALERT: Final[LiteralString] = (
+    "id, resident_id, priority, state, raised_at, climb_at, exhausted_at, acknowledged_at, attended_at, "
+    "name_zh, name_en, address_zh, address_en, taker_zh, taker_en"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +162,59 @@ async def calls(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[Call]
     for row in found:
         by_alert.setdefault(row.alert_id, []).append(row)
     return by_alert
+
+
+@dataclass(frozen=True, slots=True)
+class CentreAlert:
+    """An open alert of the reader's centre to which people are called: who and where and who comes, not what it is about."""
+
+    id: int
+    resident_id: int
+    priority: str
+    state: str
+    raised_at: datetime
+    climb_at: datetime | None
+    exhausted_at: datetime | None
+    acknowledged_at: datetime | None
+    attended_at: datetime | None
+    name_zh: str
+    name_en: str
+    address_zh: str
+    address_en: str
+    taker_zh: str | None
+    taker_en: str | None
+
+    def name(self, language: str) -> str:
+        """Whom it is about, as her name is written in ``language``."""
+        return self.name_zh if language == "zh_Hans" else self.name_en
+
+    def address(self, language: str) -> str:
+        """Where she lives, as it is written in ``language``."""
+        return self.address_zh if language == "zh_Hans" else self.address_en
+
+    def taker(self, language: str) -> str:
+        """Who has taken it, as the name is written in ``language``; empty while nobody has."""
+        return (self.taker_zh if language == "zh_Hans" else self.taker_en) or ""
+
+
+async def centre_alerts(c: Connection) -> list[CentreAlert]:
+    """What stands open in the whole centre of a member of staff or an administrator, oldest first; to others nothing."""
+    return await rows(c, CentreAlert, "SELECT " + _CENTRE_ALERT + " FROM centre_alert ORDER BY raised_at, id")
+
+
+async def exhausted(c: Connection) -> list[CentreAlert]:
+    """Those for which everybody has been called in vain, longest first."""
+    return await rows(
+        c,
+        CentreAlert,
+        "SELECT " + _CENTRE_ALERT + " FROM centre_alert WHERE exhausted_at IS NOT NULL ORDER BY exhausted_at, id",
+    )
+
+
+async def staffed_centre(c: Connection) -> int | None:
+    """The centre whose staff or administrator the reader is, or ``None`` when she is neither."""
+    found: int | None = await value(c, "SELECT staffed_centre()")
+    return found
 
 
 async def last_movement(c: Connection, since: datetime) -> dict[int, datetime]:

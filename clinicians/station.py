@@ -1,0 +1,133 @@
+"""The wall screen where staff meet: who waits for somebody, who is on the way, who is on duty, and whether the chain holds.
+
+It is read from across a room and never touched after the first tap that lets it sound. What an alert is about stands on
+it only for residents whom the account cares for; for an administrator's account nobody's health does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+from fastapi import APIRouter, Request, Response
+
+from alerts.deployment import in_force, made_by
+from clinicians import cases
+from clinicians.doctor import words_of
+from clinicians.pages import PageRoute, render
+from clinicians.visitor import StaffOrAdministrator
+from clinicians.words import Words
+from store import alerts, portal
+from store.portal import CentreAlert
+from store.postgres import Database
+
+router = APIRouter(route_class=PageRoute, include_in_schema=False)
+
+Standing = Literal["exhausted", "waiting", "coming", "there"]
+
+MOST_PLACES: Final = 4
+"""How many residents for whom nobody comes fit on a screen in letters that can be read from 4 m."""
+
+_STANDINGS: Final[tuple[Standing, ...]] = ("exhausted", "waiting", "coming", "there")
+_PRIORITIES: Final = ("high", "medium", "low")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One resident on the wall, with all her open alerts as one: the worst standing, the worst priority, the longest wait.
+
+    ``at`` is since when it stands so. ``by`` is the moment at which it goes on by itself: the next call, or the time by
+    which somebody has promised to be there.
+    """
+
+    resident_id: int
+    name: str
+    address: str
+    standing: Standing
+    priority: str
+    priority_word: str
+    at: datetime
+    by: datetime | None
+    taker: str
+    sentence: str = ""
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Wall:
+    """The screen. ``unanswered`` are those to whom nobody comes, worst first; ``more`` of them have no room."""
+
+    unanswered: tuple[Place, ...]
+    more: int
+    answered: tuple[Place, ...]
+
+    @property
+    def sounds(self) -> str:
+        """What is to be heard: ``exhausted``, ``waiting`` (urgent ones alone), or nothing."""
+        if any(place.standing == "exhausted" for place in self.unanswered):
+            return "exhausted"
+        return "waiting" if any(place.priority == "high" for place in self.unanswered) else ""
+
+
+def wall(rows: Iterable[CentreAlert], sentences: Mapping[int, str], words: Words) -> Wall:
+    """What stands open, one place for each resident. ``sentences`` by alert, for those that may be read here."""
+    places: dict[int, Place] = {}
+    for place in sorted((_place(row, sentences.get(row.id, ""), words) for row in rows), key=_worst_first):
+        worse = places.get(place.resident_id)
+        places[place.resident_id] = replace(worse, count=worse.count + 1) if worse else place
+    unanswered = [place for place in places.values() if place.standing in ("exhausted", "waiting")]
+    return Wall(
+        tuple(unanswered[:MOST_PLACES]),
+        len(unanswered[MOST_PLACES:]),
+        tuple(place for place in places.values() if place.standing in ("coming", "there")),
+    )
+
+
+def _worst_first(place: Place) -> tuple[int, int, datetime]:
+    return _STANDINGS.index(place.standing), _PRIORITIES.index(place.priority), place.at
+
+
+def _place(row: CentreAlert, sentence: str, words: Words) -> Place:
+    standing, at = _standing(row)
+    return Place(
+        row.resident_id,
+        row.name(words.language),
+        row.address(words.language),
+        standing,
+        row.priority,
+        words.gettext(cases.PRIORITIES[row.priority]),
+        at,
+        row.climb_at,
+        row.taker(words.language),
+        sentence,
+    )
+
+
+def _standing(row: CentreAlert) -> tuple[Standing, datetime]:
+    if row.state == "attended":
+        return "there", row.attended_at or row.raised_at
+    if row.state == "acknowledged":
+        return "coming", row.acknowledged_at or row.raised_at
+    return "exhausted" if row.exhausted_at else "waiting", row.raised_at
+
+
+@router.get("/station")
+async def show(request: Request, visitor: StaffOrAdministrator) -> Response:
+    """The screen."""
+    database: Database = request.app.state.database
+    async with database.reader(visitor.person_id) as c:
+        words = await words_of(c, visitor)
+        centre = await portal.centre_of(c, visitor.person_id)
+        rows = await portal.centre_alerts(c)
+        known = await alerts.open_alerts(c)
+        protocols = await made_by(c, await in_force(c, words.now), known)
+    sentences = {row.id: cases.sentence(protocols, row, "staff", words) for row in known}
+    return render(
+        request,
+        "station.html",
+        words=words,
+        centre=centre,
+        wall=wall(rows, sentences, words),
+    )

@@ -1,0 +1,25 @@
+-- What stands open in a whole centre, for the screen that hangs where its staff meet and for the line that goes over every
+-- page when nobody answers: who and where, since when, who comes and by when. Nothing about anybody's health: what it is
+-- about is read by those who care for her, from the alert itself.
+CREATE VIEW centre_alert WITH (security_barrier) AS
+    SELECT a.id, a.resident_id, a.priority, a.state, a.raised_at, a.climb_at, a.exhausted_at, a.acknowledged_at,
+           a.attended_at, w.name_zh, w.name_en, r.address_zh, r.address_en, t.name_zh AS taker_zh, t.name_en AS taker_en
+    FROM alert a JOIN resident r ON r.id = a.resident_id JOIN person w ON w.id = r.person_id
+    LEFT JOIN person t ON t.id = a.acknowledged_by
+    WHERE r.centre_id = (SELECT staffed_centre()) AND a.state NOT IN ('resolved', 'expired', 'shelved', 'cancelled')
+      AND (a.step > 0 OR a.climb_at IS NOT NULL);
+REVOKE ALL ON centre_alert FROM PUBLIC;
+GRANT SELECT ON centre_alert TO hearthwatch_reader;
+
+-- Whoever is related to the resident hears of every change already. Her centre hears of what concerns all of it.
+CREATE FUNCTION tell_wall() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('hearthwatch', json_build_object('kind', 'wall', 'centre_id', centre_id)::text)
+    FROM resident WHERE id = NEW.resident_id;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER tell_raised AFTER INSERT ON alert FOR EACH ROW WHEN (NEW.priority = 'high') EXECUTE FUNCTION tell_wall();
+CREATE TRIGGER tell_wall AFTER UPDATE ON alert FOR EACH ROW WHEN (
+    OLD.exhausted_at IS DISTINCT FROM NEW.exhausted_at
+    OR (NEW.priority = 'high' AND (OLD.state, OLD.priority, OLD.climb_at) IS DISTINCT FROM (NEW.state, NEW.priority, NEW.climb_at))
+) EXECUTE FUNCTION tell_wall();
