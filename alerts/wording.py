@@ -1,18 +1,22 @@
-"""What a message says. Every message fits one segment of SMS: 70 characters of Chinese, 160 of English.
+"""What a message says: templates in ``alerts/messages``, one file for each kind and language, all its channels in it.
 
-A segment holds 160 characters of the GSM 03.38 alphabet; a single one outside it makes the whole message UCS-2
-with 70 (3GPP TS 23.038). English messages are therefore brought into that alphabet, and what does not fit is
-cut where it hurts least: first the address, then the sentence, never the name or how to answer.
+Every SMS fits one segment: 70 characters of Chinese, 160 of English. A segment holds 160 characters of the GSM 03.38
+alphabet; a single one outside it makes the whole message UCS-2 with 70 (3GPP TS 23.038). English messages are therefore
+brought into that alphabet, and what does not fit is left out where it hurts least: whom else was called, then the
+address, then the end of the sentence; never how to answer.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 UCS2_SEGMENT: Final = 70
 GSM_SEGMENT: Final = 160
@@ -32,16 +36,52 @@ _GSM_EXTENDED: Final = frozenset("^{}\\[~]|€")
 _PLAIN: Final = str.maketrans(
     {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "≥": ">=", "≤": "<="}
 )
+_LONGEST_NAME: Final = 80
+_ALOUD: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = MappingProxyType(
+    {
+        ZH: (
+            (re.compile(r"(?<=\d)/(?=\d)"), "，"),
+            (re.compile(r"\s*mmol/L"), "毫摩尔每升"),
+            (re.compile(r"\s*kg\b"), "公斤"),
+            (re.compile(r"\s*°C"), "度"),
+            (re.compile(r"(?<=\d)-(?=\d)"), "，"),
+        ),
+        "en": (
+            (re.compile(r"(?<=\d)/(?=\d)"), " over "),
+            (re.compile(r"\s*mmol/L"), " millimoles per litre"),
+            (re.compile(r"\s*kg\b"), " kilograms"),
+            (re.compile(r"\s*°C"), " degrees"),
+            (re.compile(r"(?<=\d)-(?=\d)"), ", "),
+            (re.compile(r"\bBldg\b"), "building"),
+        ),
+    }
+)
+_ROOM: Final = re.compile(r"(?<!\d)\d{3,4}(?!\d)")
 _PLACEHOLDER: Final = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """The resident a message is about, in the reader's language. ``phone`` is hers, E.164."""
+    """The resident a message is about, as its reader may know her: a relative gets what she is called, and no address.
+
+    ``phone`` is hers, E.164.
+    """
 
     name: str
-    address: str
+    address: str = ""
     phone: str | None = None
+
+
+NOBODY: Final = About("")
+"""What is about no resident."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """The words of a message. ``subject`` is an e-mail's, and the title of a push message."""
+
+    body: str
+    subject: str = ""
 
 
 def septets(text: str) -> int:
@@ -96,95 +136,112 @@ def _shown(name: str, value: Any, language: str) -> str:
     return str(value)
 
 
-def alert_sms(sentence: str, about: About, language: str, code: int) -> str:
-    """The call to a member of staff: who, where, what, and how to take it."""
-    if language == ZH:
-        tail = f"。回复1接手，2去不了（编号{code}）"
-        return _fit(language, f"【炉望】{about.name}", f"（{about.address}）", sentence.rstrip("。.") + tail, len(tail))
-    tail = f". Reply 1 to take, 2 if you cannot ({code})"
-    return _fit(
-        language, f"Hearthwatch: {about.name}", f", {about.address}", f": {sentence.rstrip('.')}{tail}", len(tail)
+def say(
+    kind: str,
+    channel: str,
+    language: str,
+    about: About = NOBODY,
+    *,
+    sentence: str = "",
+    code: int | str | None = None,
+    person: str = "",
+    minutes: int | None = None,
+    priority: str = "high",
+    calls: Sequence[str] = (),
+    waiting: Sequence[tuple[int, str]] = (),
+    verb: int = 1,
+) -> Said:
+    """The words of one message by ``channel`` (sms, voice, push, email).
+
+    Kinds of calls and news: ``alert`` (staff), ``family``, ``also`` (to her who has taken another alert of this
+    resident), ``lapsed`` (``person`` promised to come ``minutes`` ago and has not; empty: the reader herself), ``taken``
+    (by ``person``), ``closed``, ``exhausted`` (``calls``: who was called in vain), ``verify`` (``code``, good for
+    ``minutes``), ``test``, ``heartbeat``, ``notice`` (``sentence``). Of a voice call also ``machine``, ``ask``,
+    ``wrong_key``, ``silence``. The others answer somebody: see ``docs/messages.md``.
+
+    ``waiting`` are conversations as (code, resident); ``verb`` is the figure that was answered. Raises
+    :class:`jinja2.TemplateNotFound` for a kind there is not.
+    """
+    values = {
+        "name": about.name,
+        "address": about.address,
+        "phone": about.phone,
+        "sentence": sentence.strip().rstrip("。."),
+        "code": code,
+        "person": person,
+        "minutes": minutes,
+        "urgent": priority == "high",
+        "calls": tuple(calls),
+        "waiting": tuple(waiting),
+        "count": len(waiting),
+        "verb": verb,
+    }
+    template = _templates(language).get_template(f"{kind}.txt")
+
+    def written(part: str, values: Mapping[str, Any]) -> str:
+        text = template.render(values, part=part).strip()
+        return text if language == ZH else gsm(text)
+
+    if channel == "sms":
+        return Said(_in_one_segment(lambda values: written("sms", values), values, language))
+    if channel == "voice":
+        spoken = values | {"address": _ROOM.sub(lambda room: " ".join(room[0]), about.address)}
+        return Said(aloud(written("voice", spoken), language))
+    return Said(written(channel, values), written("title" if channel == "push" else "subject", values))
+
+
+@cache
+def _templates(language: str) -> Environment:
+    return Environment(
+        loader=PackageLoader("alerts", f"messages/{language}"),
+        autoescape=select_autoescape(),  # plain text is escaped by nobody
+        undefined=StrictUndefined,
+        auto_reload=False,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
 
 
-def _fit(language: str, head: str, address: str, rest: str, tail: int) -> str:
-    """Join the parts; without the address if need be, then with the end of the sentence cut (``tail`` is kept)."""
-    if language != ZH:
-        head, address, rest = gsm(head), gsm(address), gsm(rest)
-    for candidate in (head + address + rest, head + rest):
-        if one_segment(candidate, language):
-            return candidate
-    body, ending = rest[:-tail], rest[-tail:]
-    while body and not one_segment(head + body + ending, language):
-        body = body[:-1]
-    return head + body + ending
+def _in_one_segment(write: Callable[[Mapping[str, Any]], str], values: Mapping[str, Any], language: str) -> str:
+    text = ""
+    for shorter in _shorter(values):
+        text = write(shorter)
+        if one_segment(text, language):
+            return text
+    # What is left is how to answer and one character of each name: a template that says too much.
+    raise ValueError(f"this message does not fit one segment however short its parts: {text!r}")
 
 
-def _plain(text: str, language: str) -> str:
-    return text if language == ZH else gsm(text)
+def _shorter(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The values, then ever less of them: others' names, the address, the end of the sentence, at last the ends of names."""
+    left = dict(values)
+    yield left
+    while left["calls"]:
+        yield (left := left | {"calls": left["calls"][:-1]})
+    while len(left["waiting"]) > 1:
+        yield (left := left | {"waiting": left["waiting"][:-1]})
+    for part, nothing in (("minutes", None), ("phone", None), ("address", "")):
+        yield (left := left | {part: nothing})
+    for sentence in _beginnings(left["sentence"]):
+        yield (left := left | {"sentence": sentence})
+    for length in range(_LONGEST_NAME, 0, -1):
+        waiting = tuple((code, name[:length]) for code, name in left["waiting"])
+        yield left | {"name": left["name"][:length], "person": left["person"][:length], "waiting": waiting}
 
 
-def taken_sms(about: About, taker: str, language: str) -> str:
-    """To those who were called too: somebody has taken it."""
-    if language == ZH:
-        return f"【炉望】{about.name}的警报已由{taker}接手，您无需处理。"
-    return gsm(f"Hearthwatch: {taker} has taken the alert for {about.name}. Nothing for you to do.")
+def _beginnings(sentence: str) -> Iterator[str]:
+    """The sentence without its last parts, as they end by themselves, then cut anywhere."""
+    ends = range(min(len(sentence), GSM_SEGMENT) - 1, 0, -1)
+    yield from (sentence[:end] for end in ends if sentence[end] in "。；！？;.!?")
+    yield from (sentence[:end].rstrip() + "…" for end in ends)
+    yield ""
 
 
-def receipt(about: About, language: str) -> str:
-    """The answer to her who takes it: where to go and whom to ring."""
-    if language == ZH:
-        phone = f"，电话{about.phone}" if about.phone else ""
-        return f"已接手：{about.name}，{about.address}{phone}"
-    phone = f", phone {about.phone}" if about.phone else ""
-    return gsm(f"Taken. {about.name}, {about.address}{phone}")
-
-
-def declined(about: About, language: str, following: Sequence[str]) -> str:
-    """The answer to her who cannot come: who is called instead."""
-    if language == ZH:
-        return f"知道了。{about.name}：已改叫{'、'.join(following) or '其他人'}。"
-    return gsm(f"Understood. {about.name}: calling {', '.join(following) or 'somebody else'} instead.")
-
-
-def taken_already(about: About, taker: str, language: str) -> str:
-    """The answer to her who comes second."""
-    if language == ZH:
-        return f"{about.name}的警报已由{taker}接手，谢谢。"
-    return gsm(f"{taker} has already taken the alert for {about.name}. Thank you.")
-
-
-def closed_already(about: About, language: str) -> str:
-    """The answer when the alert has been resolved meanwhile."""
-    return f"{about.name}的警报已经结束。" if language == ZH else gsm(f"The alert for {about.name} is closed already.")
-
-
-def which(waiting: Sequence[tuple[int, str]], verb: str, language: str) -> str:
-    """The question to her who answers ``verb`` (1 or 2) with several alerts waiting, as (code, resident)."""
-    if language == ZH:
-        listed = "，".join(f"{code} {name}" for code, name in waiting)
-        return f"有{len(waiting)}个警报：{listed}。请回复{verb}加编号，例如：{verb} {waiting[0][0]}"
-    listed = ", ".join(f"{code} {name}" for code, name in waiting)
-    return gsm(f"{len(waiting)} alerts wait: {listed}. Reply {verb} and the number, such as {verb} {waiting[0][0]}")
-
-
-def nothing_waits(language: str) -> str:
-    """The answer to a take or a refusal when nothing waits for this person."""
-    return "目前没有等待您处理的警报。" if language == ZH else "No alert is waiting for you."
-
-
-def unknown_code(code: int, language: str) -> str:
-    """The answer to a number that is no open alert of hers."""
-    return f"没有编号{code}的警报。" if language == ZH else f"There is no open alert {code} for you."
-
-
-def help_text(language: str) -> str:
-    """The answer to anything else. HELP and STOP belong to the carrier, so neither word is asked for."""
-    if language == ZH:
-        return "回复1接手，回复2表示去不了；有多个警报时加上编号，例如：1 27。紧急情况请拨120。"
-    return (
-        "Reply 1 to take an alert, 2 if you cannot come; with several, add its number: 1 27. In an emergency ring 120."
-    )
+def aloud(text: str, language: str) -> str:
+    """``text`` as a voice is to read it: a blood pressure as two numbers, and units in words."""
+    for written, spoken in _ALOUD[language]:
+        text = written.sub(spoken, text)
+    return text
 
 
 def without_rule(rule: str, language: str) -> str:

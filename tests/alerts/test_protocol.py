@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts import protocol
+from alerts import protocol, wording
 from alerts.protocol import Answered, Limit, ProtocolError, Related, Rule
 from alerts.rule import AUDIENCES, Word
-from alerts.wording import LANGUAGES, ZH, About, alert_sms, one_segment
+from alerts.wording import LANGUAGES, ZH, About, one_segment
 from devices.readings import METRICS
 from tests.alerts.trial import TRIAL
 
@@ -314,7 +314,8 @@ def test_a_call_fits_one_message_with_name_and_address(rule: Rule) -> None:
         chinese, english = (rule.sentence("staff", language, evidence) for language in LANGUAGES)
         assert len(chinese) <= 25
         assert len(english) <= 70
-        whole_zh, whole_en = alert_sms(chinese, zh, ZH, 27), alert_sms(english, en, "en", 27)
+        whole_zh = wording.say("alert", "sms", ZH, zh, sentence=chinese, code=27).body
+        whole_en = wording.say("alert", "sms", "en", en, sentence=english, code=27).body
         for whole, language, sentence, about in ((whole_zh, ZH, chinese, zh), (whole_en, "en", english, en)):
             assert one_segment(whole, language)
             assert sentence in whole
