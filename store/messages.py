@@ -262,11 +262,12 @@ async def cancel_unsent(c: Connection, alert_id: int, person_id: UUID | None = N
 
 
 async def was_called(c: Connection, alert_id: int, person_id: UUID) -> bool:
-    """Whether this person has been called to an alert."""
+    """Whether this person has been called to an alert, or is about to be."""
     return bool(
         await value(
             c,
-            "SELECT EXISTS (SELECT 1 FROM message WHERE alert_id = %s AND person_id = %s AND purpose IN ('alert', 'also'))",
+            "SELECT EXISTS (SELECT 1 FROM message WHERE alert_id = %s AND person_id = %s AND purpose IN ('alert', 'also') "
+            "AND state <> 'cancelled')",
             [alert_id, person_id],
         )
     )
