@@ -10,18 +10,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
+from alerts import on_duty
 from alerts.deployment import in_force, made_by
+from alerts.rota import Turn
 from clinicians import cases
 from clinicians.doctor import words_of
 from clinicians.pages import PageRoute, render
 from clinicians.visitor import StaffOrAdministrator
 from clinicians.words import Words
-from store import alerts, portal
+from store import alerts, people, portal, rota
+from store.people import Centre, Person
 from store.portal import CentreAlert
-from store.postgres import Database
+from store.postgres import Connection, Database
+from store.rota import Roster
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -29,6 +34,8 @@ Standing = Literal["exhausted", "waiting", "coming", "there"]
 
 MOST_PLACES: Final = 4
 """How many residents for whom nobody comes fit on a screen in letters that can be read from 4 m."""
+
+MOST_DUTIES: Final = 8
 
 _STANDINGS: Final[tuple[Standing, ...]] = ("exhausted", "waiting", "coming", "there")
 _PRIORITIES: Final = ("high", "medium", "low")
@@ -69,6 +76,35 @@ class Wall:
         if any(place.standing == "exhausted" for place in self.unanswered):
             return "exhausted"
         return "waiting" if any(place.priority == "high" for place in self.unanswered) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """A roster at this moment: who of it can be called; nobody, though somebody must be, is a gap."""
+
+    roster: str
+    names: tuple[str, ...]
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether nobody of it can be called."""
+        return not self.names
+
+
+def on_duty_now(
+    turns: Iterable[Turn], rosters: Iterable[Roster], names: Mapping[UUID, Person], words: Words
+) -> tuple[Duty, ...]:
+    """Who can be called now, by roster in the order in which they are called; and where nobody can though somebody must."""
+    callable_of: dict[int, dict[str, None]] = {}
+    for turn in turns:
+        if turn.absence is None and turn.person in names:
+            callable_of.setdefault(turn.roster, {})[names[turn.person].name(words.language)] = None
+    found = (
+        Duty(r.name(words.language), tuple(callable_of.get(r.id, ())))
+        for r in rosters
+        if r.must_cover or r.id in callable_of
+    )
+    return tuple(sorted(found, key=lambda duty: not duty.is_gap))[:MOST_DUTIES]
 
 
 def wall(rows: Iterable[CentreAlert], sentences: Mapping[int, str], words: Words) -> Wall:
@@ -123,6 +159,8 @@ async def show(request: Request, visitor: StaffOrAdministrator) -> Response:
         rows = await portal.centre_alerts(c)
         known = await alerts.open_alerts(c)
         protocols = await made_by(c, await in_force(c, words.now), known)
+    async with database.service() as c:
+        duties = await _duties(c, centre, words) if centre else ()
     sentences = {row.id: cases.sentence(protocols, row, "staff", words) for row in known}
     return render(
         request,
@@ -130,4 +168,12 @@ async def show(request: Request, visitor: StaffOrAdministrator) -> Response:
         words=words,
         centre=centre,
         wall=wall(rows, sentences, words),
+        duties=duties,
     )
+
+
+async def _duties(c: Connection, centre: Centre, words: Words) -> tuple[Duty, ...]:
+    present = await on_duty.rota(c, centre.id, words.now, words.now)
+    turns = present.everybody(words.now)
+    names = await people.people(c, sorted({turn.person for turn in turns}))
+    return on_duty_now(turns, await rota.rosters(c, centre.id), names, words)

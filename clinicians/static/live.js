@@ -24,8 +24,11 @@
     if (busy) { again = true; return; }
     busy = true;
     try {
-      const answer = await fetch(location.pathname, { headers: { "X-Live": "1" } });
-      if (answer.redirected || answer.status === 401) return location.reload();
+      const answer = await fetch(location.pathname, { headers: { "X-Live": "1" }, signal: AbortSignal.timeout(20000) });
+      if (answer.redirected || answer.status === 401) {
+        if (document.dispatchEvent(new Event("signedout", { cancelable: true }))) return location.reload();
+        loaded = 0; // nothing here is renewed any more
+      }
       if (answer.ok) {
         swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
         loaded = Date.now();
@@ -52,7 +55,8 @@
   }
 
   setInterval(() => document.querySelector("[data-soon]") && refresh(), 2000); // something is being worked out
-  setInterval(() => { lost.hidden = Date.now() - heard < 40000; }, 1000);
+  // The stream may live while the page itself cannot be had: what stands here is then as old as the last answer.
+  setInterval(() => { lost.hidden = Date.now() - heard < 40000 && Date.now() - loaded < 90000; }, 1000);
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => { if (event.persisted) listen(); });
   listen();

@@ -28,6 +28,8 @@
     } catch { /* the battery is low or the browser does not do it: the display's own setting decides */ }
   }
 
+  // A page for signing in would hang here in silence: better the old page under a loud "connection lost".
+  document.addEventListener("signedout", (event) => event.preventDefault());
   document.addEventListener("swapped", () => { read(); show(); });
   document.addEventListener("visibilitychange", stayAwake);
   read();
