@@ -12,11 +12,10 @@ from uuid import UUID
 
 import structlog
 
-from alerts import deliveries, lifecycle
+from alerts import deliveries, deployment, lifecycle
 from alerts.calls import Caller, move, standing
 from alerts.channels import Receipt
 from alerts.channels.sms import outcome_of
-from alerts.escalation import call_number
 from alerts.lifecycle import Alert, TransitionError
 from store import alerts, messages, notes, people
 from store.alerts import AlertRow
@@ -34,41 +33,100 @@ class NotAllowed(Exception):
 
 
 async def acknowledge(c: Connection, alert_id: int, person_id: UUID, now: datetime, channel: str) -> None:
-    """Take an alert: nobody else is called, and those who were are told. Taking it twice changes nothing."""
-    row = await _allowed(c, alert_id, person_id)
-    before = standing(row)
-    after = lifecycle.acknowledge(before, person_id, now)
-    if after == before:
-        return
-    await _write(c, row, after, "acknowledged", person_id, now, channel)
+    """Take an alert, and with it all others of this resident to which staff are called: they are one conversation.
+
+    Nobody else is called, and those who were are told. Whoever takes it promises to be there within the time that its
+    policy gives. Taking it twice changes nothing.
+    """
+    row, others = await _allowed(c, alert_id, person_id)
+    caller = Caller(c, now)
+    waiting = [other for other in others if standing(other).waits]
+    for one in (row, *waiting):
+        before = standing(one)
+        after = lifecycle.acknowledge(before, person_id, now, await caller.attend_by(one))
+        if after != before:
+            by = {} if after.climb_at is None else {"attend_by": after.climb_at.isoformat()}
+            await _write(c, one, after, "acknowledged", person_id, now, channel, **by)
+            await _call_off(c, caller, one, person_id)
+
+
+async def attend(c: Connection, alert_id: int, person_id: UUID, now: datetime, channel: str) -> None:
+    """This person is with the resident, or speaks to her: for all alerts of hers to which staff are called.
+
+    Nobody is called any more; the alerts stay until somebody says what came of them.
+    """
+    row, others = await _allowed(c, alert_id, person_id)
+    caller = Caller(c, now)
+    for one in (row, *(other for other in others if standing(other).waits or other.state == "acknowledged")):
+        before = standing(one)
+        after = lifecycle.attend(before, person_id, now)
+        if after != before:
+            await _write(c, one, after, "attended", person_id, now, channel)
+            await _call_off(c, caller, one, person_id)
+
+
+async def _call_off(c: Connection, caller: Caller, row: AlertRow, person_id: UUID) -> None:
+    """Nobody else is called about it, and those who were are told, unless they have been before."""
     await messages.cancel_unsent(c, row.id)
-    taker = await people.person(c, person_id)
-    assert taker is not None, "whoever may act is a person of the record"
-    await Caller(c, now).tell_taken(row, taker)
+    if standing(row).waits:
+        taker = await people.person(c, person_id)
+        assert taker is not None, "whoever may act is a person of the record"
+        await caller.tell_taken(row, taker)
 
 
 async def decline(c: Connection, alert_id: int, person_id: UUID, now: datetime, channel: str) -> list[Person]:
     """This person cannot come: the next is called at once. Returns who is being called instead, as far as known.
 
-    She who had taken it gives it back.
+    She who had taken it gives it back, and with it all she had taken of this resident, or was called to.
     """
-    row = await _allowed(c, alert_id, person_id)
-    if row.state == "resolved":
+    row, others = await _allowed(c, alert_id, person_id)
+    if not standing(row).is_open:
         raise TransitionError("resolved", "the alert is closed already")
-    await alerts.add_event(c, row.id, row.resident_id, "declined", at=now, person_id=person_id, channel=channel)
-    if row.acknowledged_by == person_id and row.state == "acknowledged":
-        await move(c, row, lifecycle.release(standing(row), person_id, now))
-    row = await _locked(c, alert_id)
-    following = await Caller(c, now).after_failure(row, call_number(row.step, row.rounds))
-    known = await people.people(c, list(following))
-    return [known[person] for person in following if person in known]
+    hers = [
+        other
+        for other in others
+        if other.acknowledged_by == person_id
+        or (standing(other).waits and await messages.was_called(c, other.id, person_id))
+    ]
+    following: list[UUID] = []
+    for one in (row, *hers):
+        await alerts.add_event(c, one.id, one.resident_id, "declined", at=now, person_id=person_id, channel=channel)
+        await messages.cancel_unsent(c, one.id, person_id)
+        if one.acknowledged_by == person_id and one.state in ("acknowledged", "attended"):
+            await move(c, one, lifecycle.release(standing(one), person_id, now))
+        following += await Caller(c, now).after_failure(await _locked(c, one.id), one.call)
+    known = await people.people(c, following)
+    return [known[person] for person in dict.fromkeys(following) if person in known]
+
+
+async def cancel(c: Connection, resident_id: int, person_id: UUID, now: datetime, channel: str = "page") -> int:
+    """The resident says that she is well: what asked her, and nobody has been called to yet, is taken back.
+
+    It stays on the board for a person to ask after. Returns how many alerts that were.
+    """
+    protocol = await deployment.in_force(c, now)
+    cancelled = 0
+    for row in await alerts.not_called_yet(c, resident_id):
+        rule = protocol.rule(row.rule)
+        if rule is None or rule.ask is None or rule.ask.kind != "are_you_well":
+            continue
+        await _write(c, row, lifecycle.cancel(standing(row), now), "cancelled", person_id, now, channel)
+        cancelled += 1
+    return cancelled
+
+
+async def expire(c: Connection, now: datetime, limit: int) -> None:
+    """End the tasks whose reason has been over for long: nobody can do anything about them."""
+    for row in await alerts.expiring(c, now - lifecycle.TASK_KEPT, limit):
+        await move(c, row, lifecycle.expire(standing(row), now))
+        await alerts.add_event(c, row.id, row.resident_id, "expired", at=now)
 
 
 async def resolve(
     c: Connection, alert_id: int, person_id: UUID, now: datetime, outcome: str, channel: str = "page"
 ) -> None:
     """Close an alert and say what came of it."""
-    row = await _allowed(c, alert_id, person_id)
+    row, _ = await _allowed(c, alert_id, person_id)
     after = lifecycle.resolve(standing(row), person_id, now, outcome)
     await _write(c, row, after, "resolved", person_id, now, channel, outcome=after.outcome or "")
     await messages.cancel_unsent(c, row.id)
@@ -78,7 +136,7 @@ async def shelve(
     c: Connection, alert_id: int, person_id: UUID, now: datetime, until: datetime, channel: str = "page"
 ) -> None:
     """Put an alert aside until ``until``, at most a day; then it calls again by itself."""
-    row = await _allowed(c, alert_id, person_id)
+    row, _ = await _allowed(c, alert_id, person_id)
     after = lifecycle.shelve(standing(row), now, until)
     await _write(c, row, after, "shelved", person_id, now, channel, until=until.isoformat())
     await messages.cancel_unsent(c, row.id)
@@ -86,7 +144,7 @@ async def shelve(
 
 async def unshelve(c: Connection, alert_id: int, person_id: UUID, now: datetime, channel: str = "page") -> None:
     """Take an alert from the shelf: it calls at once, if it calls at all."""
-    row = await _allowed(c, alert_id, person_id)
+    row, _ = await _allowed(c, alert_id, person_id)
     await _write(c, row, lifecycle.unshelve(standing(row), now), "unshelved", person_id, now, channel)
 
 
@@ -123,11 +181,13 @@ async def on_status(c: Connection, sid: str, status: str, error_code: str | None
     await deliveries.settle(c, message, Receipt(sid, outcome, error), now)
 
 
-async def _allowed(c: Connection, alert_id: int, person_id: UUID) -> AlertRow:
-    row = await alerts.for_update(c, alert_id)
+async def _allowed(c: Connection, alert_id: int, person_id: UUID) -> tuple[AlertRow, list[AlertRow]]:
+    """The alert, and the other open ones of its resident to which staff are called, all held for this transaction."""
+    rows = {row.id: row for row in await alerts.conversation(c, alert_id)}
+    row = rows.pop(alert_id, None)
     if row is None or not await alerts.may_act(c, person_id, row.resident_id, row.id):
         raise NotAllowed
-    return row
+    return row, [other for other in rows.values() if standing(other).calls_staff]
 
 
 async def _locked(c: Connection, alert_id: int) -> AlertRow:

@@ -1,56 +1,76 @@
-"""Calling people to an alert: whom the ladder names next, in the words of each one's language.
+"""Calling people to alerts: whom the policy names next, by the ways each prefers, in the words of her language.
 
-Everything happens in the caller's transaction. An alert's row is always locked before its messages are touched,
-so that a taking and a climb have one order.
+Everything happens in the caller's transaction. An alert's row is always locked before its messages are touched, so
+that a taking and a climb have one order. Alerts that go on at the same moment go on together: what is the same for all
+is looked up once, and what is written is written in one go.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import structlog
 from prometheus_client import Counter
 
-from alerts import deployment, lifecycle, wording
-from alerts.escalation import Duty, Plan, call_number, next_step, wait
+from alerts import deployment, lifecycle, reach, wording
+from alerts.escalation import BEFORE, Plan, Position, Skipped, ask_taker, morning_after, next_call
 from alerts.lifecycle import Alert
+from alerts.policy import Policy
 from alerts.protocol import Protocol
-from store import alerts, duties, messages, people, residents
-from store.alerts import AlertRow
-from store.messages import MessageRow
+from alerts.reach import Way
+from alerts.rule import Audience, Rule
+from alerts.whom import Whom
+from store import alerts, messages, residents
+from store.alerts import AlertRow, NewEvent
+from store.messages import MessageRow, NewMessage
 from store.people import Person
 from store.postgres import Connection
 from store.residents import Resident
 
 log = structlog.get_logger(__name__)
 
-CALLS: Final = Counter("hearthwatch_calls_total", "Messages that call a person to an alert.", ["priority"])
+CALLS: Final = Counter("hearthwatch_calls_total", "Messages that call a person to an alert.", ["priority", "channel"])
 UNMANNED: Final = Counter("hearthwatch_calls_unmanned_total", "Calls for which nobody on duty could be named.")
+EXHAUSTED: Final = Counter("hearthwatch_alerts_exhausted_total", "Alerts to which everybody was called in vain.")
 
-# A stale alert must not arrive tomorrow: a message lives about as long as its ladder takes for two rounds.
+# A stale alert must not arrive tomorrow: a message lives about as long as its policy takes for two rounds.
 _GOOD_FOR: Final = MappingProxyType(
     {"high": timedelta(minutes=15), "medium": timedelta(hours=1), "low": timedelta(hours=4)}
 )
 _NEWS_GOOD_FOR: Final = timedelta(hours=1)
-_OUT_FOR_WAITS: Final = 5
-"""Who could not be reached is passed over for so many waits of the ladder, then tried again."""
+_OUT_FOR: Final = MappingProxyType(
+    {"high": timedelta(minutes=10), "medium": timedelta(minutes=50), "low": timedelta(hours=10)}
+)
+"""Who could not be reached, or cannot come, is passed over for so long, then tried again."""
+
+_PHONES: Final = ("sms", "voice")
+"""Ways by which somebody answers at once; mail and a picture on a screen may lie for hours."""
+_SILENT_PHONE: Final = frozenset({"30003", "30005", "21211", "21217"})
+"""Twilio's codes for a telephone that is off, unknown or no number: no other way to the same number is worth its time."""
 
 
 def standing(row: AlertRow) -> Alert:
     """The part of an alert's row that has a life."""
     return Alert(
-        state=row.state,  # type: ignore[arg-type]  # the record's own check allows the same five
+        state=row.state,  # type: ignore[arg-type]  # the record's own check allows the same eight
         raised_at=row.raised_at,
         step=row.step,
         rounds=row.rounds,
+        call=row.call,
         climb_at=row.climb_at,
+        exhausted_at=row.exhausted_at,
         acknowledged_at=row.acknowledged_at,
         acknowledged_by=row.acknowledged_by,
+        attended_at=row.attended_at,
+        attended_by=row.attended_by,
         shelved_until=row.shelved_until,
+        cancelled_at=row.cancelled_at,
         cleared_at=row.cleared_at,
         resolved_at=row.resolved_at,
         resolved_by=row.resolved_by,
@@ -65,8 +85,34 @@ async def move(c: Connection, row: AlertRow, after: Alert, **also: Any) -> None:
 
 
 def about(resident: Resident, language: str) -> wording.About:
-    """The resident as a message in ``language`` names her."""
+    """The resident as a message in ``language`` names her to staff."""
     return wording.About(resident.name(language), resident.address(language), resident.phone)
+
+
+@dataclass(frozen=True, slots=True)
+class _Going:
+    """An alert that goes on: as it stood, as it stands before the call, and who had promised to come and did not."""
+
+    row: AlertRow
+    alert: Alert
+    broken: UUID | None = None
+
+    @property
+    def promised_min(self) -> int | None:
+        """How many minutes ago she promised to come who has not."""
+        if self.broken is None or self.row.acknowledged_at is None or self.row.climb_at is None:
+            return None
+        return round((self.row.climb_at - self.row.acknowledged_at).total_seconds() / 60)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call that is made: the alert it is about, whom it reaches, and who of them is told something else."""
+
+    going: _Going
+    plan: Plan
+    after: Alert
+    taker: UUID | None = None
 
 
 @dataclass(slots=True)
@@ -80,133 +126,343 @@ class Caller:
     now: datetime
     present: Protocol | None = None
     _residents: dict[int, Resident] = field(default_factory=dict)
-    _duties: dict[int, tuple[Duty, dict[UUID, Person]]] = field(default_factory=dict)
+    _ways: dict[tuple[str, UUID], tuple[Way, ...]] = field(default_factory=dict)
+    _whom: Whom = field(init=False)
 
-    async def call_next(self, row: AlertRow) -> None:
-        """Call the next rung; a task whose time on the shelf is over only leaves it.
+    def __post_init__(self) -> None:
+        self._whom = Whom(self.c, self.now)
 
-        The row must be locked, or just made by this transaction.
+    async def go_on(self, rows: Sequence[AlertRow]) -> None:
+        """Do what these alerts' time has come for: the next call of those that wait, a new beginning for a promise that
+        was not kept, the end of the shelf.
+
+        The rows must be locked, or just made by this transaction.
         """
-        before = standing(row)
-        if before.state == "shelved":
-            before = lifecycle.unshelve(before, self.now)
-            await alerts.add_event(self.c, row.id, row.resident_id, "unshelved", at=self.now)
-            if not before.calls_staff and not await self._calls(row):
-                await move(self.c, row, before)
-                return
+        if not rows:
+            return
+        protocols = await self._protocols(rows)
+        rules = {row.id: protocols.speaker(row) for row in rows}
+        known = await self.residents({row.resident_id for row in rows})
+        going, events = self._begin(rows)
+        await alerts.add_events(self.c, events)
+        waiting, later = self._by_day(going, rules, known)
+        changes = {g.row.id: g.alert.changes_from(standing(g.row)) for g in later}
+        calls = await self._plan(waiting, known) if waiting else []
+        codes = await alerts.reply_codes(self.c, [call.going.row.resident_id for call in calls]) if calls else {}
+        changes |= {
+            call.going.row.id: call.after.changes_from(standing(call.going.row))
+            | {"reply_code": codes[call.going.row.resident_id]}
+            for call in calls
+        }
+        await alerts.update_many(self.c, changes)
+        await self._write(calls, protocols, known, codes)
+
+    async def policy(self, row: AlertRow) -> Policy:
+        """The policy that holds for an alert."""
         resident = await self.resident(row.resident_id)
-        plan, known = await self._plan(row, before, resident)
-        after = lifecycle.notify(before, plan.step, plan.rounds, plan.climb_at)
-        code = row.reply_code or await alerts.free_reply_code(self.c)
-        await move(self.c, row, after, reply_code=code)
-        kind = "called" if row.step == 0 else "climbed"
-        if plan.unmanned:
-            await self._say_unmanned(row, plan)
-        for person in plan.persons:
-            await self._call(row, plan, resident, known[person], code, kind)
+        await self._whom.look_up([resident])
+        return self._whom.policy(resident, row.priority)
 
-    async def _calls(self, row: AlertRow) -> bool:
-        rule = (await self._protocols(row)).rule(row.protocol, row.rule)
-        return rule is not None and rule.calls
-
-    async def _protocols(self, row: AlertRow) -> deployment.Protocols:
-        if self.present is None:
-            self.present = await deployment.in_force(self.c, self.now)
-        return await deployment.made_by(self.c, self.present, [row])
+    async def attend_by(self, row: AlertRow) -> datetime:
+        """By when whoever takes this alert now must be with the resident."""
+        return self.now + (await self.policy(row)).attend
 
     async def after_failure(self, row: AlertRow, call: int) -> tuple[UUID, ...]:
-        """Somebody of this ``call`` cannot be reached or cannot come: bring the next rung forward to now.
+        """Somebody of this ``call`` cannot be reached or cannot come: bring the next call forward to now.
 
-        Not while another of the same call may still answer, nor when the next rung holds nobody new: then the
-        ladder goes on at its own pace. Returns whoever is being called, or about to be.
+        Not while another of the same call may still answer, nor when the next call holds nobody new: then the ladder
+        goes on at its own pace. Returns whoever is being called, or about to be.
         """
         before = standing(row)
-        waits = before.calls_staff and before.state in ("raised", "notified")
-        if not waits or call != call_number(row.step, row.rounds):
+        if not before.calls_staff or not before.waits or call != row.call:
             return ()
-        out = await self._out(row)
-        if others := await messages.still_called(self.c, row.id, call) - out:
+        out = (await self._out([row]))[row.id]
+        gone = {skipped.person for skipped in out}
+        if others := await messages.still_called(self.c, row.id, call, _PHONES) - gone:
             return tuple(others)
-        plan, _ = await self._plan(row, before, await self.resident(row.resident_id))
-        following = tuple(person for person in plan.persons if person not in out)
+        resident = await self.resident(row.resident_id)
+        await self._whom.look_up([resident])
+        policy = self._whom.policy(resident, row.priority)
+        plan = next_call(policy, await self._position(row, before, policy), self._whom.around(resident, out), self.now)
+        following = tuple(person for person in plan.persons if person not in gone)
         if following:
             await alerts.update(self.c, row.id, {"climb_at": self.now})
         return following
 
+    async def other_ways(self, message: MessageRow, error: str) -> None:
+        """One way to somebody has failed: the others of the same call are tried now, but for the same silent telephone."""
+        if message.alert_id is None:
+            return
+        if error in _SILENT_PHONE:
+            await messages.give_up_on_address(self.c, message.alert_id, message.step, message.address, error)
+        await messages.bring_forward(self.c, message.alert_id, message.step, message.person_id, self.now)
+
     async def tell_taken(self, row: AlertRow, taker: Person) -> None:
         """Tell the others who were called that somebody has taken it."""
         resident = await self.resident(row.resident_id)
-        sent = [m for m in await messages.of_alert(self.c, row.id) if m.purpose == "alert" and _went_out(m)]
-        for other in {m.person_id: m for m in sent if m.person_id != taker.id}.values():
-            text = wording.taken_sms(about(resident, other.language), taker.name(other.language), other.language)
-            await self._add(row, "taken", call_number(row.step, row.rounds), other, text, _NEWS_GOOD_FOR)
+        sent = [m for m in await messages.of_alert(self.c, row.id) if m.purpose in ("alert", "also") and _went_out(m)]
+        others = {(m.person_id, m.channel): m for m in sent if m.person_id != taker.id and m.channel != "voice"}
+        await messages.add(self.c, [self._news("taken", row, resident, m, taker) for m in others.values()])
 
     async def resident(self, resident_id: int) -> Resident:
         """The resident, looked up once."""
-        if resident_id not in self._residents:
-            found = await residents.resident(self.c, resident_id)
-            assert found is not None, "an alert's resident is there by foreign key"
-            self._residents[resident_id] = found
-        return self._residents[resident_id]
+        return (await self.residents({resident_id}))[resident_id]
 
-    async def _plan(self, row: AlertRow, alert: Alert, resident: Resident) -> tuple[Plan, dict[UUID, Person]]:
-        duty, known = await self._duty(resident.centre_id)
-        out = await self._out(row) if row.step else set()
-        step = 0 if alert.state == "raised" else alert.step
-        return next_step(row.priority, step, alert.rounds, duty.without(out), self.now), known
+    async def residents(self, resident_ids: Collection[int]) -> Mapping[int, Resident]:
+        """These residents, each looked up once."""
+        if new := [number for number in resident_ids if number not in self._residents]:
+            self._residents |= {resident.id: resident for resident in await residents.of_ids(self.c, new)}
+        return self._residents
 
-    async def _out(self, row: AlertRow) -> set[UUID]:
-        return await alerts.out_of_reach(self.c, row.id, self.now - _OUT_FOR_WAITS * wait(row.priority))
+    def _begin(self, rows: Sequence[AlertRow]) -> tuple[list[_Going], list[NewEvent]]:
+        going: list[_Going] = []
+        events: list[NewEvent] = []
+        for row in rows:
+            before = standing(row)
+            if before.state == "shelved":
+                events.append(self._event(row, "unshelved"))
+                going.append(_Going(row, lifecycle.unshelve(before, self.now)))
+            elif before.state == "acknowledged":
+                events.append(self._event(row, "lapsed", row.acknowledged_by))
+                going.append(_Going(row, lifecycle.lapse(before, self.now), row.acknowledged_by))
+            else:
+                going.append(_Going(row, before))
+        return going, events
 
-    async def _duty(self, centre_id: int) -> tuple[Duty, dict[UUID, Person]]:
-        if centre_id not in self._duties:
-            on_duty = await duties.on_duty(self.c, centre_id, self.now)
-            staff = await people.staff(self.c, centre_id)
-            known = {p.id: p for rung in on_duty.values() for p in rung} | {p.id: p for p in staff}
-            rungs = {rung: [p.id for p in persons] for rung, persons in on_duty.items()}
-            self._duties[centre_id] = Duty(rungs, [p.id for p in staff]), known
-        return self._duties[centre_id]
+    def _by_day(
+        self, going: Sequence[_Going], rules: Mapping[int, Rule | None], known: Mapping[int, Resident]
+    ) -> tuple[list[_Going], list[_Going]]:
+        """Those to which people are called now, and those that only change: tasks, and what can wait for the morning."""
+        waiting, later = [], []
+        for one in going:
+            rule = rules[one.row.id]
+            if not one.alert.calls_staff and rule is not None and not rule.calls:
+                later.append(one)
+                continue
+            zone = ZoneInfo(known[one.row.resident_id].time_zone)
+            morning = None if rule is None or rule.calls_at_night else morning_after(self.now, zone)
+            if morning is None:
+                waiting.append(one)
+            else:
+                later.append(replace(one, alert=lifecycle.call_later(one.alert, morning)))
+        return waiting, later
 
-    async def _say_unmanned(self, row: AlertRow, plan: Plan) -> None:
-        UNMANNED.inc()
-        log.error("nobody_on_duty", alert=row.id, called_instead=len(plan.persons))
-        detail = {"called_instead": len(plan.persons)}
-        await alerts.add_event(self.c, row.id, row.resident_id, "unmanned", at=self.now, detail=detail)
+    async def _plan(self, waiting: Sequence[_Going], known: Mapping[int, Resident]) -> list[_Call]:
+        await self._whom.look_up(known[one.row.resident_id] for one in waiting)
+        out = await self._out([one.row for one in waiting])
+        takers = await alerts.takers(self.c, [one.row.resident_id for one in waiting])
+        plans = {one.row.id: await self._next(one, known, out[one.row.id], takers) for one in waiting}
+        await self._know(plans.values(), waiting)
+        # Somebody who has no way at all is passed over at once, like one who cannot be reached.
+        while mute := [one for one in waiting if not self._reaches(one, plans[one.row.id])]:
+            for one in mute:
+                gone = tuple(Skipped(person, "unreachable") for person in plans[one.row.id].persons)
+                if set(gone) <= set(out[one.row.id]):
+                    break
+                out[one.row.id] = (*out[one.row.id], *gone)
+                plans[one.row.id] = await self._next(one, known, out[one.row.id], takers)
+            else:
+                await self._know(plans.values(), waiting)
+                continue
+            break
+        return [self._call(one, plans[one.row.id], takers.get(one.row.resident_id)) for one in waiting]
 
-    async def _call(self, row: AlertRow, plan: Plan, resident: Resident, person: Person, code: int, kind: str) -> None:
-        text = wording.alert_sms(
-            await self._sentence(row, person.language), about(resident, person.language), person.language, code
-        )
-        if await self._add(row, "alert", plan.call, person, text, _GOOD_FOR[row.priority]):
-            CALLS.labels(row.priority).inc()
-            detail = {"step": plan.step, "round": plan.rounds}
-            await alerts.add_event(
-                self.c, row.id, row.resident_id, kind, at=self.now, person_id=person.id, channel="sms", detail=detail
+    async def _next(
+        self,
+        one: _Going,
+        known: Mapping[int, Resident],
+        out: Collection[Skipped],
+        takers: Mapping[int, UUID],
+    ) -> Plan:
+        resident = known[one.row.resident_id]
+        policy = self._whom.policy(resident, one.row.priority)
+        taker = takers.get(one.row.resident_id) if not one.alert.call else None
+        if taker is not None and taker not in {skipped.person for skipped in out}:
+            return ask_taker(policy, taker, self.now)
+        position = await self._position(one.row, one.alert, policy)
+        plan = next_call(policy, position, self._whom.around(resident, out), self.now)
+        if one.broken is None:
+            return plan
+        return replace(plan, persons=tuple(dict.fromkeys((one.broken, *plan.persons))))
+
+    def _call(self, one: _Going, plan: Plan, taker: UUID | None) -> _Call:
+        exhausted_at = self.now if plan.exhausted else None
+        after = lifecycle.notify(one.alert, plan.step, plan.rounds, plan.climb_at, exhausted_at)
+        return _Call(one, plan, after, taker if plan.rounds == BEFORE else None)
+
+    def _reaches(self, one: _Going, plan: Plan) -> bool:
+        return not plan.persons or any(self._ways[one.row.priority, person] for person in plan.persons)
+
+    async def _know(self, plans: Iterable[Plan], waiting: Iterable[_Going]) -> None:
+        """Learn by which ways those who are about to be called can be reached."""
+        wanted = {
+            (one.row.priority, person) for one, plan in zip(waiting, plans, strict=True) for person in plan.persons
+        } - set(self._ways)
+        await self._whom.know({person for _, person in wanted})
+        for priority in {priority for priority, _ in wanted}:
+            asked = [self._whom.person(person) for p, person in wanted if p == priority]
+            found = await reach.ways(self.c, asked, priority)
+            self._ways |= {(priority, person.id): found.get(person.id, ()) for person in asked}
+
+    async def _position(self, row: AlertRow, alert: Alert, policy: Policy) -> Position:
+        if alert.state == "raised":
+            return Position()
+        in_turn = 0 < alert.step <= len(policy.steps) and policy.steps[alert.step - 1].in_turn
+        called = await alerts.called_in_step(self.c, row.id, row.acknowledged_at or row.raised_at) if in_turn else ()
+        return Position(alert.step, alert.rounds, called)
+
+    async def _out(self, rows: Sequence[AlertRow]) -> dict[int, tuple[Skipped, ...]]:
+        since = {row.id: self.now - _OUT_FOR[row.priority] for row in rows if row.call}
+        found = await alerts.out_of_reach(self.c, since) if since else {}
+        return {row.id: tuple(Skipped(*out) for out in found.get(row.id, {}).items()) for row in rows}
+
+    async def _write(
+        self,
+        calls: Sequence[_Call],
+        protocols: deployment.Protocols,
+        known: Mapping[int, Resident],
+        codes: Mapping[int, int],
+    ) -> None:
+        made: list[NewMessage] = []
+        events: list[NewEvent] = []
+        in_vain = await alerts.called(self.c, [call.going.row.id for call in calls if call.plan.exhausted])
+        await self._whom.know({person for persons in in_vain.values() for person in persons})
+        for call in calls:
+            row = call.going.row
+            events += self._told_of(call)
+            for person_id in call.plan.persons:
+                person = self._whom.person(person_id)
+                hers = self._ways[row.priority, person_id]
+                resident, code = known[row.resident_id], codes[row.resident_id]
+                made += self._messages(call, person, hers, protocols, resident, code, in_vain.get(row.id, ()))
+                events.append(self._called(call, person_id, hers))
+        await messages.add(self.c, made)
+        await alerts.add_events(self.c, events)
+        for message in made:
+            CALLS.labels(message.priority, message.channel).inc()
+
+    def _messages(
+        self,
+        call: _Call,
+        person: Person,
+        ways: Iterable[Way],
+        protocols: deployment.Protocols,
+        resident: Resident,
+        code: int,
+        in_vain: Sequence[UUID],
+    ) -> list[NewMessage]:
+        row, waits_until = call.going.row, call.plan.climb_at
+        kind, audience, named = self._kind(call, person, resident)
+        sentence = protocols.sentence(row, audience, person.language) or wording.without_rule(row.rule, person.language)
+        named_in_vain = [self._whom.person(p).name(person.language) for p in in_vain]
+        made = []
+        for way in ways:
+            due_at = min(self.now + way.after, self.now + (waits_until - self.now) / 2)
+            said = wording.say(
+                kind,
+                way.channel,
+                person.language,
+                named,
+                sentence=sentence,
+                code=code,
+                person=self._broken_by(call, person),
+                minutes=call.going.promised_min,
+                priority=row.priority,
+                calls=named_in_vain,
             )
+            made.append(
+                NewMessage(
+                    purpose="also" if kind == "also" else "alert",
+                    priority=row.priority,
+                    person_id=person.id,
+                    channel=way.channel,
+                    address=way.address,
+                    language=person.language,
+                    subject=said.subject,
+                    body=said.body,
+                    due_at=due_at,
+                    expires_at=self.now + _GOOD_FOR[row.priority],
+                    made_at=self.now,
+                    alert_id=row.id,
+                    resident_id=row.resident_id,
+                    step=call.after.call,
+                    code=code,
+                )
+            )
+        return made
 
-    async def _sentence(self, row: AlertRow, language: str) -> str:
-        sentence = (await self._protocols(row)).sentence(row, "staff", language)
-        return wording.without_rule(row.rule, language) if sentence is None else sentence
+    def _kind(self, call: _Call, person: Person, resident: Resident) -> tuple[str, Audience, wording.About]:
+        """In which words a person is called, for whom they are meant, and how the resident is named to her."""
+        relative = self._whom.relative(resident.id, person.id)
+        if (relative is not None and resident.centre_id != person.centre_id) or (
+            relative is not None and not call.taker
+        ):
+            called = relative.called_zh if person.language == wording.ZH else relative.called_en
+            return "family", "family", wording.About(called or resident.name(person.language), "")
+        named = about(resident, person.language)
+        if call.taker == person.id:
+            return "also", "staff", named
+        if call.going.broken is not None:
+            return "lapsed", "staff", named
+        return ("exhausted" if call.plan.exhausted else "alert"), "staff", named
 
-    async def _add(
-        self, row: AlertRow, purpose: str, call: int, to: Person | MessageRow, text: str, good_for: timedelta
-    ) -> bool:
-        assert to.phone is not None, "only people with a telephone are on the ladder"
-        added = await messages.add(
-            self.c,
+    def _broken_by(self, call: _Call, reader: Person) -> str:
+        """Who promised to come and has not, as ``reader`` reads it; empty when that is she herself."""
+        if call.going.broken in (None, reader.id):
+            return ""
+        return self._whom.person(call.going.broken).name(reader.language)
+
+    def _told_of(self, call: _Call) -> list[NewEvent]:
+        """What the trail says of a call beside whom it reaches: who was passed over, and that nobody is left."""
+        row, plan = call.going.row, call.plan
+        events = [self._event(row, "skipped", skipped.person, {"why": skipped.why}) for skipped in plan.skipped]
+        detail = {"called_instead": len(plan.persons)}
+        if plan.unmanned:
+            UNMANNED.inc()
+            log.error("nobody_on_duty", alert=row.id, **detail)
+            events.append(self._event(row, "unmanned", None, detail))
+        if plan.exhausted and call.going.alert.exhausted_at is None:
+            EXHAUSTED.inc()
+            log.error("everybody_called_in_vain", alert=row.id, **detail)
+            events.append(self._event(row, "exhausted", None, detail))
+        return events
+
+    def _called(self, call: _Call, person_id: UUID, ways: Sequence[Way]) -> NewEvent:
+        kind = "called" if call.going.row.call == 0 else "climbed"
+        detail = {"step": call.plan.step, "round": call.plan.rounds, "ways": [way.channel for way in ways]}
+        event = self._event(call.going.row, kind, person_id, detail)
+        return replace(event, channel=ways[0].channel if ways else None)
+
+    def _event(
+        self, row: AlertRow, kind: str, person_id: UUID | None = None, detail: Mapping[str, Any] | None = None
+    ) -> NewEvent:
+        return NewEvent(row.id, row.resident_id, kind, self.now, person_id, detail=detail or {})
+
+    def _news(self, kind: str, row: AlertRow, resident: Resident, to: MessageRow, taker: Person) -> NewMessage:
+        said = wording.say(
+            kind, to.channel, to.language, about(resident, to.language), person=taker.name(to.language), code=to.code
+        )
+        return NewMessage(
+            purpose=kind,
+            priority="low",
+            person_id=to.person_id,
+            channel=to.channel,
+            address=to.address,
+            language=to.language,
+            subject=said.subject,
+            body=said.body,
+            due_at=self.now,
+            expires_at=self.now + _NEWS_GOOD_FOR,
+            made_at=self.now,
             alert_id=row.id,
             resident_id=row.resident_id,
-            step=call,
-            purpose=purpose,
-            person_id=to.id if isinstance(to, Person) else to.person_id,
-            channel="sms",
-            phone=to.phone,
-            language=to.language,
-            body=text,
-            due_at=self.now,
-            expires_at=self.now + good_for,
+            step=row.call,
         )
-        return added is not None
+
+    async def _protocols(self, rows: Sequence[AlertRow]) -> deployment.Protocols:
+        if self.present is None:
+            self.present = await deployment.in_force(self.c, self.now)
+        return await deployment.made_by(self.c, self.present, rows)
 
 
 def _went_out(message: MessageRow) -> bool:

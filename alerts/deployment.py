@@ -274,11 +274,11 @@ class Protocols:
 
     def sentence(self, row: AlertRow, audience: Audience, language: str) -> str | None:
         """What ``audience`` is told about an alert; ``None`` when nobody knows its rule any more."""
-        rule = self._speaker(row)
+        rule = self.speaker(row)
         return rule.sentence(audience, language, row.evidence) if rule else None
 
-    def _speaker(self, row: AlertRow) -> Rule | None:
-        """Its own rule, which lets one that has joined speak; one of a later protocol it does not know."""
+    def speaker(self, row: AlertRow) -> Rule | None:
+        """The rule that speaks for an alert: its own, which lets one that has joined speak; one of a later protocol it does not know."""
         own = self.rule(row.protocol, row.rule)
         later = row.evidence.get(JOINED_UNDER)
         return (self.rule(later, str(row.evidence.get(JOINED))) or own) if later else own

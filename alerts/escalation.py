@@ -19,6 +19,9 @@ MORNING: Final = time(7)
 EVENING: Final = time(21)
 """The hours between which people are rung about what can wait (house default)."""
 
+BEFORE: Final = -1
+"""The round before the first: nobody but whoever is at it already is called."""
+
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
@@ -98,6 +101,15 @@ def next_call(policy: Policy, at: Position, around: Around, now: datetime) -> Pl
     if at.step == 0 or (at.rounds < policy.repeats and not _anybody(policy, around)):
         return _unmanned(policy, at, around, now, tuple(dict.fromkeys(skipped)))
     return _exhausted(policy, policy.repeats + 1, around, now, tuple(dict.fromkeys(skipped)))
+
+
+def ask_taker(policy: Policy, taker: UUID, now: datetime) -> Plan:
+    """Before anybody else: she who has taken another alert of this resident, as long as the first step has.
+
+    It stands before the first round, so that the next call begins it whole.
+    """
+    wait = policy.steps[0].wait if policy.steps else policy.again
+    return Plan((taker,), max(len(policy.steps), 1), BEFORE, now + wait)
 
 
 def simulate(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
-from zoneinfo import ZoneInfo
 
 import structlog
 from prometheus_client import Counter
@@ -15,11 +14,12 @@ from alerts import lifecycle
 from alerts.calls import Caller, move, standing
 from alerts.deployment import JOINED_UNDER
 from alerts.engine import Batch, Engine, Firing
-from alerts.escalation import morning_after
+from alerts.lifecycle import Alert
+from alerts.policy import PRIORITIES
 from alerts.protocol import Protocol
 from alerts.rule import JOINED, Rule
 from store import alerts, equipment, late_notes, maintenance, residents
-from store.alerts import AlertRow
+from store.alerts import AlertRow, NewAlert, NewEvent
 from store.maintenance import Held
 from store.postgres import Connection
 from store.readings import utc
@@ -77,14 +77,29 @@ async def _dealt_with(
     return {alarm for alarm, at in closed_at.items() if now < at + looks_at[alarm[1]]}
 
 
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """An alert that is about to be opened, and whether people are called to it."""
+
+    rule: Rule
+    row: NewAlert
+
+
 @dataclass(slots=True)
 class Verdicts:
-    """Carries out firings at one moment, within the transaction that also moves the watch on."""
+    """Carries out firings at one moment, within the transaction that also moves the watch on.
+
+    Many can come at once: what stands open is read for all together, new alerts are written together, and only those of
+    high priority are called about here. The dispatcher calls about the others, so that a storm of them holds up no fall.
+    """
 
     c: Connection
     protocol: Protocol
     now: datetime
     _caller: Caller = field(init=False)
+    _open: dict[int, dict[str, AlertRow]] = field(default_factory=dict)
+    _fresh: dict[tuple[int, str], _Fresh] = field(default_factory=dict)
+    _due: dict[int, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._caller = Caller(self.c, self.now, self.protocol)
@@ -100,7 +115,11 @@ class Verdicts:
             "note": self._note,
         }
         said = list(firings)
-        left = await residents.left(self.c, [firing.resident for firing in said], self.now) if said else set()
+        if not said:
+            return
+        about = list(dict.fromkeys(firing.resident for firing in said))
+        left = await residents.left(self.c, about, self.now)
+        await self._look_up(about)
         for firing in said:
             if firing.resident in left and firing.what in ("raise", "ask", "answered", "note"):
                 log.info("not_raised_for_who_has_left", resident=firing.resident, rule=firing.rule)
@@ -108,6 +127,35 @@ class Verdicts:
             rule = self.protocol.rule(firing.rule)
             assert rule is not None, "the rules core fires only rules of its protocol"
             await acts[firing.what](firing, rule)
+        await self._finish()
+
+    async def _look_up(self, about: Sequence[int]) -> None:
+        self._open = {resident: {} for resident in about}
+        for row in await alerts.open_of_residents(self.c, about):
+            self._open[row.resident_id][row.rule] = row
+
+    async def _finish(self) -> None:
+        """Write what is new, and call about what cannot wait."""
+        await self._write_fresh()
+        if self._due:
+            await self._caller.go_on([row for number in self._due if (row := await self._locked(number))])
+            self._due.clear()
+
+    async def _open_of(self, resident: int, rule: str) -> AlertRow | None:
+        """The open alert of one rule, held for this transaction."""
+        if any(fresh.row.resident_id == resident for fresh in self._fresh.values()):
+            await self._write_fresh()
+        return self._open.setdefault(resident, {}).get(rule)
+
+    async def _locked(self, number: int) -> AlertRow:
+        row = await alerts.for_update(self.c, number)
+        assert row is not None, "alerts are never deleted"
+        self._open.setdefault(row.resident_id, {})[row.rule] = row
+        return row
+
+    async def _move(self, row: AlertRow, after: Alert, **also: Any) -> AlertRow:
+        await move(self.c, row, after, **also)
+        return await self._locked(row.id)
 
     async def _raise(self, firing: Firing, rule: Rule) -> None:
         happened_at = utc(firing.at)
@@ -116,9 +164,9 @@ class Verdicts:
             await alerts.answer_prompts(self.c, firing.resident, rule.ask.kind, "called", self.now)
         if rule.kind == "technical" and await self._is_held_back(firing.resident, rule, happened_at, evidence):
             return
-        joined = await alerts.open_of(self.c, firing.resident, rule.joins) if rule.joins else None
+        joined = await self._open_of(firing.resident, rule.joins) if rule.joins else None
         if joined is None:
-            await self._open(firing.resident, rule, happened_at, evidence)
+            await self._open_alert(firing.resident, rule, happened_at, evidence)
         else:
             await self._join(joined, rule, evidence)
 
@@ -145,53 +193,69 @@ class Verdicts:
         if rule is None or await residents.left(self.c, [held.resident_id], self.now):
             log.info("held_back_for_good", resident=held.resident_id, rule=held.rule)
             return
-        await self._open(held.resident_id, rule, held.happened_at, held.evidence)
+        await self._look_up([held.resident_id])
+        await self._open_alert(held.resident_id, rule, held.happened_at, held.evidence)
+        await self._finish()
 
-    async def _open(self, resident: int, rule: Rule, happened_at: datetime, evidence: dict[str, Any]) -> None:
+    async def _open_alert(self, resident: int, rule: Rule, happened_at: datetime, evidence: dict[str, Any]) -> None:
         """Open an alert, or raise anew the one that is open, unless another alert says the same already."""
+        standing_now = await self._open_of(resident, rule.id)
         if await self._is_said_already(resident, rule):
             log.info("not_raised_beside_its_cause", resident=resident, rule=rule.id)
             return
-        number = await alerts.insert(
-            self.c,
-            resident_id=resident,
-            rule=rule.id,
-            protocol=self.protocol.version,
-            priority=rule.priority,
-            kind=rule.kind,
-            happened_at=happened_at,
-            raised_at=self.now,
-            evidence=evidence,
-        )
-        row = await alerts.open_of(self.c, resident, rule.id)
-        if row is None:
-            return  # this very moment has been raised before, and a person has closed it
-        if number is None:
-            await self._raise_again(row, rule, happened_at, evidence)
+        if standing_now is not None:
+            await self._raise_again(standing_now, rule, happened_at, evidence)
             return
-        ALERTS.labels(rule.id, rule.priority).inc()
-        log.info("alert_raised", alert=number, rule=rule.id, priority=rule.priority)
-        await self._trail(row, "raised", evidence)
-        if rule.calls and not await self._is_called_about(row, rule):
-            await self._call(row, rule)
+        self._fresh[resident, rule.id] = _Fresh(
+            rule,
+            NewAlert(
+                resident_id=resident,
+                rule=rule.id,
+                protocol=self.protocol.version,
+                priority=rule.priority,
+                kind=rule.kind,
+                happened_at=happened_at,
+                raised_at=self.now,
+                evidence=evidence,
+            ),
+        )
+
+    async def _write_fresh(self) -> None:
+        fresh, self._fresh = self._fresh, {}
+        made = await alerts.insert(self.c, [one.row for one in fresh.values()])
+        events = []
+        for row in made:
+            fresh.pop((row.resident_id, row.rule))
+            self._open.setdefault(row.resident_id, {})[row.rule] = row
+            ALERTS.labels(row.rule, row.priority).inc()
+            log.info("alert_raised", alert=row.id, rule=row.rule, priority=row.priority)
+            events.append(NewEvent(row.id, row.resident_id, "raised", self.now, detail=_plainly(row.evidence)))
+        await alerts.add_events(self.c, events)
+        calling = [row for row in made if (rule := self.protocol.rule(row.rule)) and rule.calls]
+        await self._call([row for row in calling if not await self._is_called_about(row)])
+        for one in fresh.values():
+            # Somebody else has opened it meanwhile; else this very moment has been raised before, and a person has closed it.
+            opened = await alerts.open_of(self.c, one.row.resident_id, one.rule.id)
+            if opened is not None:
+                await self._raise_again(opened, one.rule, one.row.happened_at, dict(one.row.evidence))
 
     async def _join(self, row: AlertRow, rule: Rule, evidence: dict[str, Any]) -> None:
         """The same trouble, and worse: one alert, one ladder, which now speaks for ``rule`` and calls at once."""
         await self._trail(row, "worse", evidence)
         joined = {JOINED: rule.id, JOINED_UNDER: self.protocol.version}
         await alerts.set_evidence(self.c, row.id, row.evidence | evidence | joined)
-        await move(self.c, row, lifecycle.urge(standing(row), self.now))
-        urged = await alerts.for_update(self.c, row.id)
-        assert urged is not None, "alerts are never deleted"
+        priority = min(row.priority, rule.priority, key=PRIORITIES.index)
+        urged = await self._move(row, lifecycle.urge(standing(row), self.now), priority=priority)
         if rule.calls:
-            await self._call(urged, rule)
+            await self._call([urged])
 
     async def _confirmed(self, firing: Firing, rule: Rule) -> None:
         """What has been raised already is confirmed: staff read it, nobody is called anew."""
-        row = await alerts.open_of(self.c, firing.resident, rule.id)
+        row = await self._open_of(firing.resident, rule.id)
         if row is not None:
             await self._trail(row, "confirmed", firing.evidence)
             await alerts.set_evidence(self.c, row.id, row.evidence | firing.evidence)
+            await self._locked(row.id)
 
     async def _note(self, firing: Firing, rule: Rule) -> None:
         """It came too late to call anybody: a dated note for the doctor. Of a device it says nothing about anybody."""
@@ -214,22 +278,24 @@ class Verdicts:
 
     async def _is_said_already(self, resident: int, rule: Rule) -> bool:
         """Whether an open alert names the cause: what follows from it would say the same once more (ISA-18.2)."""
+        if not set(rule.cause) & set(self._open.get(resident, ())):
+            return False
         missing = rule.missing.metric.code if rule.missing else None
-        return bool(rule.cause) and await alerts.is_said(self.c, resident, rule.cause, missing)
+        return await alerts.is_said(self.c, resident, rule.cause, missing)
 
-    async def _is_called_about(self, row: AlertRow, rule: Rule) -> bool:
+    async def _is_called_about(self, row: AlertRow) -> bool:
         """Whether somebody is called about this very device already: a gateway of twenty homes is one call."""
+        rule = self.protocol.rule(row.rule)
         device = row.evidence.get("device")
-        return rule.on_device and await alerts.is_called_about(self.c, rule.id, device, row.id)
+        return rule is not None and rule.on_device and await alerts.is_called_about(self.c, rule.id, device, row.id)
 
-    async def _call(self, row: AlertRow, rule: Rule) -> None:
-        """Call the first rung; a rule that does not call at night waits for the morning of the resident's home."""
-        resident = await self._caller.resident(row.resident_id)
-        morning = None if rule.calls_at_night else morning_after(self.now, ZoneInfo(resident.time_zone))
-        if morning is None:
-            await self._caller.call_next(row)
-        else:
-            await move(self.c, row, lifecycle.call_later(standing(row), morning))
+    async def _call(self, rows: Sequence[AlertRow]) -> None:
+        """Let these go on now: the urgent ones at the end of this step, the others when the dispatcher comes to them."""
+        self._due |= dict.fromkeys(row.id for row in rows if row.priority == "high")
+        others = [row for row in rows if row.priority != "high" and row.climb_at != self.now]
+        await alerts.update_many(self.c, {row.id: {"climb_at": self.now} for row in others})
+        for row in others:
+            self._open[row.resident_id][row.rule] = replace(row, climb_at=self.now)
 
     async def _raise_again(self, row: AlertRow, rule: Rule, happened_at: datetime, evidence: dict[str, Any]) -> None:
         if row.happened_at == happened_at:
@@ -243,19 +309,17 @@ class Verdicts:
         )
         before = standing(row)
         after = lifecycle.raise_again(before, self.now, raises_lately=lately, is_event=rule.on_event)
-        await move(self.c, row, after)
+        moved = await self._move(row, after)
         if after.climb_at == self.now and before.climb_at != self.now:
-            called = await alerts.for_update(self.c, row.id)
-            assert called is not None
-            await self._call(called, rule)
+            await self._call([moved])
 
     async def _clear(self, firing: Firing, rule: Rule) -> None:
         if rule.kind == "technical":
             await maintenance.let_go(self.c, firing.resident, rule.id)
-        row = await alerts.open_of(self.c, firing.resident, rule.id)
+        row = await self._open_of(firing.resident, rule.id)
         if row is None or row.cleared_at is not None:
             return
-        await move(self.c, row, lifecycle.clear(standing(row), self.now))
+        await self._move(row, lifecycle.clear(standing(row), self.now))
         await self._trail(row, "cleared", firing.evidence)
 
     async def _ask(self, firing: Firing, rule: Rule) -> None:
@@ -272,7 +336,7 @@ class Verdicts:
                 answered_at = utc(firing.at)
                 happened_at = await alerts.asked_at(self.c, firing.resident, rule.id, answered_at) or answered_at
                 evidence = await self._evidence(firing, rule, happened_at)
-                await self._open(firing.resident, other, happened_at, evidence)
+                await self._open_alert(firing.resident, other, happened_at, evidence)
 
     async def _evidence(self, firing: Firing, rule: Rule, happened_at: datetime) -> dict[str, Any]:
         evidence = {name: _plain(value) for name, value in firing.evidence.items()}
@@ -281,9 +345,12 @@ class Verdicts:
         metrics = [rule.when[0].metric.code] + ([rule.confirmed_by.metric.code] if rule.confirmed_by else [])
         return await alerts.event_detail(self.c, firing.resident, metrics, happened_at) | evidence
 
-    async def _trail(self, row: AlertRow, kind: str, detail: dict[str, Any]) -> None:
-        plain = {name: _plain(value) for name, value in detail.items()}
-        await alerts.add_event(self.c, row.id, row.resident_id, kind, at=self.now, detail=plain)
+    async def _trail(self, row: AlertRow, kind: str, detail: Mapping[str, Any]) -> None:
+        await alerts.add_event(self.c, row.id, row.resident_id, kind, at=self.now, detail=_plainly(detail))
+
+
+def _plainly(detail: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _plain(value) for name, value in detail.items()}
 
 
 def _plain(value: float | str) -> float | str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, LiteralString
 from uuid import UUID
@@ -14,8 +14,9 @@ from psycopg.types.json import Jsonb
 from store.postgres import Connection, one, rows, value
 
 _ALERT: Final[LiteralString] = (
-    "id, resident_id, rule, protocol, priority, kind, state, happened_at, raised_at, evidence, reply_code, step, climb_at, rounds, "
-    "acknowledged_at, acknowledged_by, shelved_until, cleared_at, resolved_at, resolved_by, outcome"
+    "id, resident_id, rule, protocol, priority, kind, state, happened_at, raised_at, evidence, reply_code, step, rounds, call, climb_at, "
+    "exhausted_at, acknowledged_at, acknowledged_by, attended_at, attended_by, shelved_until, cancelled_at, cleared_at, resolved_at, "
+    "resolved_by, outcome"
 )
 _REPLY_CODE, _DEVICE = 0x636F6465, 0x64657669
 _WORST_FIRST: Final[LiteralString] = " ORDER BY array_position(ARRAY['high', 'medium', 'low'], priority), raised_at"
@@ -37,11 +38,16 @@ class AlertRow:
     evidence: dict[str, Any]
     reply_code: int | None
     step: int
-    climb_at: datetime | None
     rounds: int
+    call: int
+    climb_at: datetime | None
+    exhausted_at: datetime | None
     acknowledged_at: datetime | None
     acknowledged_by: UUID | None
+    attended_at: datetime | None
+    attended_by: UUID | None
     shelved_until: datetime | None
+    cancelled_at: datetime | None
     cleared_at: datetime | None
     resolved_at: datetime | None
     resolved_by: UUID | None
@@ -75,26 +81,44 @@ class Prompt:
     protocol: str | None = None
 
 
-async def insert(
-    c: Connection,
-    *,
-    resident_id: int,
-    rule: str,
-    protocol: str,
-    priority: str,
-    kind: str,
-    happened_at: datetime,
-    raised_at: datetime,
-    evidence: Mapping[str, Any],
-) -> int | None:
-    """A new alert, or ``None`` when this rule already has one open for this resident, or had one of this moment."""
-    number = await value(
+@dataclass(frozen=True, slots=True)
+class NewAlert:
+    """An alert to be opened, with the values that raise it."""
+
+    resident_id: int
+    rule: str
+    protocol: str
+    priority: str
+    kind: str
+    happened_at: datetime
+    raised_at: datetime
+    evidence: Mapping[str, Any]
+
+
+async def insert(c: Connection, new: Sequence[NewAlert]) -> list[AlertRow]:
+    """Open alerts, except where this rule has one open for this resident, or had one of this moment; those opened, in order."""
+    if not new:
+        return []
+    made = await rows(
         c,
+        AlertRow,
         "INSERT INTO alert (resident_id, rule, protocol, priority, kind, state, happened_at, raised_at, evidence) "
-        "VALUES (%s, %s, %s, %s, %s, 'raised', %s, %s, %s) ON CONFLICT DO NOTHING RETURNING id",
-        [resident_id, rule, protocol, priority, kind, happened_at, raised_at, Jsonb(dict(evidence))],
+        "SELECT resident_id, rule, protocol, priority, kind, 'raised', happened_at, raised_at, evidence FROM unnest(%s::int[], %s::text[], "
+        "%s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::jsonb[]) WITH ORDINALITY "
+        "new (resident_id, rule, protocol, priority, kind, happened_at, raised_at, evidence, n) ORDER BY n "
+        "ON CONFLICT DO NOTHING RETURNING " + _ALERT,
+        [
+            [alert.resident_id for alert in new],
+            [alert.rule for alert in new],
+            [alert.protocol for alert in new],
+            [alert.priority for alert in new],
+            [alert.kind for alert in new],
+            [alert.happened_at for alert in new],
+            [alert.raised_at for alert in new],
+            [Jsonb(dict(alert.evidence)) for alert in new],
+        ],
     )
-    return None if number is None else int(number)
+    return sorted(made, key=lambda row: row.id)
 
 
 async def alert(c: Connection, alert_id: int) -> AlertRow | None:
@@ -112,15 +136,30 @@ async def open_of(c: Connection, resident_id: int, rule: str) -> AlertRow | None
     return await one(
         c,
         AlertRow,
-        "SELECT " + _ALERT + " FROM alert WHERE resident_id = %s AND rule = %s AND state <> 'resolved' FOR UPDATE",
+        "SELECT "
+        + _ALERT
+        + " FROM alert WHERE resident_id = %s AND rule = %s AND state NOT IN ('resolved', 'expired') FOR UPDATE",
         [resident_id, rule],
+    )
+
+
+async def open_of_residents(c: Connection, resident_ids: Sequence[int]) -> list[AlertRow]:
+    """Every open alert of these residents, held until the transaction ends, in the order of their numbers."""
+    return await rows(
+        c,
+        AlertRow,
+        "SELECT "
+        + _ALERT
+        + " FROM alert WHERE resident_id = ANY(%s) AND state NOT IN ('resolved', 'expired') ORDER BY id FOR UPDATE",
+        [list(resident_ids)],
     )
 
 
 async def open_rules(c: Connection, resident_ids: Sequence[int]) -> set[tuple[int, str]]:
     """The open alerts of these residents, as (resident, rule)."""
     cursor = await c.execute(
-        "SELECT resident_id, rule FROM alert WHERE state <> 'resolved' AND resident_id = ANY(%s)", [list(resident_ids)]
+        "SELECT resident_id, rule FROM alert WHERE state NOT IN ('resolved', 'expired') AND resident_id = ANY(%s)",
+        [list(resident_ids)],
     )
     return set(await cursor.fetchall())
 
@@ -145,7 +184,7 @@ async def is_said(c: Connection, resident_id: int, by: Sequence[str], missing: i
         await value(
             c,
             "SELECT EXISTS (SELECT 1 FROM alert a CROSS JOIN LATERAL (SELECT (a.evidence ->> 'device')::float8::int AS number) device "
-            "WHERE a.resident_id = %(resident)s AND a.state <> 'resolved' AND a.rule = ANY(%(by)s) "
+            "WHERE a.resident_id = %(resident)s AND a.state NOT IN ('resolved', 'expired') AND a.rule = ANY(%(by)s) "
             "AND (%(missing)s::smallint IS NULL OR coalesce(device.number, 0) <= 0 OR EXISTS (SELECT 1 FROM reading r "
             "WHERE r.resident_id = a.resident_id AND r.metric = %(missing)s AND r.device_id = device.number)))",
             {"resident": resident_id, "by": list(by), "missing": missing},
@@ -162,7 +201,7 @@ async def is_called_about(c: Connection, rule: str, device: object, but: int) ->
     return bool(
         await value(
             c,
-            "SELECT EXISTS (SELECT 1 FROM alert WHERE rule = %s AND state <> 'resolved' AND id <> %s "
+            "SELECT EXISTS (SELECT 1 FROM alert WHERE rule = %s AND state NOT IN ('resolved', 'expired') AND id <> %s "
             "AND evidence -> 'device' = %s AND (step > 0 OR climb_at IS NOT NULL))",
             [rule, but, Jsonb(device)],
         )
@@ -174,7 +213,7 @@ async def of_who_left(c: Connection, now: datetime, limit: int) -> list[AlertRow
     return await rows(
         c,
         AlertRow,
-        "SELECT " + _ALERT + " FROM alert WHERE state <> 'resolved' AND resident_id IN "
+        "SELECT " + _ALERT + " FROM alert WHERE state NOT IN ('resolved', 'expired') AND resident_id IN "
         "(SELECT id FROM resident WHERE left_at <= %s) ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED",
         [now, limit],
     )
@@ -187,7 +226,7 @@ async def open_alerts(c: Connection, resident_id: int | None = None) -> list[Ale
         AlertRow,
         "SELECT "
         + _ALERT
-        + " FROM alert WHERE state <> 'resolved' AND (%(r)s::int IS NULL OR resident_id = %(r)s)"
+        + " FROM alert WHERE state NOT IN ('resolved', 'expired') AND (%(r)s::int IS NULL OR resident_id = %(r)s)"
         + _WORST_FIRST,
         {"r": resident_id},
     )
@@ -200,19 +239,22 @@ async def of_resident(c: Connection, resident_id: int, limit: int) -> list[Alert
         AlertRow,
         "SELECT "
         + _ALERT
-        + " FROM alert WHERE resident_id = %(r)s AND (state <> 'resolved' OR id IN (SELECT id FROM alert "
+        + " FROM alert WHERE resident_id = %(r)s AND (state NOT IN ('resolved', 'expired') OR id IN (SELECT id FROM alert "
         "WHERE resident_id = %(r)s ORDER BY raised_at DESC LIMIT %(limit)s)) ORDER BY raised_at DESC",
         {"r": resident_id, "limit": limit},
     )
 
 
-async def due_to_climb(c: Connection, now: datetime, limit: int) -> list[AlertRow]:
-    """Alerts whose next step is due, held for this transaction; another process's are passed over."""
+async def due_to_climb(
+    c: Connection, now: datetime, limit: int, priorities: Sequence[str] = ("high", "medium", "low")
+) -> list[AlertRow]:
+    """Alerts that go on by themselves now, the worst first, held for this transaction; another process's are passed over."""
     return await rows(
         c,
         AlertRow,
-        "SELECT " + _ALERT + " FROM alert WHERE climb_at <= %s ORDER BY climb_at LIMIT %s FOR UPDATE SKIP LOCKED",
-        [now, limit],
+        "SELECT " + _ALERT + " FROM alert WHERE climb_at <= %s AND priority = ANY(%s) "
+        "ORDER BY array_position(ARRAY['high', 'medium', 'low'], priority), climb_at LIMIT %s FOR UPDATE SKIP LOCKED",
+        [now, list(priorities), limit],
     )
 
 
@@ -222,15 +264,99 @@ async def next_climb(c: Connection) -> datetime | None:
     return found
 
 
-async def out_of_reach(c: Connection, alert_id: int, since: datetime) -> set[UUID]:
-    """Who could not be reached about this alert, or said that they cannot come, since then."""
+async def out_of_reach(c: Connection, since: Mapping[int, datetime]) -> dict[int, dict[UUID, str]]:
+    """Who could not be reached about each alert since a moment of its own (``unreachable``), or ``declined`` it.
+
+    Unreachable is whose every message of one call has failed.
+    """
     cursor = await c.execute(
-        "SELECT person_id FROM message WHERE alert_id = %(alert)s AND purpose = 'alert' AND state = 'failed' "
-        "AND coalesce(sending_at, created_at) >= %(since)s UNION SELECT person_id FROM alert_event "
-        "WHERE alert_id = %(alert)s AND kind = 'declined' AND person_id IS NOT NULL AND at >= %(since)s",
-        {"alert": alert_id, "since": since},
+        "WITH asked AS (SELECT * FROM unnest(%s::bigint[], %s::timestamptz[]) a (alert_id, since)) "
+        "SELECT alert_id, person_id, 'unreachable' FROM (SELECT m.alert_id, m.person_id, m.step FROM message m "
+        "JOIN asked USING (alert_id) WHERE m.purpose IN ('alert', 'also') AND coalesce(m.sending_at, m.created_at) >= asked.since "
+        "GROUP BY m.alert_id, m.person_id, m.step HAVING bool_and(m.state IN ('failed', 'cancelled')) AND bool_or(m.state = 'failed')) failed "
+        "UNION SELECT e.alert_id, e.person_id, 'declined' FROM alert_event e JOIN asked USING (alert_id) "
+        "WHERE e.kind = 'declined' AND e.person_id IS NOT NULL AND e.at >= asked.since",
+        [list(since), list(since.values())],
+    )
+    found: dict[int, dict[UUID, str]] = {}
+    for alert_id, person_id, why in await cursor.fetchall():
+        found.setdefault(alert_id, {})[person_id] = why
+    return found
+
+
+async def called_in_step(c: Connection, alert_id: int, since: datetime) -> set[UUID]:
+    """Whom an alert's present step has called since it began to wait: of those called one after the other, who had her turn."""
+    cursor = await c.execute(
+        "SELECT DISTINCT e.person_id FROM alert_event e JOIN alert a ON a.id = e.alert_id WHERE e.alert_id = %s "
+        "AND e.kind IN ('called', 'climbed') AND e.at >= %s AND e.person_id IS NOT NULL "
+        "AND (e.detail ->> 'step')::int = a.step AND (e.detail ->> 'round')::int = a.rounds",
+        [alert_id, since],
     )
     return {row[0] for row in await cursor.fetchall()}
+
+
+async def called(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[UUID]]:
+    """Who has been called to each of these alerts, in the order in which they were first."""
+    cursor = await c.execute(
+        "SELECT alert_id, person_id FROM alert_event WHERE alert_id = ANY(%s) AND kind IN ('called', 'climbed') "
+        "AND person_id IS NOT NULL GROUP BY alert_id, person_id ORDER BY min(id)",
+        [list(alert_ids)],
+    )
+    found: dict[int, list[UUID]] = {}
+    for alert_id, person_id in await cursor.fetchall():
+        found.setdefault(alert_id, []).append(person_id)
+    return found
+
+
+async def takers(c: Connection, resident_ids: Sequence[int]) -> dict[int, UUID]:
+    """Who has taken, or is with, each of these residents for an alert to which staff are called: the newest of them."""
+    cursor = await c.execute(
+        "SELECT DISTINCT ON (resident_id) resident_id, acknowledged_by FROM alert WHERE resident_id = ANY(%s) "
+        "AND state IN ('acknowledged', 'attended') AND step > 0 AND acknowledged_by IS NOT NULL "
+        "ORDER BY resident_id, acknowledged_at DESC",
+        [list(resident_ids)],
+    )
+    return dict(await cursor.fetchall())
+
+
+async def conversation(c: Connection, alert_id: int) -> list[AlertRow]:
+    """An alert and every other open one of its resident, held for this transaction.
+
+    Always in the order of their numbers, so that two people who answer to different ones do not wait for each other.
+    """
+    return await rows(
+        c,
+        AlertRow,
+        "SELECT " + _ALERT + " FROM alert WHERE resident_id = (SELECT resident_id FROM alert WHERE id = %(alert)s) "
+        "AND (id = %(alert)s OR state NOT IN ('resolved', 'expired')) ORDER BY id FOR UPDATE",
+        {"alert": alert_id},
+    )
+
+
+async def not_called_yet(c: Connection, resident_id: int) -> list[AlertRow]:
+    """A resident's alerts to which somebody will be called and nobody has been, held for this transaction."""
+    return await rows(
+        c,
+        AlertRow,
+        "SELECT "
+        + _ALERT
+        + " FROM alert WHERE resident_id = %s AND state = 'raised' AND call = 0 AND climb_at IS NOT NULL "
+        "ORDER BY id FOR UPDATE",
+        [resident_id],
+    )
+
+
+async def expiring(c: Connection, cleared_before: datetime, limit: int) -> list[AlertRow]:
+    """Tasks that nobody has closed and whose reason was over by then, held for this transaction."""
+    return await rows(
+        c,
+        AlertRow,
+        "SELECT "
+        + _ALERT
+        + " FROM alert WHERE state IN ('raised', 'cancelled', 'acknowledged') AND step = 0 AND climb_at IS NULL "
+        "AND cleared_at <= %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED",
+        [cleared_before, limit],
+    )
 
 
 async def count_events(c: Connection, alert_id: int, kinds: Sequence[str], since: datetime) -> int:
@@ -292,7 +418,7 @@ async def waiting_for(c: Connection, person_id: UUID) -> list[AlertRow]:
     return await rows(
         c,
         AlertRow,
-        "SELECT " + _ALERT + " FROM alert WHERE state IN ('raised', 'notified') AND EXISTS (SELECT 1 FROM message m "
+        "SELECT " + _ALERT + " FROM alert WHERE state IN ('raised', 'notifying') AND EXISTS (SELECT 1 FROM message m "
         "WHERE m.alert_id = alert.id AND m.person_id = %s AND m.purpose = 'alert' AND m.state <> 'cancelled') ORDER BY raised_at DESC",
         [person_id],
     )
@@ -305,38 +431,67 @@ async def by_reply_code(c: Connection, person_id: UUID, code: int) -> AlertRow |
         AlertRow,
         "SELECT "
         + _ALERT
-        + " FROM alert WHERE reply_code = %s AND state <> 'resolved' AND EXISTS (SELECT 1 FROM message m "
+        + " FROM alert WHERE reply_code = %s AND state NOT IN ('resolved', 'expired') AND EXISTS (SELECT 1 FROM message m "
         "WHERE m.alert_id = alert.id AND m.person_id = %s AND m.purpose = 'alert') ORDER BY raised_at DESC LIMIT 1",
         [code, person_id],
     )
 
 
-async def free_reply_code(c: Connection) -> int:
-    """The smallest number from 11 to 99 that no open alert bears, so that a reply says which alert is meant.
+async def reply_codes(c: Connection, resident_ids: Sequence[int]) -> dict[int, int]:
+    """A number for each resident's conversation: that of her open alerts, else the smallest from 11 on that none bears.
 
-    It is kept for this transaction: another that wants one at the same moment gets the next, and waits for nobody.
+    New ones are kept for this transaction: another that wants some at the same moment gets the next, and waits for nobody.
     """
-    while code := await value(
-        c,
-        "SELECT n FROM (SELECT n FROM generate_series(11, 99) n "
-        "WHERE NOT EXISTS (SELECT 1 FROM alert WHERE state <> 'resolved' AND reply_code = n) ORDER BY n OFFSET 0) free "
-        "WHERE pg_try_advisory_xact_lock(%s, n) LIMIT 1",
-        [_REPLY_CODE],
-    ):
-        # Whoever held it may have committed just before it was let go, and after this query had begun to look.
-        taken = "SELECT EXISTS (SELECT 1 FROM alert WHERE state <> 'resolved' AND reply_code = %s)"
-        if not await value(c, taken, [code]):
-            return int(code)
-    return 99
+    cursor = await c.execute(
+        "SELECT resident_id, min(reply_code) FROM alert WHERE resident_id = ANY(%s) AND reply_code IS NOT NULL "
+        "AND state NOT IN ('resolved', 'expired') GROUP BY resident_id",
+        [list(resident_ids)],
+    )
+    known: dict[int, int] = dict(await cursor.fetchall())
+    new = [resident for resident in dict.fromkeys(resident_ids) if resident not in known]
+    return known | dict(zip(new, await _free_reply_codes(c, len(new)), strict=True))
+
+
+async def _free_reply_codes(c: Connection, n: int) -> list[int]:
+    found: list[int] = []
+    while len(found) < n:
+        cursor = await c.execute(
+            "SELECT n FROM (SELECT n FROM generate_series(11, 9999) n WHERE n <> ALL(%s) AND n NOT IN (SELECT reply_code FROM alert "
+            "WHERE reply_code IS NOT NULL AND state NOT IN ('resolved', 'expired')) ORDER BY n OFFSET 0) free "
+            "WHERE pg_try_advisory_xact_lock(%s, n) LIMIT %s",
+            [found, _REPLY_CODE, n - len(found)],
+        )
+        kept = [row[0] for row in await cursor.fetchall()]
+        # Whoever held one may have committed just before it was let go, and after this query had begun to look.
+        cursor = await c.execute(
+            "SELECT reply_code FROM alert WHERE state NOT IN ('resolved', 'expired') AND reply_code = ANY(%s)", [kept]
+        )
+        taken = {row[0] for row in await cursor.fetchall()}
+        found += [code for code in kept if code not in taken]
+        if not kept:
+            found += [9999] * (n - len(found))
+    return found
 
 
 async def update(c: Connection, alert_id: int, changes: Mapping[str, Any]) -> None:
     """Set columns of one alert."""
-    assignments = sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(k), sql.Placeholder(k)) for k in changes)
-    await c.execute(
-        sql.SQL("UPDATE alert SET {} WHERE id = {}").format(assignments, sql.Placeholder("alert_id")),
-        {**changes, "alert_id": alert_id},
-    )
+    await c.execute(_update(changes), {**changes, "alert_id": alert_id})
+
+
+async def update_many(c: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
+    """Set columns of several alerts, by their numbers, in one go."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for alert_id, columns in changes.items():
+        if columns:
+            alike.setdefault(tuple(columns), []).append({**columns, "alert_id": alert_id})
+    async with c.cursor() as cursor:
+        for values in alike.values():
+            await cursor.executemany(_update({k: v for k, v in values[0].items() if k != "alert_id"}), values)
+
+
+def _update(columns: Mapping[str, Any]) -> sql.Composed:
+    assignments = sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(k), sql.Placeholder(k)) for k in columns)
+    return sql.SQL("UPDATE alert SET {} WHERE id = {}").format(assignments, sql.Placeholder("alert_id"))
 
 
 async def add_event(
@@ -355,6 +510,37 @@ async def add_event(
         "INSERT INTO alert_event (alert_id, resident_id, at, kind, person_id, channel, detail) VALUES (%s, %s, %s, %s, %s, %s, %s)",
         [alert_id, resident_id, at, kind, person_id, channel, Jsonb(dict(detail or {}))],
     )
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """One thing to be added to an alert's trail."""
+
+    alert_id: int
+    resident_id: int
+    kind: str
+    at: datetime
+    person_id: UUID | None = None
+    channel: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def add_events(c: Connection, happened: Sequence[NewEvent]) -> None:
+    """Add to the trails of several alerts, in this order."""
+    if happened:
+        await c.execute(
+            "INSERT INTO alert_event (alert_id, resident_id, at, kind, person_id, channel, detail) "
+            "SELECT * FROM unnest(%s::bigint[], %s::int[], %s::timestamptz[], %s::text[], %s::uuid[], %s::text[], %s::jsonb[])",
+            [
+                [e.alert_id for e in happened],
+                [e.resident_id for e in happened],
+                [e.at for e in happened],
+                [e.kind for e in happened],
+                [e.person_id for e in happened],
+                [e.channel for e in happened],
+                [Jsonb(dict(e.detail)) for e in happened],
+            ],
+        )
 
 
 async def trail(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[TrailRow]]:

@@ -12,7 +12,7 @@ from store.postgres import Connection, one, rows, value
 
 _RESIDENT: Final[LiteralString] = """
     SELECT r.id, r.person_id, r.centre_id, p.name_zh, p.name_en, p.phone, p.language, r.born, r.sex, r.address_zh, r.address_en,
-           r.conditions, c.time_zone
+           r.conditions, c.time_zone, r.area_id
     FROM resident r JOIN person p ON p.id = r.person_id JOIN centre c ON c.id = r.centre_id
 """
 
@@ -34,6 +34,7 @@ class Resident:
     address_en: str
     conditions: list[str]
     time_zone: str
+    area_id: int | None = None
 
     def name(self, language: str) -> str:
         """The name as it is written in ``language``."""
@@ -108,6 +109,11 @@ async def add(c: Connection, new: NewResident) -> int:
 async def resident(c: Connection, resident_id: int) -> Resident | None:
     """One resident, or ``None`` when there is none or the connection may not see her."""
     return await one(c, Resident, _RESIDENT + "WHERE r.id = %s", [resident_id])
+
+
+async def of_ids(c: Connection, resident_ids: Sequence[int]) -> list[Resident]:
+    """These residents, in no order."""
+    return await rows(c, Resident, _RESIDENT + "WHERE r.id = ANY(%s)", [list(resident_ids)])
 
 
 async def residents(c: Connection) -> list[Resident]:

@@ -11,6 +11,7 @@ from alerts.quality import Quality
 from store import alerts, messages
 from store.postgres import Connection, Database
 from tests.household import NOW, Household, furnish
+from tests.opened import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +42,7 @@ async def told(
 ) -> int:
     """An alert so long ago, and what became of it, each so long after it was raised. Whoever takes it was called at once."""
     at, who = NOW - ago, resident or home.wang
-    number = await alerts.insert(
+    number = await opened(
         c,
         resident_id=who,
         rule=rule,

@@ -20,6 +20,7 @@ from store.postgres import Connection, Database
 from tests.alerts.protocols import rule, texts
 from tests.clinicians.lived import open_service, visit
 from tests.household import Household, furnish
+from tests.opened import opened
 
 OWN = texts(rule("bp.severe", "血压过高{systolic}", "Pressure {systolic}"))
 STRICTER = texts(rule("bp.severe", "血压过高{systolic}", "Pressure {systolic}", level=175), day="2026-11-30")
@@ -208,7 +209,7 @@ async def test_an_alert_keeps_its_words_on_every_page_and_the_doctor_reads_who_m
 ) -> None:
     async with database.service() as c:
         version, now = await upgraded(c), datetime.now(UTC)
-        await alerts.insert(
+        await opened(
             c, resident_id=home.wang, rule="bp.severe", protocol=version, priority="high", kind="physiological",
             happened_at=now, raised_at=now, evidence={"systolic": 182.0},
         )  # fmt: skip

@@ -16,6 +16,7 @@ from store import alerts, people, residents
 from store.postgres import Database, value
 from tests.api.callers import PAGE, form_token, give_account, sign_in
 from tests.household import Household
+from tests.opened import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -43,7 +44,7 @@ def test_there_are_such_routes() -> None:
 async def an_alert(database: Database, resident: int) -> int:
     now = datetime.now(UTC)
     async with database.service() as c:
-        alert = await alerts.insert(
+        alert = await opened(
             c, resident_id=resident, rule="help_call", protocol="test", priority="high", kind="event",
             happened_at=now, raised_at=now, evidence={},
         )  # fmt: skip

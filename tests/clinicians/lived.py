@@ -20,6 +20,7 @@ from api.settings import Settings
 from store import alerts, feed, people, readings
 from store.postgres import Connection, Database
 from tests.household import Household, batch, furnish
+from tests.opened import opened
 
 PROTOCOL = protocol.load()
 
@@ -96,7 +97,7 @@ async def raise_alert(
     """An alert as the watch leaves it: called when ``step`` says so."""
     known = PROTOCOL.rule(rule)
     assert known is not None
-    number = await alerts.insert(
+    number = await opened(
         c,
         resident_id=resident,
         rule=rule,

@@ -10,11 +10,12 @@ import pytest
 from fastapi import FastAPI
 
 from clinicians.equipment import health
-from store import alerts, late_notes, residents
+from store import late_notes, residents
 from store.gateways import Device
 from store.postgres import value
 from tests.clinicians.lived import PROTOCOL, Lived, live_in, open_service, visit
 from tests.clinicians.test_worklist import EN, NOW, ZH
+from tests.opened import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -94,7 +95,7 @@ async def test_who_looked_at_whom_is_written_down_once_and_not_at_every_refresh(
 
 async def test_a_rule_that_has_gone_does_not_take_its_alert_with_it(app: FastAPI, lived: Lived) -> None:
     async with app.state.database.service() as c:
-        await alerts.insert(
+        await opened(
             c,
             resident_id=lived.home.wang,
             rule="gone.rule",

@@ -11,6 +11,7 @@ import pytest
 from store import alerts, duties, messages
 from store.postgres import Connection, Database
 from tests.household import NOW, Household, furnish
+from tests.opened import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -24,7 +25,7 @@ async def home(database: Database) -> Household:
 async def raised(
     c: Connection, resident: int, rule: str = "fall", priority: str = "high", at: datetime = NOW
 ) -> int | None:
-    return await alerts.insert(
+    return await opened(
         c,
         resident_id=resident,
         rule=rule,

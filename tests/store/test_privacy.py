@@ -8,6 +8,7 @@ import pytest
 from store import alerts, equipment, gateways, late_notes, maintenance, notes, people, readings, residents
 from store.postgres import Database, session_options, value
 from tests.household import NOW, Household, batch, furnish
+from tests.opened import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +23,7 @@ async def fill(database: Database) -> Household:
         home = await furnish(c)
         for resident, cuff in ((home.wang, home.cuff), (home.zhao, home.zhao_cuff)):
             await readings.insert(c, batch(home, (resident, cuff, "systolic", 130.0, NOW)))
-            alert = await alerts.insert(
+            alert = await opened(
                 c,
                 resident_id=resident,
                 rule="r",
