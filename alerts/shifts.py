@@ -8,7 +8,7 @@ night of twelve hours on the clock has eleven or thirteen real ones.
 from __future__ import annotations
 
 from calendar import monthrange
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Literal
@@ -120,6 +120,21 @@ def turn(rotation: Rotation, zone: tzinfo, at: datetime) -> RotationTurn | None:
     place = number % len(rotation.persons)
     begins, ends = handover(rotation, number, zone), handover(rotation, number + 1, zone)
     return RotationTurn(rotation.id, rotation.persons[place], place + 1, len(rotation.persons), begins, ends)
+
+
+def joined(rotation: Rotation, persons: Sequence[UUID], zone: tzinfo, at: datetime) -> tuple[UUID, ...]:
+    """These people in the round of ``rotation``, so placed that whose turn it is at this moment keeps it.
+
+    If she is not among them, it is the turn of who of the others would have followed her.
+    """
+    number, before = _number(rotation, zone, at), rotation.persons
+    if number < 0 or not before or not persons:
+        return tuple(persons)
+    following = (before[(number + later) % len(before)] for later in range(len(before)))
+    first = next((persons.index(person) for person in following if person in persons), 0)
+    # It is turn `number` of the new round too.
+    start = (first - number) % len(persons)
+    return (*persons[start:], *persons[:start])
 
 
 def handovers(rotation: Rotation, zone: tzinfo, start: datetime, end: datetime) -> Iterator[datetime]:

@@ -1,15 +1,14 @@
 """The duty rota as it is written: areas, rosters, shifts, rotations, holidays, changes, swaps, absences.
 
 Nothing is forgotten: what is removed stays, with the moment from which it no longer counts, so that who was on duty last
-Sunday can still be said. Every edit refuses what makes no sense with a :class:`RotaError`. Who is on duty by all this,
-:mod:`alerts.on_duty` answers.
+Sunday can still be said. It is written by :mod:`store.rosters` and :mod:`store.duty_changes`, which refuse what makes no
+sense. Who is on duty by all this, :mod:`alerts.on_duty` answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Final, LiteralString
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -18,11 +17,6 @@ from store.postgres import Connection, one, rows, value
 
 ROLES: Final = ("care_worker", "volunteer", "building_leader", "doctor_on_call", "supervisor")
 LINES: Final = 5
-ABSENCES: Final = ("sick", "leave", "on_visit")
-LONGEST_CHANGE: Final = timedelta(days=92)
-"""A change of more than a quarter of a year is another shift (house default)."""
-LONGEST_WHY: Final = 200
-"""Characters."""
 
 
 class RotaError(ValueError):
@@ -76,23 +70,8 @@ class Rotation(Named):
 
 
 @dataclass(frozen=True, slots=True)
-class NewShift:
-    """Hours that come again on ``weekdays`` (ISO), for a person or a rotation. ``valid_until`` is the last such day."""
-
-    roster_id: int
-    weekdays: Sequence[int]
-    starts: time
-    ends: time
-    valid_from: date
-    valid_until: date | None = None
-    holidays: str = "also"
-    person_id: UUID | None = None
-    rotation_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Shift:
-    """A shift of the record; see :class:`NewShift`."""
+    """Hours that come again on ``weekdays`` (ISO), for a person or a rotation. ``valid_until`` is the last such day."""
 
     id: int
     roster_id: int
@@ -121,20 +100,8 @@ class Holiday:
 
 
 @dataclass(frozen=True, slots=True)
-class NewChange:
-    """``person_id`` alone: she is added; ``instead_of`` alone: she is taken off; both: the one for the other."""
-
-    roster_id: int
-    starts_at: datetime
-    ends_at: datetime
-    person_id: UUID | None = None
-    instead_of: UUID | None = None
-    why: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
-    """A change of the record; see :class:`NewChange`."""
+    """``person_id`` alone: she is added; ``instead_of`` alone: she is taken off; both: the one for the other."""
 
     id: int
     roster_id: int
@@ -304,163 +271,29 @@ async def uncallable(c: Connection, centre_id: int) -> dict[UUID, str]:
     return dict(await cursor.fetchall())
 
 
-async def add_area(c: Connection, centre_id: int, name_zh: str, name_en: str, within: int | None = None) -> int:
-    """A new area; returns its number."""
-    _require_names(name_zh, name_en)
-    if within is not None and within not in {area.id for area in await areas(c, centre_id)}:
-        raise RotaError("no_area", "there is no such area to lie within")
-    return int(
-        await value(
-            c,
-            "INSERT INTO area (centre_id, name_zh, name_en, within) VALUES (%s, %s, %s, %s) RETURNING id",
-            [centre_id, name_zh.strip(), name_en.strip(), within],
-        )
+async def swaps_of(c: Connection, person_id: UUID, since: datetime) -> list[Swap]:
+    """What this person has asked or is asked, of hours that are not over by ``since``; the newest first."""
+    return await rows(
+        c,
+        Swap,
+        _SWAP + "WHERE %(person)s IN (w.asked_by, w.asked_of) AND greatest(w.gives_until, w.takes_until) > %(since)s "
+        "ORDER BY w.id DESC",
+        {"person": person_id, "since": since},
     )
 
 
-async def add_roster(
-    c: Connection,
-    centre_id: int,
-    role: str,
-    line: int,
-    name_zh: str,
-    name_en: str,
-    *,
-    area_id: int | None = None,
-    must_cover: bool = True,
-) -> int:
-    """A new roster; returns its number."""
-    _require_names(name_zh, name_en)
-    if role not in ROLES or not 1 <= line <= LINES:
-        raise RotaError("duty", f"there is no duty {role!r}, line {line}")
-    if area_id is not None and area_id not in {area.id for area in await areas(c, centre_id)}:
-        raise RotaError("no_area", "there is no such area")
-    return int(
-        await value(
-            c,
-            "INSERT INTO roster (centre_id, role, line, name_zh, name_en, area_id, must_cover) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
-            [centre_id, role, line, name_zh.strip(), name_en.strip(), area_id, must_cover],
-        )
+async def swaps(c: Connection, centre_id: int, since: datetime) -> list[Swap]:
+    """Everything asked in the centre, of hours that are not over by ``since``; the newest first."""
+    return await rows(
+        c,
+        Swap,
+        _SWAP
+        + "JOIN roster r ON r.id = w.roster_id WHERE r.centre_id = %s AND greatest(w.gives_until, w.takes_until) > %s "
+        "ORDER BY w.id DESC",
+        [centre_id, since],
     )
 
 
-async def add_shift(c: Connection, shift: NewShift) -> int:
-    """A new shift of a roster; returns its number."""
-    roster = await _roster(c, shift.roster_id)
-    if (shift.person_id is None) == (shift.rotation_id is None):
-        raise RotaError("who", "a shift is one person's or one rotation's")
-    if shift.person_id is not None:
-        await _require_callable(c, roster, shift.person_id)
-    if not shift.weekdays or not set(shift.weekdays) <= set(range(1, 8)):
-        raise RotaError("weekdays", "say on which days of the week it begins")
-    if shift.valid_until is not None and shift.valid_until < shift.valid_from:
-        raise RotaError("backwards", "it ends before it begins")
-    return int(
-        await value(
-            c,
-            "INSERT INTO shift (roster_id, weekdays, starts, ends, valid_from, valid_until, holidays, person_id, rotation_id) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-            [
-                shift.roster_id,
-                sorted(set(shift.weekdays)),
-                shift.starts,
-                shift.ends,
-                shift.valid_from,
-                shift.valid_until,
-                shift.holidays,
-                shift.person_id,
-                shift.rotation_id,
-            ],
-        )
-    )
-
-
-async def add_change(
-    c: Connection, change: NewChange, now: datetime, *, made_by: UUID | None, swap_id: int | None = None
-) -> int:
-    """Lay a change over a roster's shifts; returns its number."""
-    roster = await _roster(c, change.roster_id)
-    if change.person_id is None and change.instead_of is None:
-        raise RotaError("who", "say who is on duty, or who is not")
-    if change.person_id == change.instead_of:
-        raise RotaError("same", "nobody can stand in for herself")
-    if change.ends_at <= change.starts_at:
-        raise RotaError("backwards", "it ends before it begins")
-    if change.ends_at - change.starts_at > LONGEST_CHANGE:
-        raise RotaError("too_long", f"a change lasts {LONGEST_CHANGE.days} days at most; write a shift instead")
-    if change.ends_at <= now:
-        raise RotaError("past", "that time is over")
-    if len(change.why) > LONGEST_WHY:
-        raise RotaError("why", f"the reason has {LONGEST_WHY} characters at most")
-    if change.person_id is not None:
-        await _require_callable(c, roster, change.person_id)
-    return int(
-        await value(
-            c,
-            "INSERT INTO duty_change (roster_id, starts_at, ends_at, person_id, instead_of, why, swap_id, made_by, made_at) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
-            [
-                change.roster_id,
-                change.starts_at,
-                change.ends_at,
-                change.person_id,
-                change.instead_of,
-                change.why.strip(),
-                swap_id,
-                made_by,
-                now,
-            ],
-        )
-    )
-
-
-async def begin_absence(
-    c: Connection,
-    person_id: UUID,
-    kind: str,
-    starts_at: datetime,
-    ends_at: datetime | None,
-    now: datetime,
-    *,
-    said_by: UUID | None,
-    alert_id: int | None = None,
-) -> int:
-    """Somebody is or will be away; without ``ends_at`` until :func:`end_absence`. Returns its number."""
-    if kind not in ABSENCES:
-        raise RotaError("absence", f"nobody is absent for {kind!r}")
-    if ends_at is not None and ends_at <= max(starts_at, now):
-        raise RotaError("backwards", "it ends before it begins")
-    return int(
-        await value(
-            c,
-            "INSERT INTO absence (person_id, kind, starts_at, ends_at, said_by, said_at, alert_id) "
-            "VALUES (%s, %s, %s, %s, %s, %s, %s) RETURNING id",
-            [person_id, kind, starts_at, ends_at, said_by, now, alert_id],
-        )
-    )
-
-
-async def _roster(c: Connection, roster_id: int) -> Roster:
-    found = await one(c, Roster, _ROSTER + "WHERE id = %s", [roster_id])
-    if found is None or found.removed_at is not None:
-        raise RotaError("no_roster", "there is no such roster")
-    return found
-
-
-async def _require_callable(c: Connection, roster: Roster, person_id: UUID) -> None:
-    cursor = await c.execute(
-        "SELECT p.phone IS NOT NULL, a.disabled_at IS NOT NULL FROM roster r JOIN person p USING (centre_id) "
-        "LEFT JOIN account a ON a.person_id = p.id WHERE r.id = %s AND p.id = %s",
-        [roster.id, person_id],
-    )
-    row = await cursor.fetchone()
-    if row is None or row[1]:
-        raise RotaError("no_person", "she is not of this centre")
-    if not row[0]:
-        raise RotaError("no_phone", "without a telephone nobody can be on duty")
-
-
-def _require_names(name_zh: str, name_en: str) -> None:
-    if not all(1 <= len(name.strip()) <= 100 for name in (name_zh, name_en)):
-        raise RotaError("name", "it needs a name in both languages, of 100 characters at most")
+async def swap(c: Connection, swap_id: int) -> Swap | None:
+    """One request, locked until the transaction ends: two people may answer it at once."""
+    return await one(c, Swap, _SWAP + "WHERE w.id = %s FOR UPDATE", [swap_id])

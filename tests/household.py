@@ -10,7 +10,7 @@ from uuid import UUID
 import numpy as np
 
 from devices.readings import METRICS
-from store import gateways, people, residents, rota
+from store import gateways, people, residents, rosters
 from store.postgres import Connection
 from store.readings import UNKNOWN_USER, Incoming
 
@@ -69,7 +69,7 @@ async def furnish(c: Connection, now: datetime = NOW) -> Household:
         await residents.grant(c, chen.id, resident, "care_worker")
         await residents.grant(c, supervisor.id, resident, "supervisor")
     await residents.grant(c, daughter.id, wang, "family", called=("妈妈", "Mum"))
-    rosters = {
+    on_duty = {
         "care_worker_1": await put_on_duty(c, centre, "care_worker", 1, li_na, now),
         "care_worker_2": await put_on_duty(c, centre, "care_worker", 2, chen, now),
         "supervisor": await put_on_duty(c, centre, "supervisor", 1, supervisor, now),
@@ -93,7 +93,7 @@ async def furnish(c: Connection, now: datetime = NOW) -> Household:
         daughter,
         administrator,
         wang_p.id,
-        rosters,
+        on_duty,
     )
 
 
@@ -101,8 +101,8 @@ async def put_on_duty(
     c: Connection, centre: int, role: str, line: int, person: people.Person, now: datetime = NOW
 ) -> int:
     """A roster of its own for this role and line, on which the person is on duty day and night from yesterday on."""
-    roster = await rota.add_roster(c, centre, role, line, f"值班{line}", f"{role} {line}")
-    always = rota.NewShift(
+    roster = await rosters.add_roster(c, centre, role, line, f"值班{line}", f"{role} {line}")
+    always = rosters.NewShift(
         roster,
         weekdays=range(1, 8),
         starts=time(0),
@@ -110,7 +110,7 @@ async def put_on_duty(
         valid_from=(now - timedelta(days=2)).date(),
         person_id=person.id,
     )
-    await rota.add_shift(c, always)
+    await rosters.add_shift(c, centre, always)
     return roster
 
 
