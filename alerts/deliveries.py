@@ -15,6 +15,7 @@ from typing import Any, Final
 import structlog
 from prometheus_client import Counter
 
+from alerts import unreachable
 from alerts.calls import Caller
 from alerts.channels import Receipt
 from alerts.lifecycle import WAITS
@@ -54,6 +55,8 @@ async def settle(c: Connection, message: MessageRow, receipt: Receipt, now: date
         await messages.update(c, found.id, changes)
         MESSAGES.labels(receipt.outcome).inc()
         await _trail(c, found, receipt.outcome, now)
+        if receipt.outcome == "delivered":
+            await unreachable.heard(c, found)
 
 
 async def fail(c: Connection, message: MessageRow, error: str, now: datetime) -> None:
@@ -70,6 +73,7 @@ async def _fail(
     MESSAGES.labels("failed").inc()
     log.warning("message_failed", message=message.id, alert=message.alert_id, purpose=message.purpose, error=error)
     await _trail(c, message, "failed", now, error=error)
+    await unreachable.note(c, message, error, now)
     if row is not None and message.purpose in CALLS:
         caller = Caller(c, now)
         await caller.other_ways(message, error)

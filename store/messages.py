@@ -300,6 +300,12 @@ async def oldest_due(c: Connection, now: datetime) -> datetime | None:
     return found
 
 
+async def oldest_undelivered(c: Connection, now: datetime) -> datetime | None:
+    """Since when the oldest message of high priority waits of which nobody knows yet that it was delivered."""
+    found: datetime | None = await value(c, "SELECT oldest_high FROM chain_standing(%s)", [now])
+    return found
+
+
 async def waiting(c: Connection) -> int:
     """How many messages have not gone out yet."""
     return int(await value(c, "SELECT count(*) FROM message WHERE state IN ('due', 'sending', 'uncertain')"))

@@ -73,8 +73,12 @@ class Centre:
 
 
 async def centres(c: Connection) -> list[Centre]:
-    """Every health centre."""
-    return await rows(c, Centre, "SELECT id, name_zh, name_en, phone, time_zone FROM centre ORDER BY id")
+    """Every health centre, but for the one of the service's own probe."""
+    return await rows(
+        c,
+        Centre,
+        "SELECT id, name_zh, name_en, phone, time_zone FROM centre WHERE id <> ALL (SELECT centre_id FROM probe) ORDER BY id",
+    )
 
 
 async def add_person(
