@@ -20,7 +20,7 @@ from store.messages import MessageRow
 VOICE_PATH: Final = "/webhooks/twilio/voice"
 MACHINE: Final = "machine"
 """The error of a call that a machine answered."""
-UNHEARD: Final = "unheard"
+HUNG_UP: Final = "hung_up"
 """The error of a call that was over before anything had been read."""
 
 _RING_S: Final = (5, 25)
@@ -112,7 +112,7 @@ def receipt(sid: str, status: str, answered_by: str) -> Receipt:
     if status in _FAILED:
         return Receipt(sid, "failed", status)
     if status == "completed":
-        return Receipt(sid, "failed", MACHINE if answerer(answered_by) == "machine" else UNHEARD)
+        return Receipt(sid, "failed", MACHINE if answerer(answered_by) == "machine" else HUNG_UP)
     return Receipt(sid)
 
 

@@ -1,75 +1,34 @@
 """A telephone network's memory: phones, what was said, and what it was told to do wrong.
 
-It knows Twilio's Messages resource (https://www.twilio.com/docs/messaging/api/message-resource) and what
-Twilio refuses. It sends nothing itself: :mod:`alerts.virtual.telephone` speaks HTTP.
+It knows Twilio's Messages and Calls resources (https://www.twilio.com/docs/messaging/api/message-resource,
+https://www.twilio.com/docs/voice/api/call-resource) and what Twilio refuses. It sends nothing itself:
+:mod:`alerts.virtual.telephone` speaks HTTP, :mod:`alerts.virtual.exchange` puts calls through.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from email.utils import format_datetime
 from secrets import token_hex
-from typing import Any, Final
-from urllib.parse import urlsplit
+from typing import Any, Final, TypeVar
 
+from alerts.virtual import calls
+from alerts.virtual.calls import Call
+from alerts.virtual.faults import Faults
+from alerts.virtual.phones import Habit, Owner
+from alerts.virtual.refusals import REFUSALS, UNDELIVERED, Refused
+from alerts.virtual.resources import API_VERSION, E164, callback_of, check_callback, rfc2822, whole_number
 from alerts.wording import GSM_SEGMENT, UCS2_SEGMENT, gsm, septets, ucs2_units
 
-API_VERSION: Final = "2010-04-01"
-_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+T = TypeVar("T", "Sms", Call)
+
 _LONGEST_BODY: Final = 1600
-_VALIDITY_S: Final = range(1, 36_001)
+_LONGEST_VALIDITY_S: Final = 36_000
 _FINAL: Final = frozenset({"delivered", "undelivered", "failed", "received"})
 
 STOP_WORDS: Final = frozenset({"stop", "stopall", "unsubscribe", "cancel", "end", "quit"})
 START_WORDS: Final = frozenset({"start", "unstop", "yes"})
-
-# https://www.twilio.com/docs/api/errors
-_ERRORS: Final[Mapping[int, tuple[int, str]]] = {
-    20003: (401, "Authenticate"),
-    20404: (404, "The requested resource was not found"),
-    20422: (400, "Invalid parameter"),
-    20429: (429, "Too Many Requests"),
-    20500: (500, "Internal Server Error"),
-    21211: (400, "The 'To' number is not a valid phone number"),
-    21266: (400, "'To' and 'From' number cannot be the same"),
-    21408: (400, "Permission to send an SMS has not been enabled for the region indicated by the 'To' number"),
-    21602: (400, "Message body is required"),
-    21603: (400, "A 'From' phone number is required"),
-    21604: (400, "A 'To' phone number is required"),
-    21606: (400, "The 'From' phone number is not a valid, message-capable number of this account"),
-    21609: (400, "The 'StatusCallback' URL is not a valid URL"),
-    21610: (400, "Attempt to send to unsubscribed recipient"),
-    21612: (400, "Message cannot be sent with the current combination of 'To' and/or 'From' parameters"),
-    21614: (400, "'To' number is not a valid mobile number"),
-    21617: (400, "The concatenated message body exceeds the 1600 character limit"),
-}
-_UNDELIVERED: Final[Mapping[int, str]] = {
-    30003: "Unreachable destination handset",
-    30004: "Message blocked",
-    30005: "Unknown destination handset",
-    30006: "Landline or unreachable carrier",
-    30007: "Message filtered",
-    30008: "Unknown error",
-}
-_NAMED_FAULTS: Final = frozenset({"429", "500", "timeout_after_send", "timeout_before_send", "undelivered"})
-
-
-class Refused(Exception):
-    """Twilio's answer to a request it does not carry out: an error code, its HTTP status, its words."""
-
-    def __init__(self, code: int, message: str | None = None) -> None:
-        self.code = code
-        self.status, words = _ERRORS[code]
-        self.message = message or words
-        super().__init__(self.message)
-
-    def body(self) -> dict[str, Any]:
-        """The answer's JSON."""
-        more = f"https://www.twilio.com/docs/errors/{self.code}"
-        return {"code": self.code, "message": self.message, "more_info": more, "status": self.status}
 
 
 @dataclass(slots=True)
@@ -85,8 +44,11 @@ class Sms:
     created_at: datetime
     updated_at: datetime
     status_callback: str | None = None
+    validity_s: int = _LONGEST_VALIDITY_S
     sent_at: datetime | None = None
     error_code: int | None = None
+    held: bool = False
+    """The phone is off: it is delivered when it is on again, if it is still valid then."""
 
     @property
     def segments(self) -> int:
@@ -99,8 +61,8 @@ class Sms:
 
     @property
     def is_final(self) -> bool:
-        """Whether its status will not change any more."""
-        return self.status in _FINAL
+        """Whether its status will not change any more, unless somebody turns a phone on."""
+        return self.status in _FINAL or self.held
 
     def resource(self, account: str) -> dict[str, Any]:
         """The Message resource as Twilio's API shows it."""
@@ -114,7 +76,7 @@ class Sms:
             "date_updated": rfc2822(self.updated_at),
             "direction": self.direction,
             "error_code": self.error_code,
-            "error_message": None if self.error_code is None else _UNDELIVERED.get(self.error_code, "Unknown error"),
+            "error_message": None if self.error_code is None else UNDELIVERED.get(self.error_code, "Unknown error"),
             "from": self.from_,
             "messaging_service_sid": None,
             "num_media": "0",
@@ -129,55 +91,6 @@ class Sms:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What goes wrong next: one of the names below, or an error code; with ``to``, only for that number.
-
-    ``429``, ``500``: refused. ``timeout_before_send``, ``timeout_after_send``: no answer comes, and the message
-    is lost or goes out all the same. ``undelivered``: taken, then not delivered (30003). A code below 30000
-    refuses the message, one above leaves it undelivered.
-    """
-
-    kind: str
-    to: str | None = None
-
-    @classmethod
-    def parse(cls, kind: str, to: str | None) -> Fault:
-        """Raises :class:`ValueError` for a fault the network does not know."""
-        code = int(kind) if kind.isdecimal() else None
-        if kind not in _NAMED_FAULTS and code not in _ERRORS and code not in _UNDELIVERED:
-            raise ValueError(f"no such fault: {kind!r}; there are {', '.join(sorted(_NAMED_FAULTS))} and error codes")
-        return cls(kind, to)
-
-    @property
-    def hangs(self) -> bool:
-        """Whether the sender never gets an answer."""
-        return self.kind.startswith("timeout")
-
-    @property
-    def refuses(self) -> Refused | None:
-        """The refusal it makes, if it makes one."""
-        named = {"429": 20429, "500": 20500}
-        code = named.get(self.kind) or (int(self.kind) if self.kind.isdecimal() else 0)
-        return Refused(code) if code in _ERRORS else None
-
-    @property
-    def undelivered(self) -> int | None:
-        """The error code with which the message stays undelivered, if it does."""
-        if self.kind == "undelivered":
-            return 30003
-        return int(self.kind) if self.kind.isdecimal() and int(self.kind) in _UNDELIVERED else None
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose phone it is."""
-
-    name_zh: str
-    name_en: str
-    role: str
-
-
 @dataclass(slots=True)
 class Network:
     """One account with one number, and every phone that it has talked to or that is known by name."""
@@ -186,15 +99,21 @@ class Network:
     number: str
     owners: Mapping[str, Owner] = field(default_factory=dict)
     messages: list[Sms] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    faults: Faults = field(default_factory=Faults)
+    habits: dict[str, Habit] = field(default_factory=dict)
     opted_out: set[str] = field(default_factory=set)
 
+    def habit(self, phone: str) -> Habit:
+        """What becomes of everything that comes to this phone."""
+        return self.habits.get(phone, Habit())
+
     def check(self, form: Mapping[str, str]) -> None:
-        """Raise :class:`Refused` where Twilio would refuse to create this message."""
+        """Raise :class:`~alerts.virtual.refusals.Refused` where Twilio would refuse to create this message."""
         to, from_, body = form.get("To", ""), form.get("From", ""), form.get("Body", "")
         if not to:
             raise Refused(21604)
-        if not _E164.fullmatch(to):
+        if not E164.fullmatch(to):
             raise Refused(21211, f"The 'To' number {to} is not a valid phone number.")
         if not from_:
             raise Refused(21603)
@@ -206,24 +125,39 @@ class Network:
             raise Refused(21602)
         if len(body) > _LONGEST_BODY:
             raise Refused(21617)
-        _check_options(form)
+        check_callback(form)
+        whole_number(form, "ValidityPeriod", range(1, _LONGEST_VALIDITY_S + 1))
         if to in self.opted_out:
             raise Refused(21610)
+        _refuse_by_habit(self.habit(to).sms)
 
-    def next_fault(self, to: str) -> Fault | None:
-        """The fault that befalls a message to this number now; each happens once."""
-        for at, fault in enumerate(self.faults):
-            if fault.to in (None, to):
-                return self.faults.pop(at)
-        return None
+    def check_call(self, form: Mapping[str, str], events: list[str]) -> None:
+        """Raise :class:`~alerts.virtual.refusals.Refused` where Twilio would refuse to make this call."""
+        calls.check(form, events, self.number)
+        _refuse_by_habit(self.habit(form["To"]).calls)
 
     def create(self, form: Mapping[str, str], now: datetime) -> Sms:
         """Queue a message from the account to a phone."""
-        callback = form.get("StatusCallback") or None
-        sid = "SM" + token_hex(16)
-        sms = Sms(sid, "outbound-api", form["From"], form["To"], form["Body"], "queued", now, now, callback)
+        sms = Sms(
+            "SM" + token_hex(16),
+            "outbound-api",
+            form["From"],
+            form["To"],
+            form["Body"],
+            "queued",
+            now,
+            now,
+            callback_of(form, "StatusCallback"),
+            int(form.get("ValidityPeriod", _LONGEST_VALIDITY_S)),
+        )
         self.messages.append(sms)
         return sms
+
+    def create_call(self, form: Mapping[str, str], events: list[str], now: datetime) -> Call:
+        """Queue a call from the account to a phone."""
+        call = calls.create(form, events, now)
+        self.calls.append(call)
+        return call
 
     def receive(self, phone: str, body: str, now: datetime) -> Sms:
         """A phone writes to the account's number. The carrier's own words opt the phone out and in again."""
@@ -243,34 +177,43 @@ class Network:
         return sms
 
     def find(self, sid: str) -> Sms:
-        """The message of this identifier; :class:`Refused` as not found."""
-        for sms in reversed(self.messages):
-            if sms.sid == sid:
-                return sms
+        """The message of this identifier; :class:`~alerts.virtual.refusals.Refused` as not found."""
+        return self._find(self.messages, "Messages", sid)
+
+    def find_call(self, sid: str) -> Call:
+        """The call of this identifier; :class:`~alerts.virtual.refusals.Refused` as not found."""
+        return self._find(self.calls, "Calls", sid)
+
+    def _find(self, kept: list[T], kind: str, sid: str) -> T:
+        for one in reversed(kept):
+            if one.sid == sid:
+                return one
         raise Refused(
-            20404, f"The requested resource /{API_VERSION}/Accounts/{self.account}/Messages/{sid}.json was not found"
+            20404, f"The requested resource /{API_VERSION}/Accounts/{self.account}/{kind}/{sid}.json was not found"
         )
 
     def listed(self, query: Mapping[str, str]) -> list[Sms]:
         """Messages by ``To``, ``From`` and ``DateSent`` (``DateSent<``, ``DateSent>`` inclusive), newest first."""
         return [sms for sms in reversed(self.messages) if _matches(sms, query)]
 
-    def conversations(self) -> Iterator[tuple[str, Owner | None, Sequence[Sms]]]:
-        """Each phone, its owner if known, and what was said, oldest first."""
-        talks: dict[str, list[Sms]] = {number: [] for number in self.owners}
+    def listed_calls(self, query: Mapping[str, str]) -> list[Call]:
+        """Calls by ``To``, ``From`` and ``Status``, newest first."""
+        return [call for call in reversed(self.calls) if calls.matches(call, query)]
+
+    def conversations(self) -> Iterator[tuple[str, Owner | None, Sequence[Sms], Sequence[Call]]]:
+        """Each phone, its owner if known, what was written and each call, oldest first."""
+        written: dict[str, list[Sms]] = {number: [] for number in self.owners}
         for sms in self.messages:
-            talks.setdefault(sms.from_ if sms.direction == "inbound" else sms.to, []).append(sms)
-        for number, said in talks.items():
-            yield number, self.owners.get(number), said
+            written.setdefault(sms.from_ if sms.direction == "inbound" else sms.to, []).append(sms)
+        for call in self.calls:
+            written.setdefault(call.to, [])
+        for number, said in written.items():
+            yield number, self.owners.get(number), said, [call for call in self.calls if call.to == number]
 
 
-def _check_options(form: Mapping[str, str]) -> None:
-    callback = urlsplit(form.get("StatusCallback", "http://none"))
-    if callback.scheme not in ("http", "https") or not callback.hostname:
-        raise Refused(21609)
-    validity = form.get("ValidityPeriod", "36000")
-    if not validity.isdecimal() or int(validity) not in _VALIDITY_S:
-        raise Refused(20422, "ValidityPeriod must be between 1 and 36000 seconds")
+def _refuse_by_habit(kind: str) -> None:
+    if kind.isdecimal() and int(kind) in REFUSALS:
+        raise Refused(int(kind))
 
 
 def _matches(sms: Sms, query: Mapping[str, str]) -> bool:
@@ -295,8 +238,3 @@ def _within(sent_at: datetime, name: str, text: str) -> bool:
     if name == "DateSent":
         return sent_at.date() == moment.date()
     return sent <= bound if name.endswith("<") else sent >= bound
-
-
-def rfc2822(moment: datetime | None) -> str | None:
-    """A time as Twilio writes it: ``Thu, 24 Aug 2023 05:01:45 +0000``."""
-    return None if moment is None else format_datetime(moment.astimezone(UTC))

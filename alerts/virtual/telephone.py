@@ -1,7 +1,7 @@
-"""A telephone network for the demo and the tests: Twilio's Messages resource over HTTP, and a page of phones.
+"""A telephone network for the demo and the tests: Twilio's Messages and Calls over HTTP, and a page of phones.
 
 Started by ``python -m alerts.virtual.telephone``. The service talks to it with the real twilio client, and
-gets signed status callbacks and replies back as from Twilio. Nothing it sends leaves the machine.
+gets signed callbacks, replies and questions about calls as from Twilio. Nothing it sends leaves the machine.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import argparse
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
-from xml.etree import ElementTree as ET
 
 import httpx
 import structlog
@@ -31,7 +30,17 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from twilio.request_validator import RequestValidator
 
-from alerts.virtual.network import API_VERSION, Fault, Network, Owner, Refused, Sms
+from alerts.virtual import twiml
+from alerts.virtual.callbacks import Callbacks
+from alerts.virtual.calls import Call
+from alerts.virtual.exchange import Exchange
+from alerts.virtual.faults import Fault
+from alerts.virtual.network import Network, Sms
+from alerts.virtual.pace import Pace
+from alerts.virtual.phones import HABITS, KEYS, Habit, Owner
+from alerts.virtual.refusals import EXPIRED, Refused
+from alerts.virtual.resources import API_VERSION, utc_now
+from alerts.virtual.screens import phones
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +52,7 @@ _RETRIES_S: Final = (0.5, 1.5, 3.0)
 _BEAT_S: Final = 15.0
 _PAGE_SIZE: Final = 50
 _PAGE_SIZE_MOST: Final = 1000
+_ACTS: Final = frozenset({"answer", "decline", "machine", "hang_up"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,8 @@ class Settings:
     """How the network is set up.
 
     ``delivery_s`` is how long each leg of a message's way takes, ``answer_s`` how long the API takes to answer
-    after it has the message.
+    after it has the message, ``second_s`` how long a second of a call lasts, ``per_second`` how many requests for
+    messages and calls it takes in a second before it answers 429.
     """
 
     account: str
@@ -60,15 +71,23 @@ class Settings:
     owners: Mapping[str, Owner]
     delivery_s: float = 0.25
     answer_s: float = 0.0
+    second_s: float = 1.0
+    per_second: int | None = None
 
 
 class Telephone:
-    """The network's side of HTTP: answers the API, calls the service back, tells the page what changed."""
+    """The network's side of HTTP: answers the API, calls the service back, tells the page what changed.
 
-    def __init__(self, settings: Settings) -> None:
+    ``clock`` says when something is sent, said and too old; how long something takes is real time.
+    """
+
+    def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings
         self.network = Network(settings.account, settings.number, settings.owners)
+        self.pace = Pace(settings.per_second)
+        self._clock = clock
         self._signer = RequestValidator(settings.token)
+        self._exchange = Exchange(self.network, self._post, clock, self._tell, settings.second_s)
         self._errands: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._changes = 0
@@ -84,10 +103,16 @@ class Telephone:
             Route(f"{account}/Messages.json", self.create, methods=["POST"]),
             Route(f"{account}/Messages.json", self.listing, methods=["GET"]),
             Route(f"{account}/Messages/{{sid}}.json", self.fetch, methods=["GET"]),
+            Route(f"{account}/Calls.json", self.create_call, methods=["POST"]),
+            Route(f"{account}/Calls.json", self.listing_of_calls, methods=["GET"]),
+            Route(f"{account}/Calls/{{sid}}.json", self.fetch_call, methods=["GET"]),
             Route("/", self.page, methods=["GET"]),
             Route("/phones.json", self.phones, methods=["GET"]),
             Route("/phones/{number}/reply", self.reply, methods=["POST"]),
+            Route("/phones/{number}/call", self.act, methods=["POST"]),
+            Route("/phones/{number}/habit", self.settle_habit, methods=["POST"]),
             Route("/faults", self.misbehave, methods=["POST"]),
+            Route("/faults", self.behave, methods=["DELETE"]),
             Route("/changes", self.changes, methods=["GET"]),
             Mount("/static", StaticFiles(directory=_FOLDER / "static")),
         ]
@@ -108,34 +133,72 @@ class Telephone:
 
     async def create(self, request: Request) -> Response:
         """Send a message."""
-        self._authenticate(request)
-        form = {key: str(value) for key, value in (await request.form()).items()}
+        form, _ = await self._asked(request)
         self.network.check(form)
-        fault = self.network.next_fault(form["To"])
-        if fault and (refusal := fault.refuses):
-            raise refusal
-        if fault and fault.kind == "timeout_before_send":
+        fault = self.network.faults.take("request", "sms", form["To"])
+        await self._before(fault)
+        sms = self.network.create(form, self._clock())
+        self._begin(self._deliver(sms))
+        await self._after(fault)
+        return JSONResponse(sms.resource(self.settings.account), status_code=201)
+
+    async def create_call(self, request: Request) -> Response:
+        """Make a call."""
+        form, events = await self._asked(request)
+        self.network.check_call(form, events)
+        fault = self.network.faults.take("request", "voice", form["To"])
+        await self._before(fault)
+        call = self.network.create_call(form, events, self._clock())
+        resource = call.resource(self.settings.account)
+        self._begin(self._exchange.put_through(call))
+        await self._after(fault)
+        return JSONResponse(resource, status_code=201)
+
+    async def _asked(self, request: Request) -> tuple[dict[str, str], list[str]]:
+        """The form of a request that something be done, and the events of a call that are to be told."""
+        self._authenticate(request)
+        if not self.pace.allows(asyncio.get_running_loop().time()):
+            raise Refused(20429)
+        form = await request.form()
+        return {key: str(value) for key, value in form.items()}, [str(e) for e in form.getlist("StatusCallbackEvent")]
+
+    async def _before(self, fault: Fault | None) -> None:
+        """What goes wrong before anything has been done."""
+        if fault is None:
+            return
+        if fault.refusal:
+            raise fault.refusal
+        if fault.kind == "timeout_before_send":
             await self._hang()
             raise Refused(20500)
-        sms = self.network.create(form, _now())
-        self._begin(self._deliver(sms, fault.undelivered if fault else None))
+        await asyncio.sleep(fault.slow_s)
+
+    async def _after(self, fault: Fault | None) -> None:
+        """What goes wrong when it has been done."""
         self._tell()
-        if fault and fault.hangs:
+        if fault and fault.kind == "timeout_after_send":
             await self._hang()
         await asyncio.sleep(self.settings.answer_s)
-        return JSONResponse(sms.resource(self.settings.account), status_code=201)
 
     async def listing(self, request: Request) -> Response:
         """List messages, a page at a time, newest first."""
         self._authenticate(request)
-        query = dict(request.query_params)
-        size = min(int(query.get("PageSize", _PAGE_SIZE)), _PAGE_SIZE_MOST)
-        page = int(query.get("Page", 0))
-        found = self.network.listed(query)
+        found = self.network.listed(request.query_params)
+        return self._page_of(request, "messages", found)
+
+    async def listing_of_calls(self, request: Request) -> Response:
+        """List calls, a page at a time, newest first."""
+        self._authenticate(request)
+        found = self.network.listed_calls(request.query_params)
+        return self._page_of(request, "calls", found)
+
+    def _page_of(self, request: Request, kind: str, found: Sequence[Sms] | Sequence[Call]) -> Response:
+        size = min(int(request.query_params.get("PageSize", _PAGE_SIZE)), _PAGE_SIZE_MOST)
+        page = int(request.query_params.get("Page", 0))
         shown = found[page * size : (page + 1) * size]
         return JSONResponse(
             {
-                "messages": [sms.resource(self.settings.account) for sms in shown],
+                kind: [one.resource(self.settings.account) for one in shown],
                 "page": page,
                 "page_size": size,
                 "start": page * size,
@@ -152,14 +215,19 @@ class Telephone:
         self._authenticate(request)
         return JSONResponse(self.network.find(request.path_params["sid"]).resource(self.settings.account))
 
+    async def fetch_call(self, request: Request) -> Response:
+        """One call as it stands."""
+        self._authenticate(request)
+        return JSONResponse(self.network.find_call(request.path_params["sid"]).resource(self.settings.account))
+
     async def page(self, _: Request) -> Response:
         """The phones, side by side."""
         template = self._pages.get_template("phones.html")
-        return HTMLResponse(template.render(phones=self._phones(), number=self.settings.number))
+        return HTMLResponse(template.render(phones=phones(self.network), number=self.settings.number))
 
     async def phones(self, _: Request) -> Response:
-        """The same as JSON: ``{"phones": [{"number", "name_zh", "name_en", "role", "messages": [...]}]}``."""
-        return JSONResponse({"phones": self._phones()})
+        """The same as JSON: ``{"phones": [{"number", "name_zh", "name_en", "role", "messages": [...], "calls": [...]}]}``."""
+        return JSONResponse({"phones": phones(self.network)})
 
     async def reply(self, request: Request) -> Response:
         """Somebody types an answer on her phone. 502 when the service did not take it."""
@@ -174,15 +242,55 @@ class Telephone:
             raise HTTPException(502, "the service did not take the reply; see its log")
         return JSONResponse({"answer": answer})
 
-    async def misbehave(self, request: Request) -> Response:
-        """Let the next messages go wrong, for tests."""
+    async def act(self, request: Request) -> Response:
+        """Somebody answers her phone, declines, lets the mailbox have it, presses a key or hangs up; 409 without a call."""
+        do = str((await request.form()).get("do", ""))
+        if do not in _ACTS and do not in KEYS:
+            raise HTTPException(400, f"on a phone one can {', '.join(sorted(_ACTS))} or press a key, and not {do!r}")
+        if not self._exchange.act(request.path_params["number"], do):
+            raise HTTPException(409, "this phone has no call")
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/", status_code=303)
+        return Response(status_code=204)
+
+    async def settle_habit(self, request: Request) -> Response:
+        """What becomes of everything that comes to a phone: ``{"name": "off"}`` or ``{"sms", "calls", "keys"}``."""
         wanted = await request.json()
         try:
-            fault = Fault.parse(str(wanted["next"]), wanted.get("to"))
-        except (KeyError, ValueError) as error:
+            habit = HABITS[wanted["name"]] if "name" in wanted else Habit(**wanted)
+        except (KeyError, TypeError, ValueError) as error:
+            raise HTTPException(400, f"no such habit: {error}") from error
+        self.network.habits[request.path_params["number"]] = habit
+        self._tell()
+        return JSONResponse(asdict(habit))
+
+    async def misbehave(self, request: Request) -> Response:
+        """Let something go wrong: ``{"next": kind, "to", "count"}``, ``{"always": kind, "to", "share"}``, ``{"per_second"}``."""
+        wanted = await request.json()
+        try:
+            self._misbehave(wanted)
+        except (KeyError, TypeError, ValueError) as error:
             raise HTTPException(400, str(error)) from error
-        self.network.faults += [fault] * int(wanted.get("count", 1))
-        return JSONResponse({"waiting": [asdict(f) for f in self.network.faults]})
+        faults = self.network.faults
+        return JSONResponse(
+            {"waiting": [asdict(f) for f in faults.once], "standing": [asdict(f) for f in faults.standing]}
+        )
+
+    def _misbehave(self, wanted: dict[str, Any]) -> None:
+        if "per_second" in wanted:
+            self.pace = Pace(wanted["per_second"])
+        elif "always" in wanted:
+            fault = Fault.parse(str(wanted["always"]), wanted.get("to"), float(wanted.get("share", 1)))
+            self.network.faults.standing.append(fault)
+        else:
+            fault = Fault.parse(str(wanted["next"]), wanted.get("to"))
+            self.network.faults.once += [fault] * int(wanted.get("count", 1))
+
+    async def behave(self, _: Request) -> Response:
+        """Let nothing go wrong any more."""
+        self.network.faults.clear()
+        self.pace = Pace(self.settings.per_second)
+        return Response(status_code=204)
 
     async def changes(self, _: Request) -> Response:
         """Server-sent events: one whenever a phone's screen changes."""
@@ -210,26 +318,41 @@ class Telephone:
             async with asyncio.timeout(_HANG_S):
                 await self._ended.wait()
 
-    def _begin(self, errand: Any) -> None:
+    def _begin(self, errand: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(errand)
         self._errands.add(task)
         task.add_done_callback(self._errands.discard)
 
-    async def _deliver(self, sms: Sms, error_code: int | None) -> None:
-        await self._call_back(sms)
+    async def _deliver(self, sms: Sms) -> None:
+        callbacks = Callbacks(self._post, self.network.faults.take("callback", "sms", sms.to))
+        await self._call_back(sms, callbacks)
         await asyncio.sleep(self.settings.delivery_s)
-        sms.sent_at = _now()
-        await self._step(sms, "sent")
+        sms.sent_at = self._clock()
+        await self._step(sms, "sent", callbacks)
         await asyncio.sleep(self.settings.delivery_s)
-        sms.error_code = error_code
-        await self._step(sms, "delivered" if error_code is None else "undelivered")
+        sms.error_code = await self._arrives(sms)
+        await self._step(sms, "delivered" if sms.error_code is None else "undelivered", callbacks)
+        await callbacks.end()
 
-    async def _step(self, sms: Sms, status: str) -> None:
-        sms.status, sms.updated_at = status, _now()
+    async def _arrives(self, sms: Sms) -> int | None:
+        """Wait until the phone has it; the error code when it does not arrive."""
+        fault = self.network.faults.take("delivery", "sms", sms.to)
+        if fault and fault.error_code:
+            return fault.error_code
+        while self.network.habit(sms.to).sms == "hold":
+            sms.held = True
+            await self._changed.wait()
+        if sms.held and (self._clock() - sms.created_at).total_seconds() > sms.validity_s:
+            return EXPIRED
+        kind = self.network.habit(sms.to).sms
+        return int(kind) if kind.isdecimal() else None
+
+    async def _step(self, sms: Sms, status: str, callbacks: Callbacks) -> None:
+        sms.status, sms.updated_at, sms.held = status, self._clock(), False
         self._tell()
-        await self._call_back(sms)
+        await self._call_back(sms, callbacks)
 
-    async def _call_back(self, sms: Sms) -> None:
+    async def _call_back(self, sms: Sms, callbacks: Callbacks) -> None:
         if sms.status_callback is None:
             return
         params = {
@@ -244,11 +367,11 @@ class Telephone:
         }
         if sms.error_code is not None:
             params["ErrorCode"] = str(sms.error_code)
-        await self._post(sms.status_callback, params)
+        await callbacks.tell(sms.status_callback, params)
 
     async def _inbound(self, number: str, body: str) -> Sequence[str] | None:
         """What the service answered, or ``None`` when it took nothing."""
-        sms = self.network.receive(number, body, _now())
+        sms = self.network.receive(number, body, self._clock())
         self._tell()
         params = {
             "AccountSid": self.settings.account,
@@ -263,14 +386,15 @@ class Telephone:
             "NumMedia": "0",
             "NumSegments": str(sms.segments),
         }
-        answer = await self._hand_over(params)
-        if answer is None:
+        fault = self.network.faults.take("callback", "sms", number)
+        answers = [await self._hand_over(params) for _ in range(2 if fault and fault.kind == "duplicate" else 1)]
+        if all(answer is None for answer in answers):
             sms.status, sms.error_code = "failed", 11200  # Twilio's code for a webhook that cannot be reached
             self._tell()
             return None
-        said = [] if number in self.network.opted_out else _twiml_messages(answer)
+        said = [] if number in self.network.opted_out else [text for answer in answers for text in _said(answer)]
         for text in said:
-            self.network.answer(number, text, _now())
+            self.network.answer(number, text, self._clock())
         self._tell()
         return said
 
@@ -299,30 +423,6 @@ class Telephone:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    def _phones(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "number": number,
-                "name_zh": owner.name_zh if owner else "",
-                "name_en": owner.name_en if owner else number,
-                "role": owner.role if owner else "",
-                "opted_out": number in self.network.opted_out,
-                "messages": [_shown(sms) for sms in said],
-            }
-            for number, owner, said in self.network.conversations()
-        ]
-
-
-def _shown(sms: Sms) -> dict[str, Any]:
-    return {
-        "sid": sms.sid,
-        "direction": sms.direction,
-        "body": sms.body,
-        "status": sms.status,
-        "error_code": sms.error_code,
-        "received_at": sms.created_at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
-    }
-
 
 def _basic(header: str) -> tuple[str, str]:
     """User and password of basic authentication; two empty strings when it is not that."""
@@ -340,27 +440,19 @@ def _page_uri(request: Request, page: int) -> str:
     return f"{request.url.path}?{request.url.include_query_params(Page=page).query}"
 
 
-def _twiml_messages(twiml: str) -> list[str]:
-    """The texts of a TwiML answer: ``<Response><Message>...</Message></Response>``, with or without ``<Body>``."""
-    if not twiml.strip():
-        return []
+def _said(answer: str | None) -> list[str]:
+    """The texts of an answer to a reply; none where Twilio could not read it."""
     try:
-        root = ET.fromstring(twiml)  # noqa: S314  (from our own service, on this machine)
-    except ET.ParseError as error:
-        log.warning("twiml_not_readable", error=str(error))  # Twilio's error 12100
+        return twiml.messages(answer or "")
+    except twiml.TwimlError as error:
+        log.warning("twiml_not_readable", error=str(error))
         return []
-    texts = ("".join(message.itertext()).strip() for message in root.iter("Message"))
-    return [text for text in texts if text]
 
 
 async def _refused(_: Request, refused: Exception) -> Response:
     assert isinstance(refused, Refused)
     headers = {"Retry-After": "1"} if refused.status == 429 else None
     return JSONResponse(refused.body(), status_code=refused.status, headers=headers)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 def read_people(file: Path) -> dict[str, Owner]:
@@ -391,9 +483,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--service-url", required=True, help="where replies are delivered to, as the service is known")
     options.add_argument("--people", type=Path, help="JSON file that says whose phones they are")
     options.add_argument("--delivery-s", type=float, default=0.25, help="how long each leg of a message's way takes")
+    options.add_argument("--per-second", type=int, help="how many requests it takes in a second before it answers 429")
     given = options.parse_args(arguments)
     owners = read_people(given.people) if given.people else {}
-    settings = Settings(given.account, given.token, given.number, given.service_url, owners, given.delivery_s)
+    settings = Settings(
+        given.account,
+        given.token,
+        given.number,
+        given.service_url,
+        owners,
+        given.delivery_s,
+        per_second=given.per_second,
+    )
     _Server(Telephone(settings), given.host, given.port).run()
 
 

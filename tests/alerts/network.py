@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,8 +16,11 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from alerts.channels import utc_now
 from alerts.channels.sms import SmsChannel
-from alerts.virtual.network import Owner
+from alerts.channels.voice import VoiceChannel
+from alerts.virtual.calls import Call
+from alerts.virtual.phones import Owner
 from alerts.virtual.telephone import Settings, Telephone
 
 ACCOUNT = "AC" + "0" * 31 + "1"
@@ -26,14 +30,18 @@ NUMBER = "+862155500100"
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request to Twilio's API and its answer."""
+    """One request to Twilio's API and its answer. ``fields`` are those of its form: a name may come several times."""
 
     method: str
     path: str
     query: dict[str, str]
-    form: dict[str, str]
+    fields: list[tuple[str, str]]
     status: int
     answer: dict[str, Any]
+
+    @property
+    def form(self) -> dict[str, str]:
+        return dict(self.fields)
 
 
 @dataclass
@@ -69,7 +77,7 @@ class Recorder:
                 scope["method"],
                 scope["path"],
                 dict(parse_qsl(scope["query_string"].decode())),
-                dict(parse_qsl(asked.decode())),
+                parse_qsl(asked.decode()),
                 status,
                 json.loads(answered or b"{}"),
             )
@@ -78,18 +86,36 @@ class Recorder:
 
 @dataclass
 class Line:
-    """A running telephone network, the service's door beside it, and a channel of the service to it."""
+    """A running telephone network, the service's door beside it, and the service's channels to it."""
 
     telephone: Telephone
     url: str
     service_url: str
     channel: SmsChannel
+    voice: VoiceChannel
     client: httpx.AsyncClient
     recorder: Recorder
 
     async def fault(self, kind: str, count: int = 1, to: str | None = None) -> None:
         answer = await self.client.post("/faults", json={"next": kind, "count": count, "to": to})
         answer.raise_for_status()
+
+    async def always(self, kind: str, to: str | None = None, share: float = 1) -> None:
+        """Let something go wrong until :meth:`heal`."""
+        answer = await self.client.post("/faults", json={"always": kind, "to": to, "share": share})
+        answer.raise_for_status()
+
+    async def heal(self) -> None:
+        (await self.client.delete("/faults")).raise_for_status()
+
+    async def habit(self, phone: str, name: str | None = None, **habit: str) -> None:
+        """What becomes of everything at a phone from now on: by name (``off``, ``dead``, ...) or by ``sms``, ``calls``, ``keys``."""
+        answer = await self.client.post(f"/phones/{phone}/habit", json={"name": name} if name else habit)
+        answer.raise_for_status()
+
+    async def act(self, phone: str, do: str) -> None:
+        """The owner of a phone does something about the call it has: ``answer``, ``decline``, ``hang_up``, a key."""
+        (await self.client.post(f"/phones/{phone}/call", data={"do": do})).raise_for_status()
 
     async def reply(self, phone: str, body: str) -> list[str]:
         answer = await self.client.post(f"/phones/{phone}/reply", data={"body": body})
@@ -101,6 +127,14 @@ class Line:
         return [
             sms.body for sms in self.telephone.network.messages if sms.to == phone and sms.direction == "outbound-api"
         ]
+
+    def calls_to(self, phone: str) -> list[Call]:
+        """Every call to a phone, oldest first."""
+        return [call for call in self.telephone.network.calls if call.to == phone]
+
+    def heard_by(self, phone: str) -> list[str]:
+        """What has been read to whoever answered a phone, oldest first."""
+        return [said.words for call in self.calls_to(phone) for said in call.heard]
 
 
 @asynccontextmanager
@@ -118,16 +152,27 @@ async def serving(app: ASGIApp, port: int) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def telephone_line(door: ASGIApp | None, port: int | None = None, answer_s: float = 0) -> AsyncIterator[Line]:
-    """A network whose callbacks and replies come in at ``door``; without one nobody answers them."""
+async def telephone_line(
+    door: ASGIApp | None,
+    port: int | None = None,
+    answer_s: float = 0,
+    *,
+    clock: Callable[[], datetime] = utc_now,
+    second_s: float = 0.01,
+) -> AsyncIterator[Line]:
+    """A network whose callbacks and replies come in at ``door``; without one nobody answers them.
+
+    A second of a call lasts ``second_s``; it rings for 25.
+    """
     service_port, own_port = port or free_port(), free_port()
     service_url, url = f"http://127.0.0.1:{service_port}", f"http://127.0.0.1:{own_port}"
     owners = {"+8613900000002": Owner("李娜", "Li Na", "care_worker")}
-    telephone = Telephone(Settings(ACCOUNT, TOKEN, NUMBER, service_url, owners, 0.02, answer_s))
+    telephone = Telephone(Settings(ACCOUNT, TOKEN, NUMBER, service_url, owners, 0.02, answer_s, second_s), clock)
     recorder = Recorder(telephone.app())
-    channel = SmsChannel(ACCOUNT, TOKEN, NUMBER, service_url, url)
+    channel = SmsChannel(ACCOUNT, TOKEN, NUMBER, service_url, url, clock=clock)
+    voice = VoiceChannel(ACCOUNT, TOKEN, NUMBER, service_url, url, clock=clock)
     async with serving(recorder, own_port), httpx.AsyncClient(base_url=url, timeout=30) as client:
-        line = Line(telephone, url, service_url, channel, client, recorder)
+        line = Line(telephone, url, service_url, channel, voice, client, recorder)
         try:
             if door is None:
                 yield line
@@ -136,6 +181,7 @@ async def telephone_line(door: ASGIApp | None, port: int | None = None, answer_s
                     yield line
         finally:
             await channel.close()
+            await voice.close()
             telephone.end()
 
 

@@ -22,7 +22,7 @@ from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 from twilio.twiml.messaging_response import MessagingResponse
 
-from alerts.virtual.network import Fault
+from alerts.virtual.faults import Fault
 from tests.alerts.network import ACCOUNT, NUMBER, TOKEN, Exchange, Line, free_port, telephone_line, until
 from tests.alerts.twilio_document import TwilioDocument
 
@@ -117,10 +117,10 @@ def test_the_document_is_a_judge_that_can_say_no(shared: Path) -> None:
     document = TwilioDocument(shared / "data" / "twilio" / "twilio_api_v2010.json")
     path = f"/2010-04-01/Accounts/{ACCOUNT}/Messages.json"
     answer = {"sid": "XX", "status": "flying", "colour": "red"}
-    faults = document.faults(Exchange("POST", path, {}, {"To": LI, "Colour": "red"}, 201, answer))
+    faults = document.faults(Exchange("POST", path, {}, [("To", LI), ("Colour", "red")], 201, answer))
     assert len(faults) == 5
     with pytest.raises(AssertionError):
-        document.faults(Exchange("GET", "/2010-04-01/Telegrams.json", {}, {}, 200, {}))
+        document.faults(Exchange("GET", "/2010-04-01/Telegrams.json", {}, [], 200, {}))
 
 
 @pytest.mark.parametrize(

@@ -27,9 +27,7 @@ class TwilioDocument:
         if exchange.method == "POST":
             schema = operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
             wrong += [f"no parameter {name}" for name in exchange.form if name not in schema["properties"]]
-            wrong += self._errors(
-                schema, {k: _typed(schema["properties"].get(k, {}), v) for k, v in exchange.form.items()}
-            )
+            wrong += self._errors(schema, _typed_form(schema["properties"], exchange.fields))
         if exchange.status < 400:
             answer = operation["responses"][str(exchange.status)]["content"]["application/json"]["schema"]
             wrong += self._errors(answer, exchange.answer)
@@ -54,6 +52,18 @@ class TwilioDocument:
         if "$ref" in schema:
             schema = self._components["schemas"][schema["$ref"].rpartition("/")[2]]
         return [f"Twilio's answer has no {name}" for name in value if name not in schema["properties"]]
+
+
+def _typed_form(properties: Any, fields: list[tuple[str, str]]) -> dict[str, Any]:
+    """The form with numbers as numbers, and what may come several times as a list."""
+    form: dict[str, Any] = {}
+    for name, text in fields:
+        schema = properties.get(name, {})
+        if schema.get("type") == "array":
+            form.setdefault(name, []).append(_typed(schema["items"], text))
+        else:
+            form[name] = _typed(schema, text)
+    return form
 
 
 def _typed(schema: Any, text: str) -> Any:
