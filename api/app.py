@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timedelta
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Final
 
 import structlog
@@ -14,9 +16,12 @@ from fastapi.staticfiles import StaticFiles
 
 import clinicians
 from alerts.backtest.desk import Desk
+from alerts.channels import Channel, utc_now
 from alerts.channels.sms import SmsChannel
+from alerts.channels.voice import VoiceChannel
 from alerts.deployment import keep_registered
 from alerts.dispatch import Dispatcher
+from alerts.heartbeat import Heartbeat
 from alerts.maintenance import Maintenance
 from alerts.silence import Silence
 from alerts.worker import Watch
@@ -25,18 +30,30 @@ from api.middleware import Around
 from api.settings import Settings
 from api.supervisor import supervise
 from clinicians.pages import STATIC
+from store import self_watch
 from store.migrate import lacking
 from store.postgres import Database
+from store.self_watch import Standing
 
 log = structlog.get_logger(__name__)
 
 _MOST_FORM_BYTES: Final = 64 * 1024
 
+_STUCK: Final = MappingProxyType(
+    {
+        "": "the present one has not ended",
+        "not_judged": "the reading raised no alert, see the watch",
+        "not_called": "the alert called nobody, see the ladder",
+        "not_sent": "the provider did not take the message, see the dispatcher",
+        "not_delivered": "the provider did not say that the message was delivered",
+    }
+)
+
 health = APIRouter(include_in_schema=False)
 
 
-def create_app(settings: Settings) -> FastAPI:
-    """The whole service over one database. Nothing is connected until it starts."""
+def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -> FastAPI:
+    """The whole service over one database, by this clock. Nothing is connected until it starts."""
     app = FastAPI(
         title="Hearthwatch",
         version=version("hearthwatch"),
@@ -46,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         max_body_size=_MOST_FORM_BYTES,
     )
     app.state.settings = settings
+    app.state.clock = clock
     app.state.public_url = settings.public_url
     app.add_middleware(Around, https=settings.public_url.startswith("https:"))
     app.add_exception_handler(sessions.NotSignedIn, sessions.on_not_signed_in)
@@ -87,19 +105,21 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], Awaitable[None]]]:
-    settings, database = app.state.settings, app.state.database
+    settings, database, clock = app.state.settings, app.state.database, app.state.clock
     work: dict[str, Callable[[], Awaitable[None]]] = {
         "live": app.state.hub.run,
         "protocols": lambda: keep_registered(database),
     }
     if settings.watch:
-        work["watch"] = Watch(database, lease_s=settings.watch_lease_s).run
-        work["silence"] = Silence(database).run
-        work["maintenance"] = Maintenance(database).run
+        work["watch"] = Watch(database, clock=clock, lease_s=settings.watch_lease_s).run
+        work["silence"] = Silence(database, clock=clock).run
+        work["maintenance"] = Maintenance(database, clock=clock).run
     if settings.dispatch and settings.has_telephone:
-        channel = sms_channel(settings)
-        stack.push_async_callback(channel.close)
-        work["dispatch"] = Dispatcher(database, {"sms": channel}).run
+        channels = open_channels(settings, clock)
+        for channel in channels.values():
+            stack.push_async_callback(channel.close)
+        work["dispatch"] = Dispatcher(database, channels, clock=clock, paces=paces(settings)).run
+        work["heartbeat"] = heartbeat(settings, database, clock).run
     elif settings.dispatch:
         log.warning(
             "no_telephone",
@@ -108,13 +128,25 @@ async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], A
     return work
 
 
-def sms_channel(settings: Settings) -> SmsChannel:
-    """The way to people's telephones. Needs ``settings.has_telephone``."""
+def open_channels(settings: Settings, clock: Callable[[], datetime]) -> dict[str, Channel]:
+    """The ways to people that are set up. Needs ``settings.has_telephone``."""
     account, token, number = settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_from
     assert account is not None
     assert token is not None
     assert number is not None
-    return SmsChannel(account, token.get_secret_value(), number, settings.public_url, settings.twilio_base_url)
+    twilio = (account, token.get_secret_value(), number, settings.public_url, settings.twilio_base_url)
+    return {"sms": SmsChannel(*twilio, clock=clock), "voice": VoiceChannel(*twilio, clock=clock)}
+
+
+def paces(settings: Settings) -> dict[str, float]:
+    """How many messages a second each channel is given of what can wait."""
+    return {"sms": settings.sms_per_s, "voice": settings.voice_per_s}
+
+
+def heartbeat(settings: Settings, database: Database, clock: Callable[[], datetime]) -> Heartbeat:
+    """The probe of the whole chain."""
+    every = timedelta(seconds=settings.heartbeat_every_s)
+    return Heartbeat(database, settings.heartbeat_phone, every, ping_url=settings.heartbeat_url, clock=clock)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
@@ -131,12 +163,24 @@ async def healthz() -> dict[str, str]:
 
 @health.get("/readyz")
 async def readyz(request: Request) -> Response:
-    """The record answers and has the shape this version needs; 503 with the reason otherwise."""
-    database: Database = request.app.state.database
-    async with database.service() as c:
-        missing = await lacking(c)
-    if missing:
-        raise problems.Problem(
-            503, "not_migrated", f"run 'hearthwatch migrate': the database lacks {', '.join(missing)}"
-        )
+    """The record answers and has the shape this version needs, and the way of an alert is open; 503 with the reason
+    otherwise."""
+    state = request.app.state
+    async with state.database.service() as c:
+        if missing := await lacking(c):
+            words = f"run 'hearthwatch migrate': the database lacks {', '.join(missing)}"
+            raise problems.Problem(503, "not_migrated", words)
+        chain = await self_watch.standing(c, state.clock())
+    if state.settings.is_proved and (words := broken(chain, state.clock())):
+        raise problems.Problem(503, "chain_not_proved", words)
     return Response('{"status":"ready"}', media_type="application/json")
+
+
+def broken(chain: Standing, now: datetime) -> str:
+    """Why nobody may trust that an alert reaches a person; empty while probes come through."""
+    if chain.due_by is None:
+        return "no probe has been sent yet: HEARTHWATCH_HEARTBEAT_PHONE must be a number that nobody in the record has"
+    if not chain.is_broken(now):
+        return ""
+    last = "never" if chain.proved_at is None else f"last at {chain.proved_at:%Y-%m-%d %H:%M} UTC"
+    return f"no probe came through from a reading to a delivered message ({last}): {_STUCK.get(chain.stuck or '', '')}"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, Histogram, generate_latest
 
 from alerts import deployment
-from store import feed, gateways, messages, readings
+from store import feed, gateways, messages, readings, self_watch
 from store.postgres import Database, Unavailable
 
 router = APIRouter(include_in_schema=False)
@@ -44,6 +44,14 @@ _WATCH_LAG: Final = Gauge("hearthwatch_watch_lag_seconds", "Age of the oldest ac
 _OLDEST_DUE: Final = Gauge(
     "hearthwatch_message_oldest_due_seconds", "How long the longest waiting message has been due."
 )
+_OLDEST_HIGH: Final = Gauge(
+    "hearthwatch_message_oldest_undelivered_high_seconds",
+    "How long the oldest call of high priority waits of which nobody knows that it was delivered, and which nobody took.",
+)
+_PROOF_AGE: Final = Gauge(
+    "hearthwatch_chain_proof_age_seconds",
+    "Since when no probe has come through from a reading to a delivered message; NaN where none are sent.",
+)
 _SILENT: Final = Gauge("hearthwatch_gateways_silent", "Paired gateways not heard of for two minutes.")
 _OUTBOX: Final = Gauge("hearthwatch_gateways_outbox_waiting", "Readings waiting on all gateways, as they last said.")
 _QUARANTINE: Final = Gauge("hearthwatch_quarantine_size", "Readings and packets in quarantine.")
@@ -61,22 +69,28 @@ _OLDEST_TRANSACTION: Final = Gauge(
 async def metrics(request: Request) -> Response:
     """All figures in Prometheus' text format. They hold no personal data."""
     try:
-        await _ask_the_record(request.app.state.database)
+        await _ask_the_record(request.app.state.database, request.app.state.clock())
         _DATABASE_UP.set(1)
     except Unavailable:
         _DATABASE_UP.set(0)
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _ask_the_record(database: Database) -> None:
-    now = datetime.now(UTC)
+async def _ask_the_record(database: Database, now: datetime) -> None:
     async with database.service() as c:
         _WATCH_LAG.set(await feed.lag_s(c))
         due = await messages.oldest_due(c, now)
-        _OLDEST_DUE.set(0 if due is None else (now - due).total_seconds())
+        _OLDEST_DUE.set(_age_s(due, now))
+        chain = await self_watch.standing(c, now)
+        _OLDEST_HIGH.set(_age_s(chain.oldest_high, now))
+        _PROOF_AGE.set(float("nan") if chain.due_by is None else _age_s(chain.proved_at or chain.since, now))
         paired = [g for g in await gateways.gateways(c) if g.paired_at and not g.revoked_at]
         _QUARANTINE.set(await readings.quarantine_size(c))
         _OLDEST_TRANSACTION.set(await feed.oldest_transaction_s(c))
         _PROTOCOL_WAITS.set((await deployment.standing(c, now)).needs_somebody)
     _SILENT.set(sum(g.last_seen_at is None or g.last_seen_at < now - gateways.SILENT_AFTER for g in paired))
     _OUTBOX.set(sum(g.outbox_waiting or 0 for g in paired))
+
+
+def _age_s(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max((now - since).total_seconds(), 0.0)

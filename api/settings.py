@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEFAULT_PORT = 8000
-PUSH_SERVICES = ("googleapis.com", "mozilla.com", "windows.com", "push.apple.com")
+PUSH_SERVICES = ("fcm.googleapis.com", "push.services.mozilla.com", "notify.windows.com", "push.apple.com")
 """Where the browsers of Google, Mozilla, Microsoft and Apple listen: nobody can have this service send elsewhere."""
 
 
@@ -19,6 +20,9 @@ class Settings(BaseSettings):
 
     ``sms_gateway`` is the file of a gateway for SMS (docs/operating.md), the second provider beside Twilio or the only
     one. ``push_services`` are the hosts, with what lies under them, at which browsers may listen for messages.
+    ``sms_per_s`` and ``voice_per_s`` are what its number may send a second, 1 for an ordinary one at Twilio: what can wait
+    is held to that. ``heartbeat_phone`` is a telephone that nobody in the record has, to which a probe goes every
+    ``heartbeat_every_s``; ``heartbeat_url`` is told of each that arrived (a dead-man's switch outside).
     """
 
     model_config = SettingsConfigDict(env_prefix="HEARTHWATCH_", frozen=True, extra="ignore")
@@ -41,6 +45,11 @@ class Settings(BaseSettings):
     smtp_user: str | None = None
     smtp_password: SecretStr | None = None
     email_from: str | None = None
+    sms_per_s: Annotated[float, Field(gt=0)] = 1.0
+    voice_per_s: Annotated[float, Field(gt=0)] = 1.0
+    heartbeat_phone: str | None = None
+    heartbeat_every_s: Annotated[float, Field(ge=30, le=86_400)] = 300.0
+    heartbeat_url: str | None = None
     log_json: bool = False
     watch: bool = True
     watch_lease_s: Annotated[float, Field(ge=0.3, le=60)] = 1.0
@@ -64,6 +73,13 @@ class Settings(BaseSettings):
             raise ValueError("twilio_account_sid, twilio_auth_token and twilio_from are set together or not at all")
         return self
 
+    @field_validator("heartbeat_phone")
+    @classmethod
+    def _is_a_number(cls, phone: str | None) -> str | None:
+        if phone is not None and not re.fullmatch(r"\+[1-9][0-9]{6,14}", phone):
+            raise ValueError("must be a telephone number with its country, such as +8613900000000")
+        return phone
+
     @field_validator("push_contact")
     @classmethod
     def _is_a_contact(cls, contact: str | None) -> str | None:
@@ -85,3 +101,8 @@ class Settings(BaseSettings):
     def has_telephone(self) -> bool:
         """Whether messages can be sent at all."""
         return self.twilio_account_sid is not None
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether a probe is to prove again and again that an alert reaches a person."""
+        return self.dispatch and self.has_telephone and self.heartbeat_phone is not None
