@@ -103,6 +103,17 @@ def demo(
     raise typer.Exit(run(data=data, port=port, phones_port=phones_port, record=record, once=once))
 
 
+@app.command("push-keys")
+def push_keys() -> None:
+    """Print a new pair of keys with which the service sends messages to browsers (Web Push). Kept, they stay good for ever."""
+    from alerts.channels.push import PushKeys
+
+    keys = PushKeys.generate()
+    typer.echo(f"HEARTHWATCH_PUSH_PRIVATE_KEY={keys.private}")
+    typer.echo("HEARTHWATCH_PUSH_CONTACT=mailto:where push services reach you")
+    typer.echo(f"# browsers know this service by the public key {keys.public}")
+
+
 @app.command()
 def status() -> None:
     """How the service is: gateways, the watch, messages that wait, and open alerts. Exit code 1 when something is wrong."""

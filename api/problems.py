@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_S: Final = 5
 """How long a caller is asked to wait while the database is away."""
-_FOR_MACHINES: Final = ("/v1/", "/webhooks/", "/healthz", "/readyz", "/metrics", "/live", "/openapi.json")
+_FOR_MACHINES: Final = ("/v1/", "/webhooks/", "/push/", "/healthz", "/readyz", "/metrics", "/live", "/openapi.json")
 
 
 class Problem(Exception):

@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from alerts.channels.gateway_sms import GatewaySms
+from alerts.channels.push import PushKeys
+
 DEFAULT_PORT = 8000
 PUSH_SERVICES = ("fcm.googleapis.com", "push.services.mozilla.com", "notify.windows.com", "push.apple.com")
 """Where the browsers of Google, Mozilla, Microsoft and Apple listen: nobody can have this service send elsewhere."""
@@ -20,8 +23,8 @@ class Settings(BaseSettings):
 
     ``sms_gateway`` is the file of a gateway for SMS (docs/operating.md), the second provider beside Twilio or the only
     one. ``push_services`` are the hosts, with what lies under them, at which browsers may listen for messages.
-    ``sms_per_s`` and ``voice_per_s`` are what its number may send a second, 1 for an ordinary one at Twilio: what can wait
-    is held to that. ``heartbeat_phone`` is a telephone that nobody in the record has, to which a probe goes every
+    ``sms_per_s`` and ``voice_per_s`` are what its number may send a second: 1 for an ordinary one at Twilio; what can
+    wait is held to that. ``heartbeat_phone`` is a telephone that nobody in the record has, to which a probe goes every
     ``heartbeat_every_s``; ``heartbeat_url`` is told of each that arrived (a dead-man's switch outside).
     """
 
@@ -80,6 +83,20 @@ class Settings(BaseSettings):
             raise ValueError("must be a telephone number with its country, such as +8613900000000")
         return phone
 
+    @field_validator("push_private_key")
+    @classmethod
+    def _is_a_push_key(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None:
+            PushKeys.parse(key.get_secret_value())
+        return key
+
+    @field_validator("sms_gateway")
+    @classmethod
+    def _is_a_gateway(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            GatewaySms.read(path)
+        return path
+
     @field_validator("push_contact")
     @classmethod
     def _is_a_contact(cls, contact: str | None) -> str | None:
@@ -96,6 +113,16 @@ class Settings(BaseSettings):
         if (self.smtp_user is None) != (self.smtp_password is None):
             raise ValueError("smtp_user and smtp_password are set together or not at all")
         return self
+
+    @property
+    def push_keys(self) -> PushKeys | None:
+        """The service's name at push services, if it sends to browsers."""
+        return PushKeys.parse(self.push_private_key.get_secret_value()) if self.push_private_key else None
+
+    @property
+    def push_hosts(self) -> tuple[str, ...]:
+        """``push_services``, one by one."""
+        return tuple(host.strip() for host in self.push_services.split(",") if host.strip())
 
     @property
     def has_telephone(self) -> bool:

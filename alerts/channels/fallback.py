@@ -82,6 +82,7 @@ class WithFallback:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.confirms = first.confirms
+        self.second: Final = second.name
         self._first, self._second = first, second
         self._breaker = breaker or Breaker()
         self._clock = clock

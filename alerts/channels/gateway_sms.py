@@ -92,7 +92,8 @@ class GatewaySms:
         self._clock = clock
         self._client = httpx.AsyncClient()
         self._send = _Exchange(description.send, ("ok", "id", "error"), secrets)
-        self._status = description.status and _Exchange(description.status, ("delivered", "failed", "error"), secrets)
+        asked = description.status
+        self._status = asked if asked is None else _Exchange(asked, ("delivered", "failed", "error"), secrets)
 
     @classmethod
     def read(cls, path: Path, *, clock: Callable[[], datetime] = utc_now) -> Self:
