@@ -422,7 +422,7 @@ class Rota:
         if person in self.uncallable:
             return self.uncallable[person]
         held = [absence for absence in self.absences if absence.person == person and absence.holds(at)]
-        return max(held, key=lambda absence: absence.starts_at).kind if held else None
+        return sorted(held, key=lambda absence: absence.starts_at)[-1].kind if held else None
 
 
 def _apply(change: Change, places: list[_Place], off: dict[UUID, Change]) -> None:
