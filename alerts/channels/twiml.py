@@ -8,34 +8,14 @@ from typing import Final
 
 from twilio.twiml.voice_response import Gather, VoiceResponse
 
+from alerts import wording
 from store.messages import MessageRow
 
 _KEY_S: Final = 8
 """How long a key is waited for after the last word: time to find it on a simple phone in the dark."""
 _SPOKEN: Final[Mapping[str, str]] = MappingProxyType({"zh_Hans": "zh-CN", "en": "en-GB"})
-_ANSWERED: Final = frozenset({"alert", "also", "exhausted", "test"})
+_ANSWERED: Final = frozenset({"alert", "also", "test"})
 """The purposes of messages that can be answered with a key."""
-
-_WORDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
-    {
-        "zh_Hans": MappingProxyType(
-            {
-                "machine": "这里是炉望。有一条需要您处理的消息，请查看短信或值班页面。",
-                "ask": "这里是炉望，有一条消息给您。收听请按1。",
-                "silence": "没有收到按键，稍后会再通知您或其他人。再见。",
-                "nothing": "这条消息已经失效。再见。",
-            }
-        ),
-        "en": MappingProxyType(
-            {
-                "machine": "This is Hearthwatch. A message needs you. Please look at your texts or the duty page.",
-                "ask": "This is Hearthwatch with a message for you. To hear it, press 1.",
-                "silence": "No key was pressed. You or somebody else will be called again. Goodbye.",
-                "nothing": "This message is no longer valid. Goodbye.",
-            }
-        ),
-    }
-)
 
 
 def read(message: MessageRow, webhook: str) -> str:
@@ -47,7 +27,7 @@ def read(message: MessageRow, webhook: str) -> str:
     gather = _gather(f"{webhook}/key")
     _say_twice(gather, message.body, message.language)
     response.append(gather)
-    _say(response, _WORDS[message.language]["silence"], message.language)
+    _say(response, _words("silence", message.language), message.language)
     return str(response)
 
 
@@ -55,7 +35,7 @@ def ask(message: MessageRow, webhook: str) -> str:
     """To whoever may be a machine: nothing about anybody, until a key, which goes to ``{webhook}/listen``."""
     response = VoiceResponse()
     gather = _gather(f"{webhook}/listen")
-    _say_twice(gather, _WORDS[message.language]["ask"], message.language)
+    _say_twice(gather, _words("ask", message.language), message.language)
     response.append(gather)
     return str(response)
 
@@ -64,7 +44,7 @@ def for_machine(message: MessageRow) -> str:
     """To a machine, after its own greeting: that there is something, and nothing about anybody."""
     response = VoiceResponse()
     response.pause(length=_KEY_S)
-    _say_twice(response, _WORDS[message.language]["machine"], message.language)
+    _say_twice(response, _words("machine", message.language), message.language)
     return str(response)
 
 
@@ -82,21 +62,25 @@ def say_and_ask(words: str, language: str, action: str) -> str:
     gather = _gather(action)
     _say(gather, words, language)
     response.append(gather)
-    _say(response, _WORDS[language]["silence"], language)
+    _say(response, _words("silence", language), language)
     return str(response)
 
 
 def nothing() -> str:
     """To a call about which nothing is known here; in both languages, for whose it is is not known either."""
     response = VoiceResponse()
-    for language, words in _WORDS.items():
-        _say(response, words["nothing"], language)
+    for language in wording.LANGUAGES:
+        _say(response, _words("nothing_waits", language), language)
     response.hangup()
     return str(response)
 
 
 def _gather(action: str) -> Gather:
     return Gather(input="dtmf", num_digits=1, action=action, method="POST", timeout=_KEY_S)
+
+
+def _words(kind: str, language: str) -> str:
+    return wording.say(kind, "voice", language).body
 
 
 def _say_twice(into: VoiceResponse | Gather, words: str, language: str) -> None:

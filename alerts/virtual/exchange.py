@@ -65,9 +65,16 @@ class Exchange:
                 return True
         return False
 
-    async def put_through(self, call: Call) -> None:
-        """From the queue to its end."""
+    def expect(self, call: Call) -> None:
+        """A call is about to be put through."""
         self._acts[call.sid] = asyncio.Queue()
+
+    def is_busy_with(self, sid: str) -> bool:
+        """Whether this call is under way, or still being told of."""
+        return sid in self._acts
+
+    async def put_through(self, call: Call) -> None:
+        """From the queue to its end. It must be known by :meth:`expect`."""
         callbacks = Callbacks(self._post, self._network.faults.take("callback", "voice", call.to))
         try:
             await self._tell(call, callbacks, "initiated", "initiated")

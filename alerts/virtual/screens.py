@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
 from alerts.virtual.calls import Call
 from alerts.virtual.network import Network, Sms
+from alerts.virtual.phones import HABITS
 
 
 def phones(network: Network) -> list[dict[str, Any]]:
@@ -19,7 +19,7 @@ def phones(network: Network) -> list[dict[str, Any]]:
             "name_en": owner.name_en if owner else number,
             "role": owner.role if owner else "",
             "opted_out": number in network.opted_out,
-            "habit": asdict(network.habit(number)),
+            "habit": next((name for name, habit in HABITS.items() if habit == network.habit(number)), ""),
             "messages": [_sms(sms) for sms in written],
             "calls": [_call(call) for call in called],
             "talk": sorted([*map(_sms, written), *map(_call, called)], key=lambda shown: shown["received_at"]),

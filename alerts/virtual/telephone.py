@@ -88,7 +88,7 @@ class Telephone:
         self._clock = clock
         self._signer = RequestValidator(settings.token)
         self._exchange = Exchange(self.network, self._post, clock, self._tell, settings.second_s)
-        self._errands: set[asyncio.Task[None]] = set()
+        self.errands: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._changes = 0
         self._ended = asyncio.Event()
@@ -118,6 +118,10 @@ class Telephone:
         ]
         return Starlette(routes=routes, lifespan=self._lifespan, exception_handlers={Refused: _refused})
 
+    def is_calling(self, sid: str) -> bool:
+        """Whether a call is not over, or not everything about it has been told."""
+        return self._exchange.is_busy_with(sid)
+
     def end(self) -> None:
         """Let open pages and hanging requests go, so that the server can stop."""
         self._ended.set()
@@ -127,9 +131,9 @@ class Telephone:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         async with httpx.AsyncClient(timeout=_WEBHOOK_S, trust_env=False) as self._client:
             yield
-            for errand in self._errands:
+            for errand in self.errands:
                 errand.cancel()
-            await asyncio.gather(*self._errands, return_exceptions=True)
+            await asyncio.gather(*self.errands, return_exceptions=True)
 
     async def create(self, request: Request) -> Response:
         """Send a message."""
@@ -150,6 +154,7 @@ class Telephone:
         await self._before(fault)
         call = self.network.create_call(form, events, self._clock())
         resource = call.resource(self.settings.account)
+        self._exchange.expect(call)
         self._begin(self._exchange.put_through(call))
         await self._after(fault)
         return JSONResponse(resource, status_code=201)
@@ -255,13 +260,16 @@ class Telephone:
 
     async def settle_habit(self, request: Request) -> Response:
         """What becomes of everything that comes to a phone: ``{"name": "off"}`` or ``{"sms", "calls", "keys"}``."""
-        wanted = await request.json()
+        is_json = request.headers.get("content-type", "").startswith("application/json")
+        wanted: dict[str, Any] = await request.json() if is_json else dict(await request.form())
         try:
             habit = HABITS[wanted["name"]] if "name" in wanted else Habit(**wanted)
         except (KeyError, TypeError, ValueError) as error:
             raise HTTPException(400, f"no such habit: {error}") from error
         self.network.habits[request.path_params["number"]] = habit
         self._tell()
+        if "text/html" in request.headers.get("accept", ""):
+            return RedirectResponse("/", status_code=303)
         return JSONResponse(asdict(habit))
 
     async def misbehave(self, request: Request) -> Response:
@@ -320,8 +328,8 @@ class Telephone:
 
     def _begin(self, errand: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(errand)
-        self._errands.add(task)
-        task.add_done_callback(self._errands.discard)
+        self.errands.add(task)
+        task.add_done_callback(self.errands.discard)
 
     async def _deliver(self, sms: Sms) -> None:
         callbacks = Callbacks(self._post, self.network.faults.take("callback", "sms", sms.to))

@@ -19,6 +19,8 @@ async function refresh() {
     const here = document.getElementById(phone.id);
     if (!here) { main.append(phone); finish(phone); continue; }
     here.className = phone.className;
+    const habit = here.querySelector(".habit select");
+    if (document.activeElement !== habit) habit.value = phone.querySelector(".habit select").value;
     if (here.querySelector(".talk").textContent.trim() === "" || here.dataset.talk !== phone.querySelector(".talk").innerHTML) {
       here.dataset.talk = phone.querySelector(".talk").innerHTML;
       here.querySelector(".talk").replaceWith(phone.querySelector(".talk"));
@@ -47,8 +49,8 @@ function listen() {
 document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target, data = new URLSearchParams(new FormData(form, event.submitter));
-  if (!data.get("body").trim()) return;
-  form.reset();
+  if (data.get("body")?.trim() === "") return;
+  if (!form.matches(".habit")) form.reset();
   await fetch(form.action, { method: "POST", body: data, headers: { Accept: "application/json" } });
 });
 
