@@ -57,12 +57,12 @@ Signed = Annotated[FormData, Depends(signed)]
 async def on_sms(request: Request, form: Signed) -> Response:
     """A reply by SMS. The answer goes back in the response."""
     async with _database(request).service() as c:
-        answer = await answers.answer_sms(
+        said = await answers.answer_sms(
             c, _field(form, "MessageSid"), _field(form, "From"), _field(form, "Body"), _now(request)
         )
     response = MessagingResponse()
-    if answer:
-        response.message(answer)
+    for words in said:
+        response.message(words)
     return _twiml(str(response))
 
 

@@ -378,7 +378,7 @@ async def may_act(c: Connection, person_id: UUID, resident_id: int, alert_id: in
             "SELECT EXISTS (SELECT 1 FROM relation WHERE person_id = %(person)s AND resident_id = %(resident)s "
             "AND kind IN ('doctor', 'care_worker', 'supervisor') AND valid_from <= now() "
             "AND (valid_until IS NULL OR valid_until > now())) OR EXISTS (SELECT 1 FROM message "
-            "WHERE alert_id = %(alert)s AND person_id = %(person)s AND purpose = 'alert')",
+            "WHERE alert_id = %(alert)s AND person_id = %(person)s AND purpose IN ('alert', 'also'))",
             {"person": person_id, "resident": resident_id, "alert": alert_id},
         )
     )
