@@ -8,9 +8,11 @@ from datetime import datetime, time
 from typing import Any
 from uuid import UUID
 
+from psycopg.errors import UniqueViolation
 from psycopg.types.json import Jsonb
 
-from store.postgres import Connection, one, rows, value
+from store.administration import Taken
+from store.postgres import Connection, one, part, rows, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,15 @@ async def fallback(c: Connection, centre_id: int) -> UUID | None:
 
 
 async def set_fallback(c: Connection, centre_id: int, phone: str) -> None:
-    """Let the centre's last line have this number (E.164). Raises ``UniqueViolation`` when it is somebody's own."""
+    """Let the centre's last line have this number (E.164). Raises :class:`Taken` when it is somebody's own."""
+    try:
+        async with part(c):
+            await _set_line(c, centre_id, phone)
+    except UniqueViolation:
+        raise Taken(f"the telephone number {phone} is somebody else's") from None
+
+
+async def _set_line(c: Connection, centre_id: int, phone: str) -> None:
     line = await fallback(c, centre_id)
     if line is not None:
         await c.execute("UPDATE person SET phone = %s WHERE id = %s", [phone, line])
