@@ -112,7 +112,7 @@ class EmailChannel:
         if message.priority == "high":
             mail["Importance"] = "high"
             mail["X-Priority"] = "1"
-        mail.set_content(message.body)
+        mail.set_content(message.body, cte="base64")  # any server takes it, whatever the alphabet
         return mail
 
 

@@ -174,8 +174,8 @@ class _Exchange:
         sandbox = SandboxedEnvironment(undefined=StrictUndefined)
         self._method = wanted.method
         self._secrets = dict(secrets)
-        self._url, self._body = sandbox.from_string(wanted.url), sandbox.from_string(wanted.body)
-        self._headers = {name: sandbox.from_string(text) for name, text in wanted.headers.items()}
+        self._url, self._body = _template(sandbox, wanted.url), _template(sandbox, wanted.body)
+        self._headers = {name: _template(sandbox, text) for name, text in wanted.headers.items()}
         self._fields = {name: _expression(sandbox, getattr(wanted, name)) for name in fields}
         example = {"to": "+10000000000", "text": "x", "reference": "hw1", "valid_s": 60, "id": "1"}
         try:
@@ -205,9 +205,19 @@ class _Exchange:
         return template.render(**values, secret=self._secrets)
 
 
+def _template(sandbox: SandboxedEnvironment, text: str) -> Template:
+    try:
+        return sandbox.from_string(text)
+    except TemplateError as error:
+        raise NotAGateway(f"the template {text!r} cannot be read: {error}") from error
+
+
 def _expression(sandbox: SandboxedEnvironment, text: str) -> TemplateExpression:
     # What is missing in an answer reads as None: an error has other fields than a success.
-    return sandbox.overlay(undefined=ChainableUndefined).compile_expression(text, undefined_to_none=True)
+    try:
+        return sandbox.overlay(undefined=ChainableUndefined).compile_expression(text, undefined_to_none=True)
+    except TemplateError as error:
+        raise NotAGateway(f"the expression {text!r} cannot be read: {error}") from error
 
 
 def _json(response: httpx.Response) -> Any:
