@@ -17,7 +17,7 @@ from alerts.calls import Caller, move, standing
 from alerts.channels import Receipt
 from alerts.channels.sms import outcome_of
 from alerts.lifecycle import Alert, TransitionError
-from store import alerts, messages, notes, people
+from store import alerts, duty_changes, messages, notes, people
 from store.alerts import AlertRow
 from store.people import Person
 from store.postgres import Connection
@@ -53,16 +53,27 @@ async def acknowledge(c: Connection, alert_id: int, person_id: UUID, now: dateti
 async def attend(c: Connection, alert_id: int, person_id: UUID, now: datetime, channel: str) -> None:
     """This person is with the resident, or speaks to her: for all alerts of hers to which staff are called.
 
-    Nobody is called any more; the alerts stay until somebody says what came of them.
+    Nobody is called any more; the alerts stay until somebody says what came of them. Until then she is on a visit, and
+    not called to anybody else.
     """
     row, others = await _allowed(c, alert_id, person_id)
     caller = Caller(c, now)
+    if row.state != "attended":
+        await _on_visit(c, caller, row, person_id)
     for one in (row, *(other for other in others if standing(other).waits or other.state == "acknowledged")):
         before = standing(one)
         after = lifecycle.attend(before, person_id, now)
         if after != before:
             await _write(c, one, after, "attended", person_id, now, channel)
             await _call_off(c, caller, one, person_id)
+
+
+async def _on_visit(c: Connection, caller: Caller, row: AlertRow, person_id: UUID) -> None:
+    centre_id = (await caller.resident(row.resident_id)).centre_id
+    if person_id in {colleague.id for colleague in await people.staff(c, centre_id)}:
+        await duty_changes.begin_absence(
+            c, centre_id, person_id, "on_visit", caller.now, None, caller.now, by=person_id, alert_id=row.id
+        )
 
 
 async def _call_off(c: Connection, caller: Caller, row: AlertRow, person_id: UUID) -> None:
@@ -130,6 +141,7 @@ async def resolve(
     after = lifecycle.resolve(standing(row), person_id, now, outcome)
     await _write(c, row, after, "resolved", person_id, now, channel, outcome=after.outcome or "")
     await messages.cancel_unsent(c, row.id)
+    await duty_changes.end_visits(c, row.id, now)
 
 
 async def shelve(

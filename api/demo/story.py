@@ -31,7 +31,7 @@ _LOW_BATTERY_PCT: Final = 8
 _SEVERE_HOME, _FALL_HOME, _HELP_HOME, _BATTERY_HOME = 1, 5, 3, 13
 _WAIT_S: Final = 90.0
 _LOOKS_AGAIN_S: Final = 3.0
-_WAITING: Final = ("raised", "notified")
+_WAITING: Final = ("raised", "notifying")
 
 
 @dataclass(frozen=True, slots=True)

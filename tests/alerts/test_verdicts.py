@@ -100,7 +100,7 @@ async def test_a_question_outlives_a_protocol_that_judges_falls_otherwise(home: 
     assert await home.is_asked()
     await home.wait(seconds=21)
     row = await home.the_alert()
-    assert (row.rule, row.state, row.happened_at, row.evidence["impact_g"]) == ("fall", "notified", NOW, 3.4)
+    assert (row.rule, row.state, row.happened_at, row.evidence["impact_g"]) == ("fall", "notifying", NOW, 3.4)
 
 
 async def test_a_question_can_be_answered_under_a_protocol_that_judges_falls_otherwise(home: Fallen) -> None:
@@ -118,7 +118,7 @@ async def test_a_confirmed_fall_calls_without_waiting_for_the_rest_of_the_half_m
     home.clock.go_on(seconds=25)
     await home.tell("fall_confirmed", 0.8, waited_s=30.0)
     row = await home.the_alert()
-    assert (row.rule, row.state, row.happened_at) == ("fall", "notified", NOW)
+    assert (row.rule, row.state, row.happened_at) == ("fall", "notifying", NOW)
     assert row.evidence == {"impact_g": 3.4, "probability": 0.6, "confirmed": 0.8, "count": 1.0}
     assert not await home.is_asked()
     await home.wait(seconds=30)
@@ -137,7 +137,7 @@ async def test_a_confirmation_of_what_was_called_already_is_written_down_and_cal
 async def test_a_confirmation_whose_fall_was_lost_calls_with_what_explains_it(home: Fallen) -> None:
     await home.tell("fall_confirmed", 0.8, waited_s=30.0)
     row = await home.the_alert()
-    assert (row.rule, row.state, row.evidence["waited_s"]) == ("fall", "notified", 30.0)
+    assert (row.rule, row.state, row.evidence["waited_s"]) == ("fall", "notifying", 30.0)
 
 
 async def fallen_and_taken(home: Fallen) -> AlertRow:
@@ -154,7 +154,7 @@ async def test_a_long_lie_calls_anew_though_somebody_has_taken_the_fall(home: Fa
     home.clock.go_on(minutes=10)
     await home.tell("long_lie", 0.9, minutes=10.4)
     row = await home.the_alert()
-    assert (row.id, row.state, row.acknowledged_by, row.step) == (taken.id, "notified", None, 1)
+    assert (row.id, row.state, row.acknowledged_by, row.step) == (taken.id, "notifying", None, 1)
     assert [m.person_id for m in await home.called(row.id)] == [home.people.li_na.id] * 2
     assert "跌倒后10分钟" in await home.last_message(row.id)
     assert row.evidence["impact_g"] == 3.4
@@ -166,7 +166,7 @@ async def test_a_long_lie_of_a_fall_nobody_has_taken_calls_the_next_at_once(home
     await home.wait(minutes=1)
     await home.tell("long_lie", 0.9, minutes=10.0)
     row = await home.the_alert()
-    assert (row.state, row.step) == ("notified", 2)
+    assert (row.state, row.step) == ("notifying", 2)
     assert row.climb_at == home.clock.now + timedelta(minutes=2)
     assert [m.person_id for m in await home.called(row.id)] == [home.people.li_na.id, home.people.chen.id]
     assert "10 minutes after a fall" in await home.last_message(row.id)
@@ -186,7 +186,7 @@ async def test_a_long_lie_told_again_calls_again(home: Fallen) -> None:
 async def test_a_long_lie_without_an_open_fall_is_an_alert_of_its_own(home: Fallen) -> None:
     await home.tell("long_lie", 0.9, minutes=10.0)
     row = await home.the_alert()
-    assert (row.rule, row.state, row.step) == ("fall.long_lie", "notified", 1)
+    assert (row.rule, row.state, row.step) == ("fall.long_lie", "notifying", 1)
     assert "跌倒后10分钟" in await home.last_message(row.id)
 
 

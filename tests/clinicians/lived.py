@@ -111,7 +111,7 @@ async def raise_alert(
     assert number is not None
     await alerts.add_event(c, number, resident, "raised", at=at)
     if step:
-        await alerts.update(c, number, {"state": "notified", "step": step, "climb_at": at + timedelta(hours=1)})
+        await alerts.update(c, number, {"state": "notifying", "step": step, "climb_at": at + timedelta(hours=1)})
     return number
 
 

@@ -110,7 +110,7 @@ async def test_a_care_worker_cannot_touch_an_alert_of_somebody_she_does_not_care
     async with app.state.database.service() as c:
         row = await alerts.alert(c, lived.severe)
     assert row is not None
-    assert row.state == "notified"
+    assert row.state == "notifying"
 
 
 @pytest.mark.parametrize("face", ["doctor", "family", "resident"])
@@ -127,7 +127,7 @@ async def test_a_form_from_elsewhere_is_refused(app: FastAPI, lived: Lived) -> N
     async with app.state.database.service() as c:
         row = await alerts.alert(c, lived.severe)
     assert row is not None
-    assert row.state == "notified"
+    assert row.state == "notifying"
 
 
 async def test_who_is_not_signed_in_is_led_to_the_door(app: FastAPI) -> None:
