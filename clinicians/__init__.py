@@ -19,8 +19,10 @@ from clinicians import (
     late,
     loud,
     maintenance_forms,
+    policies,
     quality,
     resident,
+    rota,
     station,
     targets,
 )
@@ -40,5 +42,7 @@ for face in (
     resident,
     station,
     administrator,
+    rota,
+    policies,
 ):
     router.include_router(face.router)

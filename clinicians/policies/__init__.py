@@ -1,0 +1,11 @@
+"""The administrator's pages of the escalation policies: who is called, in which order, and what comes last."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from clinicians.policies import editor, overview
+
+router = APIRouter()
+for part in (overview, editor):
+    router.include_router(part.router)

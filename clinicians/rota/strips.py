@@ -30,7 +30,7 @@ _NARROW_LETTER, _WIDE_LETTER = 0.58, 1.02
 class Band:
     """From ``start`` to ``end`` this person is on duty (``colour`` is hers), or is ``away`` though her duty it is.
 
-    Without a ``name`` nobody is. ``lane`` of ``lanes`` tells those apart who are on duty together.
+    Without a ``name`` nobody is, which ``short`` says. ``lane`` of ``lanes`` tells those apart who are on duty together.
     """
 
     start: datetime
@@ -147,7 +147,7 @@ def _band(frame: _Frame, band: Band, x1: float, x2: float, y: int) -> Iterator[s
 
 def _fitting(band: Band, room: float, letters: float) -> str:
     """The name, its short form, or nothing: whichever has room."""
-    texts = (band.name, band.short) if band.name else ("!",)
+    texts = (band.name, band.short) if band.name else (band.short, "!")
     return next((text for text in texts if _length(text) * letters <= room), "")
 
 
