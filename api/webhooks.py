@@ -16,7 +16,7 @@ from twilio.request_validator import RequestValidator
 from twilio.twiml.messaging_response import MessagingResponse
 
 from alerts import answers, callbacks
-from alerts.channels import twiml, utc_now, voice
+from alerts.channels import twiml, voice
 from alerts.channels.sms import STATUS_PATH
 from alerts.channels.voice import VOICE_PATH
 from api.gateways import address_of
@@ -105,10 +105,12 @@ async def on_key(request: Request, form: Signed, message: int, asked: int = 1) -
         if called is None:
             return _twiml(twiml.nothing())
         heard = await answers.answer_key(c, message, _field(form, "Digits"), _now(request))
-    if heard.again and asked < _MOST_ASKED:
-        action = f"{_webhook(request, message)}/key?asked={asked + 1}"
-        return _twiml(twiml.say_and_ask(heard.said, called.language, action))
-    return _twiml(twiml.say(heard.said, called.language))
+    if not heard.again:
+        return _twiml(twiml.say(heard.said, called.language))
+    if asked >= _MOST_ASKED:
+        return _twiml(twiml.give_up(called.language))
+    action = f"{_webhook(request, message)}/key?asked={asked + 1}"
+    return _twiml(twiml.say_and_ask(heard.said, called.language, action))
 
 
 @router.post(VOICE + "/{message}/status")
@@ -126,7 +128,7 @@ def _database(request: Request) -> Database:
 
 
 def _now(request: Request) -> datetime:
-    now: datetime = getattr(request.app.state, "clock", utc_now)()
+    now: datetime = request.app.state.clock()
     return now
 
 

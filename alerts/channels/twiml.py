@@ -66,6 +66,11 @@ def say_and_ask(words: str, language: str, action: str) -> str:
     return str(response)
 
 
+def give_up(language: str) -> str:
+    """To whoever presses other keys again and again: somebody else will be called."""
+    return say(_words("silence", language), language)
+
+
 def nothing() -> str:
     """To a call about which nothing is known here; in both languages, for whose it is is not known either."""
     response = VoiceResponse()
