@@ -340,6 +340,23 @@ class Rota:
         found = [gap for roster in covered for gap in self._gaps(roster, start, end)]
         return tuple(sorted(found, key=lambda gap: (gap.begins, gap.roster)))
 
+    def unmanned(
+        self, role: str, line: int, area: int | None, start: datetime, end: datetime
+    ) -> Iterator[tuple[datetime, datetime]]:
+        """From when to when nobody at all can be called in this role and line for a resident of ``area``.
+
+        However well each roster is covered: there may be no roster for where she lives.
+        """
+        rosters = [roster for circle in self.circles(role, line, area) for roster in circle]
+        spans = [span for roster in rosters for span in self.timeline(roster.id, start, end) if span.turns]
+        reach = start
+        for span in sorted(spans, key=lambda span: span.begins):
+            if span.begins > reach:
+                yield reach, span.begins
+            reach = max(reach, span.ends)
+        if reach < end:
+            yield reach, end
+
     def _gaps(self, roster: Roster, start: datetime, end: datetime) -> Iterator[Gap]:
         end = end if roster.removed_at is None else min(end, roster.removed_at)
         for manned, group in groupby(self.timeline(roster.id, start, end), key=lambda span: bool(span.turns)):

@@ -28,10 +28,11 @@ import numpy as np
 
 from api.demo.processes import Child, Program
 from api.gateways import hash_token
-from store import duties, gateways, people, residents
+from store import gateways, people, residents
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 from store.postgres import Database
+from tests.household import put_on_duty
 from tests.story.demo import free_port
 
 RESIDENTS = 1000
@@ -52,9 +53,9 @@ async def furnish(database: Database) -> None:
     now = datetime.now(UTC)
     async with database.service() as c:
         centre = await people.add_centre(c, "基准中心", "Bench Centre", "+8621555001", "Asia/Shanghai")
-        for step in (1, 2, 3):
+        for step, (role, line) in enumerate((("care_worker", 1), ("care_worker", 2), ("supervisor", 1)), start=1):
             worker = await people.add_person(c, centre, f"护理{step}", f"Worker {step}", f"+861990000000{step}", "en")
-            await duties.add(c, centre, worker.id, step, now - timedelta(hours=1), now + timedelta(days=1))
+            await put_on_duty(c, centre, role, line, worker, now)
         await gateways.issue_pairing_code(c, centre, "bench", b"code", now + timedelta(hours=1))
         gateway = await gateways.redeem(c, b"code", hash_token(KEY), now)
         assert gateway is not None

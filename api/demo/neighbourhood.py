@@ -83,6 +83,7 @@ class Home:
     human: Human
     born: date
     sex: str
+    building: int
     address_zh: str
     address_en: str
     conditions: tuple[str, ...]
@@ -118,6 +119,23 @@ CARE_WORKERS: Final = (
 SUPERVISOR: Final = Human("gu.minhua", "顾敏华", "Gu Minhua", _mobile(10), "care_worker")
 ADMINISTRATOR: Final = Human("ye.qing", "叶青", "Ye Qing", _mobile(3), "administrator")
 STAFF: Final = (*DOCTORS, SUPERVISOR, *CARE_WORKERS)
+VOLUNTEERS: Final = (
+    Human("", "陆桂芳", "Lu Guifang", _mobile(21), "volunteer"),
+    Human("", "周建新", "Zhou Jianxin", _mobile(22), "volunteer"),
+    Human("", "徐卫国", "Xu Weiguo", _mobile(23), "volunteer"),
+    Human("", "马秀兰", "Ma Xiulan", _mobile(24), "volunteer"),
+)
+"""Retired neighbours, the first two of the one courtyard, the others of the other. They have telephones and no accounts."""
+BUILDING_LEADERS: Final = {
+    5: Human("", "宋志强", "Song Zhiqiang", _mobile(31), "building_leader"),
+    9: Human("", "葛兰英", "Ge Lanying", _mobile(32), "building_leader"),
+}
+"""By building."""
+COURTYARDS: Final = {
+    ("银杏院", "Ginkgo Court"): (1, 3, 5, 7),
+    ("桂花院", "Osmanthus Court"): (9, 11, 13, 15),
+}
+"""Their buildings, by their names."""
 
 _CONDITIONS: Final = {"ht": "hypertension", "dm": "diabetes", "hf": "heart_failure", "af": "atrial_fibrillation"}
 # 中文名, pinyin, sex, born, building and flat, conditions, pattern, devices beside the cuff
@@ -225,6 +243,7 @@ def _home(number: int) -> Home:
         human=Human(_username(en), zh, en, _mobile(100 + number), "resident"),
         born=born,
         sex={"f": "female", "m": "male"}[sex],
+        building=int(building),
         address_zh=f"{building}号楼{flat}",
         address_en=f"Building {building}, flat {flat}",
         conditions=conditions,

@@ -143,7 +143,7 @@ class Observer:
             rule=alert.rule if alert else None,
             resident=message.resident_id,
             purpose=message.purpose,
-            to=message.phone,
+            to=message.address,
             person=await _name(c, message.person_id),
             language=message.language,
             body=message.body,

@@ -21,7 +21,17 @@ from typing import Final
 import httpx
 
 from api.demo import life, story
-from api.demo.neighbourhood import ADMINISTRATOR, CENTRE_PHONE, DOCTORS, GATEWAY, HOMES, STAFF, TIME_ZONE
+from api.demo.neighbourhood import (
+    ADMINISTRATOR,
+    BUILDING_LEADERS,
+    CENTRE_PHONE,
+    DOCTORS,
+    GATEWAY,
+    HOMES,
+    STAFF,
+    TIME_ZONE,
+    VOLUNTEERS,
+)
 from api.demo.observer import Journal, Observer
 from api.demo.processes import Child, Program, tail
 from api.demo.seed import PASSWORD, Seeded, first_on_duty, seed
@@ -185,7 +195,8 @@ async def _start(program: Program, place: Place, terminal: Terminal, stack: Asyn
 
 def _telephone(place: Place) -> Program:
     book = place.data / "people.json"
-    humans = [*STAFF, *(r.human for home in HOMES for r in home.relatives)]
+    helpers = (*VOLUNTEERS, *BUILDING_LEADERS.values())
+    humans = [*STAFF, *helpers, *(r.human for home in HOMES for r in home.relatives)]
     book.write_text(
         json.dumps(
             {h.phone: {"name_zh": h.name_zh, "name_en": h.name_en, "role": h.face} for h in humans}, ensure_ascii=False

@@ -15,7 +15,8 @@ from uuid import UUID
 import numpy as np
 from argon2 import PasswordHasher
 
-from api.demo import history
+from alerts import on_duty
+from api.demo import duty, history
 from api.demo.neighbourhood import (
     ADMINISTRATOR,
     CARE_WORKERS,
@@ -32,12 +33,10 @@ from api.demo.neighbourhood import (
     Human,
 )
 from devices.readings import METRICS, Quality
-from store import duties, gateways, parameters, people, readings, residents
+from store import gateways, parameters, people, readings, residents
 from store.postgres import Connection, Database
 
 PASSWORD: Final = "hearthwatch"  # noqa: S105  a demo on the loopback interface, its data invented
-_SHIFT: Final = timedelta(hours=12)
-_ROTA_AHEAD: Final = timedelta(days=14)
 _WHY: Final = "高龄，目标放宽"
 """A doctor's own note, in her language."""
 _PAIRING_PLACEHOLDER: Final = timedelta(seconds=1)
@@ -63,10 +62,11 @@ class Seeded:
 
 
 async def seed(database: Database, now: datetime) -> Seeded:
-    """Make the neighbourhood if it is not there, keep the rota written ahead, fill in the missed days."""
+    """Make the neighbourhood if it is not there, and its rota, keep the coming weeks alive, fill in the missed days."""
     async with database.service() as c:
         seeded = await _find(c) or await _furnish(c, now)
-        await _write_rota(c, seeded, now)
+        living = {home.resident_id: home.home.building for home in seeded.homes.values()}
+        await duty.write(c, seeded.centre_id, seeded.people, living, now)
     for household in seeded.homes.values():
         async with database.service() as c:
             await _fill_history(c, seeded, household, now)
@@ -76,8 +76,9 @@ async def seed(database: Database, now: datetime) -> Seeded:
 async def first_on_duty(database: Database, seeded: Seeded, now: datetime) -> str:
     """The sign-in name of her who is called first just now."""
     async with database.service() as c:
-        [called, *_] = (await duties.on_duty(c, seeded.centre_id, now))[1]
-    return next(name for name, person in seeded.people.items() if person == called.id)
+        rota = await on_duty.rota(c, seeded.centre_id, now, now)
+    [called, *_] = rota.of("care_worker", 1, None, now).turns
+    return next(name for name, person in seeded.people.items() if person == called.person)
 
 
 async def _find(c: Connection) -> Seeded | None:
@@ -85,7 +86,7 @@ async def _find(c: Connection) -> Seeded | None:
     if gateway is None:
         return None
     by_name: dict[str, UUID] = {}
-    for human in (*STAFF, *(h.human for h in HOMES)):
+    for human in (*STAFF, ADMINISTRATOR, *(h.human for h in HOMES)):
         if account := await people.account(c, human.username):
             by_name[human.username] = account.person_id
     by_person = {r.person_id: r.id for r in await residents.residents(c)}
@@ -159,18 +160,6 @@ async def _furnish_home(
         for twin in home.twins
     }
     return Household(home, resident_id, devices)
-
-
-async def _write_rota(c: Connection, seeded: Seeded, now: datetime) -> None:
-    """Twelve-hour shifts, first and second called taking turns; the supervisor stands behind every one."""
-    starts_at = await duties.last_end(c, seeded.centre_id) or now.replace(minute=0, second=0, microsecond=0) - _SHIFT
-    while starts_at < now + _ROTA_AHEAD:
-        turn = int(starts_at.timestamp() // _SHIFT.total_seconds())
-        rungs = (CARE_WORKERS[turn % len(CARE_WORKERS)], CARE_WORKERS[(turn + 2) % len(CARE_WORKERS)], SUPERVISOR)
-        for step, human in enumerate(rungs, start=1):
-            person = seeded.people[human.username]
-            await duties.add(c, seeded.centre_id, person, step, starts_at, starts_at + _SHIFT)
-        starts_at += _SHIFT
 
 
 async def _fill_history(c: Connection, seeded: Seeded, household: Household, now: datetime) -> None:

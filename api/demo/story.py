@@ -161,7 +161,11 @@ async def _called(stage: Stage, alert: AlertRow) -> str:
         while True:
             async with stage.database.service() as c:
                 sent = await messages.of_alert(c, alert.id)
-            called = [m.phone for m in sent if m.purpose == "alert" and m.state in ("sent", "delivered")]
+            called = [
+                m.address
+                for m in sent
+                if (m.purpose, m.channel) == ("alert", "sms") and m.state in ("sent", "delivered")
+            ]
             if called:
                 return called[-1]
             await asyncio.sleep(0.5)

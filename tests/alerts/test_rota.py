@@ -245,6 +245,18 @@ def test_what_need_not_be_covered_or_is_no_more_has_no_gaps() -> None:
     assert [(gap.roster, gap.begins, gap.ends) for gap in found] == [(2, MONDAY, at("Tue 00:00"))]
 
 
+def test_where_neither_building_nor_courtyard_nor_centre_has_anybody_is_unmanned() -> None:
+    near = rota(
+        shift(1, "08:00-20:00", CHEN, roster=2),
+        shift(2, "19:00-23:00", ZHOU, roster=3),
+        rosters=(Roster(2, "care_worker", 1, COURTYARD), Roster(3, "care_worker", 1, BUILDING)),
+    )
+    monday = (at("Mon 12:00"), at("Tue 12:00"))
+    assert list(near.unmanned("care_worker", 1, BUILDING, *monday)) == [(at("Mon 23:00"), at("Tue 08:00"))]
+    assert list(near.unmanned("care_worker", 1, NEXT_DOOR, *monday)) == [(at("Mon 20:00"), at("Tue 08:00"))]
+    assert list(near.unmanned("care_worker", 1, None, *monday)) == [monday]
+
+
 def test_each_one_sees_her_own_duties() -> None:
     days = rota(changes=[change(1, "Tue 10:00", "Tue 12:00", CHEN, LI)])
     assert [(d.begins, d.ends) for d in days.duties_of(LI, at("Mon 12:00"), at("Wed 00:00"))] == [

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import psycopg
 import pytest
 
-from store import alerts, duties, messages
+from store import alerts, messages
 from store.postgres import Connection, Database
 from tests.household import NOW, Household, furnish
 from tests.opened import opened
@@ -185,21 +185,6 @@ async def test_a_question_is_open_until_it_is_answered_or_over(database: Databas
         assert await alerts.answer_prompts(c, home.wang, "are_you_well", "well", NOW) == 0
         assert await alerts.answer_prompts(c, home.wang, "repeat_measurement", "well", NOW) == 1
         assert await alerts.open_prompts(c, home.wang, NOW) == []
-
-
-async def test_who_is_on_duty_is_known_by_rung_and_time(database: Database, home: Household) -> None:
-    async with database.service() as c:
-        on_duty = await duties.on_duty(c, home.centre, NOW)
-        assert {rung: [p.name_en for p in persons] for rung, persons in on_duty.items()} == {
-            1: ["Na Li"],
-            2: ["Chen Jing"],
-            3: ["Zhou Min"],
-        }
-        last = await duties.last_end(c, home.centre)
-        assert last is not None
-        assert await duties.on_duty(c, home.centre, last) == {}
-        await c.execute("UPDATE person SET phone = NULL WHERE id = %s", [home.li_na.id])
-        assert 1 not in await duties.on_duty(c, home.centre, NOW)
 
 
 async def test_an_old_open_alert_stands_among_a_residents_newest(database: Database, home: Household) -> None:
