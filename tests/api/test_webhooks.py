@@ -11,9 +11,10 @@ from twilio.request_validator import RequestValidator
 
 from api import webhooks
 from store import alerts, messages
-from store.postgres import Database, value
+from store.postgres import Connection, Database, value
 from tests.api.callers import ACCOUNT, NUMBER, PUBLIC_URL, TOKEN
 from tests.household import Household
+from tests.opened import opened
 
 pytestmark = pytest.mark.anyio
 
@@ -26,23 +27,30 @@ def sms(body: str, phone: str, sid: str = "SM" + "a" * 32) -> dict[str, str]:
     return {"MessageSid": sid, "AccountSid": ACCOUNT, "From": phone, "To": NUMBER, "Body": body, "NumMedia": "0"}
 
 
+async def written(c: Connection, home: Household, alert: int, channel: str, now: datetime) -> int:
+    """A message to Li Na about an alert, due now."""
+    assert home.li_na.phone is not None
+    new = messages.NewMessage(
+        purpose="alert", priority="high", person_id=home.li_na.id, channel=channel, address=home.li_na.phone,
+        language="zh_Hans", body="王秀英按了求助键。接手请按1。", due_at=now, expires_at=now + timedelta(hours=1), made_at=now,
+        alert_id=alert, resident_id=home.wang, step=1, code=11,
+    )  # fmt: skip
+    await messages.add(c, [new])
+    return int(await value(c, "SELECT max(id) FROM message"))
+
+
 async def call_li_na(database: Database, home: Household) -> tuple[int, int]:
     """An open alert about which Li Na has been sent a message."""
     now = datetime.now(UTC)
     async with database.service() as c:
-        alert = await alerts.insert(
+        alert = await opened(
             c, resident_id=home.wang, rule="help_call", protocol="test", priority="high", kind="event",
             happened_at=now, raised_at=now, evidence={},
         )  # fmt: skip
         assert alert is not None
-        assert home.li_na.phone is not None
         soon = now + timedelta(hours=1)
-        await alerts.update(c, alert, {"state": "notified", "step": 1, "reply_code": 11, "climb_at": soon})
-        message = await messages.add(
-            c, alert_id=alert, resident_id=home.wang, step=1, purpose="alert", person_id=home.li_na.id, channel="sms",
-            phone=home.li_na.phone, language="zh_Hans", body="!", due_at=now, expires_at=soon,
-        )  # fmt: skip
-        assert message is not None
+        await alerts.update(c, alert, {"state": "notifying", "step": 1, "reply_code": 11, "climb_at": soon})
+        message = await written(c, home, alert, "sms", now)
         await messages.update(c, message, {"state": "sent", "provider_sid": "SM" + "b" * 32, "sent_at": now})
     return alert, message
 
@@ -83,6 +91,124 @@ async def test_a_signed_status_is_noted(client: httpx.AsyncClient, database: Dat
     assert found.state == "delivered"
 
 
+async def lose_answer(database: Database, message: int) -> None:
+    """Nobody knows whether it was sent: no answer came."""
+    async with database.service() as c:
+        await messages.update(c, message, {"state": "uncertain", "provider_sid": None, "sent_at": None})
+
+
+async def state_of(database: Database, message: int) -> tuple[str, str | None, str | None]:
+    async with database.service() as c:
+        found = await messages.message(c, message)
+    assert found is not None
+    return found.state, found.provider_sid, found.error
+
+
+@pytest.mark.parametrize(
+    ("status", "state"), [("queued", "sent"), ("sent", "sent"), ("delivered", "delivered"), ("undelivered", "failed")]
+)
+async def test_a_callback_makes_good_an_answer_that_was_lost(
+    client: httpx.AsyncClient, database: Database, home: Household, status: str, state: str
+) -> None:
+    _, message = await call_li_na(database, home)
+    await lose_answer(database, message)
+    path, sid = f"{webhooks.STATUS}/{message}", "SM" + "c" * 32
+    form = {"MessageSid": sid, "MessageStatus": status, "AccountSid": ACCOUNT}
+    assert (await client.post(path, data=form, headers=signed(path, form))).status_code == 204
+    assert (await state_of(database, message))[:2] == (state, sid)
+
+
+async def test_a_copy_that_fails_takes_nothing_back_and_one_that_arrives_counts(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    _, message = await call_li_na(database, home)
+    path, other = f"{webhooks.STATUS}/{message}", "SM" + "c" * 32
+    for status, state in (
+        ("undelivered", "sent"),
+        ("sent", "sent"),
+        ("delivered", "delivered"),
+        ("failed", "delivered"),
+    ):
+        form = {"MessageSid": other, "MessageStatus": status, "AccountSid": ACCOUNT}
+        await client.post(path, data=form, headers=signed(path, form))
+        assert (await state_of(database, message))[0] == state, status
+
+
+async def test_a_status_of_nothing_we_know_is_taken_note_of_and_no_more(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    for path in (webhooks.STATUS, f"{webhooks.STATUS}/999", f"{webhooks.VOICE}/999/status"):
+        form = {"MessageSid": "SM" + "c" * 32, "MessageStatus": "failed", "CallSid": "CA1", "CallStatus": "busy"}
+        assert (await client.post(path, data=form, headers=signed(path, form))).status_code == 204
+
+
+async def call(database: Database, home: Household) -> tuple[int, str]:
+    """A call to Li Na that is under way, and where Twilio asks about it."""
+    alert, _ = await call_li_na(database, home)
+    async with database.service() as c:
+        message = await written(c, home, alert, "voice", datetime.now(UTC))
+        await messages.update(c, message, {"state": "sending", "sending_at": datetime.now(UTC)})
+    return message, f"{webhooks.VOICE}/{message}"
+
+
+async def asked(client: httpx.AsyncClient, path: str, **more: str) -> ET.Element:
+    """What Twilio is told to do in a call."""
+    form = {"CallSid": "CA" + "d" * 32, "CallStatus": "in-progress", "AccountSid": ACCOUNT} | more
+    answer = await client.post(path, data=form, headers=signed(path, form))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/xml")
+    return ET.fromstring(answer.text)
+
+
+async def test_a_person_is_read_to_twice_and_asked_for_one_key(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    message, path = await call(database, home)
+    gather = (await asked(client, path, AnsweredBy="human")).find("Gather")
+    assert gather is not None
+    assert gather.attrib["numDigits"] == "1"
+    assert gather.attrib["action"] == PUBLIC_URL + path + "/key"
+    assert [(s.text, s.get("language")) for s in gather.iter("Say")] == [("王秀英按了求助键。接手请按1。", "zh-CN")] * 2
+    assert await state_of(database, message) == ("delivered", "CA" + "d" * 32, None)
+
+
+async def test_a_key_is_asked_for_three_times_at_most(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    _, path = await call(database, home)
+    path += "/key"
+    for wrong in (1, 2):
+        gather = (await asked(client, path, Digits="9")).find("Gather")
+        assert gather is not None
+        assert gather.attrib["action"] == f"{PUBLIC_URL}{path.partition('?')[0]}?asked={wrong + 1}"
+        path = gather.attrib["action"].removeprefix(PUBLIC_URL)
+    assert (await asked(client, path, Digits="9")).find("Gather") is None
+
+
+async def test_a_key_that_is_told_twice_takes_it_once(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    _, path = await call(database, home)
+    said = [ET.tostring(await asked(client, path + "/key", Digits="1")) for _ in range(2)]
+    assert said[0] == said[1]
+    async with database.service() as c:
+        assert await value(c, "SELECT count(*) FROM alert_event WHERE kind = 'acknowledged'") == 1
+
+
+async def test_a_call_about_nothing_says_so_in_both_languages(client: httpx.AsyncClient, home: Household) -> None:
+    for path in ("/999", "/999/listen", "/999/key"):
+        heard = await asked(client, webhooks.VOICE + path, AnsweredBy="human", Digits="1")
+        assert [s.get("language") for s in heard.iter("Say")] == ["zh-CN", "en-GB"]
+
+
+async def test_a_call_is_not_answered_for_a_message_that_is_none(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    _, message = await call_li_na(database, home)
+    heard = await asked(client, f"{webhooks.VOICE}/{message}", AnsweredBy="human")
+    assert "王秀英" not in "".join(heard.itertext())
+    assert (await state_of(database, message))[0] == "sent"
+
+
 def forgeries(path: str, form: dict[str, str]) -> dict[str, dict[str, str]]:
     """Headers of a request that is not from our provider."""
     elsewhere = {"Host": "evil.test", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "https"}
@@ -96,16 +222,20 @@ def forgeries(path: str, form: dict[str, str]) -> dict[str, dict[str, str]]:
     }
 
 
-@pytest.mark.parametrize("path", [webhooks.SMS, webhooks.STATUS])
+VOICE_PATHS = [f"{webhooks.VOICE}/1{path}" for path in ("", "/listen", "/key", "/key?asked=2", "/status")]
+
+
+@pytest.mark.parametrize("path", [webhooks.SMS, webhooks.STATUS, f"{webhooks.STATUS}/1", *VOICE_PATHS])
 async def test_a_wrong_signature_changes_nothing(
     client: httpx.AsyncClient, database: Database, home: Household, path: str
 ) -> None:
     await call_li_na(database, home)
     form = {**sms("1", home.li_na.phone or "", "SM" + "b" * 32), "MessageStatus": "failed"}
+    form |= {"CallSid": "CA1", "CallStatus": "failed", "Digits": "1", "AnsweredBy": "human"}
     for what, headers in forgeries(path, form).items():
         answer = await client.post(path, data=form, headers=headers)
         assert (answer.status_code, answer.json()["type"]) == (403, "urn:hearthwatch:problem:bad_signature"), what
         async with database.service() as c:
             assert await value(c, "SELECT count(*) FROM inbound") == 0, what
-            assert await value(c, "SELECT state FROM alert") == "notified", what
+            assert await value(c, "SELECT state FROM alert") == "notifying", what
             assert await value(c, "SELECT state FROM message") == "sent", what
