@@ -69,7 +69,8 @@ class Exposure:
 _WHOSE: Final[LiteralString] = """
     whose AS MATERIALIZED (
         SELECT id, greatest(enrolled_at, %(since)s) AS begins, least(left_at, %(until)s) AS ends FROM resident
-        WHERE CASE WHEN %(centre)s::int IS NOT NULL THEN centre_id = %(centre)s
+        WHERE id IS DISTINCT FROM (SELECT probe_resident_id()) AND CASE WHEN %(centre)s::int IS NOT NULL
+            THEN centre_id = %(centre)s
             ELSE current_user = 'hearthwatch_service' OR id = ANY (ARRAY(SELECT residents_in_care())) END
     )
 """
