@@ -16,7 +16,7 @@ from fastapi import Request
 
 from clinicians.visitor import Refused, Visitor
 from clinicians.words import Words
-from store import administration
+from store import administration, portal
 from store.administration import NotAllowed
 from store.people import Centre
 from store.postgres import Connection, Database
@@ -24,7 +24,7 @@ from store.postgres import Connection, Database
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """An administrator at her desk, at one moment."""
+    """An administrator at her desk, or somebody of the staff, at one moment."""
 
     c: Connection
     by: UUID
@@ -44,6 +44,21 @@ async def office(request: Request, visitor: Visitor) -> AsyncIterator[Office]:
     try:
         async with database.service() as c:
             centre = await administration.centre_of(c, visitor.person_id)
+            words = Words.of(visitor.language, centre.time_zone, request.app.state.clock())
+            yield Office(c, visitor.person_id, centre, words)
+    except NotAllowed:
+        raise Refused(404) from None
+
+
+@asynccontextmanager
+async def staff_room(request: Request, visitor: Visitor) -> AsyncIterator[Office]:
+    """The same for somebody of the staff, who looks at the rota of her own centre and changes what is her own."""
+    database: Database = request.app.state.database
+    try:
+        async with database.service() as c:
+            centre = await portal.centre_of(c, visitor.person_id)
+            if centre is None:
+                raise Refused(404)
             words = Words.of(visitor.language, centre.time_zone, request.app.state.clock())
             yield Office(c, visitor.person_id, centre, words)
     except NotAllowed:
