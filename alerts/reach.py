@@ -75,7 +75,7 @@ async def ways(c: Connection, persons: Sequence[Person], priority: str) -> dict[
 def ways_of(profile: Profile, priority: str) -> tuple[Way, ...]:
     """The ways to one person. Pure."""
     wanted = shipped(profile.face, priority) if profile.ways is None else parse(profile.ways)
-    able = _addresses(profile)
+    able = addresses(profile)
     working = {channel: address for channel, address in able.items() if channel not in profile.failing}
     chosen = _usable(wanted, working)
     if priority == "high":
@@ -102,6 +102,18 @@ def faults(choices: Sequence[Choice], priority: str) -> tuple[str, ...]:
     return tuple(code for code, is_wrong in wrong.items() if is_wrong)
 
 
+def addresses(profile: Profile) -> dict[ChannelName, str]:
+    """Where she could be reached by the service's channels. One that has not said which it has sends SMS."""
+    channels: Collection[str] = profile.channels or ("sms",)
+    all_of_hers: dict[ChannelName, str | None] = {
+        "sms": profile.phone,
+        "voice": profile.phone,
+        "push": str(profile.person_id) if profile.has_push else None,
+        "email": profile.email,
+    }
+    return {channel: address for channel, address in all_of_hers.items() if address and channel in channels}
+
+
 def content(choices: Iterable[Choice]) -> list[dict[str, Any]]:
     """Choices as the record keeps them; :func:`parse` reads them back."""
     return [{"channel": choice.channel, "after_s": round(choice.after.total_seconds())} for choice in choices]
@@ -113,18 +125,6 @@ def parse(written: Iterable[Mapping[str, Any]]) -> tuple[Choice, ...]:
     return tuple(
         Choice(known[way["channel"]], timedelta(seconds=way["after_s"])) for way in written if way["channel"] in known
     )
-
-
-def _addresses(profile: Profile) -> dict[ChannelName, str]:
-    """Where she could be reached by the service's channels. One that has not said which it has sends SMS."""
-    channels: Collection[str] = profile.channels or ("sms",)
-    all_of_hers: dict[ChannelName, str | None] = {
-        "sms": profile.phone,
-        "voice": profile.phone,
-        "push": str(profile.person_id) if profile.has_push else None,
-        "email": profile.email,
-    }
-    return {channel: address for channel, address in all_of_hers.items() if address and channel in channels}
 
 
 def _usable(wanted: Iterable[Choice], able: Mapping[ChannelName, str]) -> tuple[Way, ...]:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
+from store.administration import Taken
 from store.postgres import Connection, one, rows, value
 
 
@@ -305,12 +306,9 @@ async def browsers(c: Connection, person_id: UUID) -> list[Browser]:
     )
 
 
-async def unsubscribe(c: Connection, person_id: UUID, *, endpoint: str = "", number: int = 0) -> None:
-    """One browser of this person listens no longer, named by where it listened or by its number."""
-    await c.execute(
-        "DELETE FROM push_subscription WHERE person_id = %s AND (endpoint = %s OR id = %s)",
-        [person_id, endpoint, number],
-    )
+async def unsubscribe(c: Connection, person_id: UUID, number: int) -> None:
+    """One browser of this person listens no longer."""
+    await c.execute("DELETE FROM push_subscription WHERE person_id = %s AND id = %s", [person_id, number])
 
 
 async def forget_subscriptions(c: Connection, numbers: Sequence[int]) -> None:
@@ -396,4 +394,24 @@ async def administer_again(c: Connection, centre_id: int, address: str, channel:
         "DELETE FROM unreachable u USING person p WHERE u.person_id = p.id AND p.centre_id = %s AND u.address = %s AND u.channel = %s",
         [centre_id, address, channel],
     )
+    return done.rowcount == 1
+
+
+async def administer_phone(c: Connection, centre_id: int, person_id: UUID, phone: str) -> bool:
+    """An administrator writes down another telephone of somebody of her centre; what was known of the old one goes with it.
+
+    Says whether there is such a person. Raises :class:`~store.administration.Taken` when the number is somebody else's.
+    """
+    if not await phone_is_free(c, phone, person_id):
+        raise Taken(f"the telephone number {phone} is somebody else's")
+    done = await c.execute(
+        "UPDATE person SET phone = %s, phone_verified_at = NULL WHERE id = %s AND centre_id = %s "
+        "AND id NOT IN (SELECT person_id FROM resident)",
+        [phone, person_id, centre_id],
+    )
+    if done.rowcount:
+        await c.execute(
+            "DELETE FROM unreachable WHERE person_id = %s AND channel IN ('sms', 'voice') AND address <> %s",
+            [person_id, phone],
+        )
     return done.rowcount == 1

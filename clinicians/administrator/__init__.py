@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from clinicians.administrator import device_types, devices, gateways, residents
+from clinicians.administrator import device_types, devices, gateways, reach, residents
 
 router = APIRouter()
-for part in (gateways, devices, device_types, residents):
+for part in (gateways, devices, device_types, residents, reach):
     router.include_router(part.router)

@@ -29,6 +29,8 @@ _TOLD: Final = {
     "granted": N_("From now on this person sees the readings and is told of alerts."),
     "ended": N_("From now on this person sees nothing of this resident."),
     "time_zone": N_("The centre's time zone is changed."),
+    "try_again": N_("The next message is sent there, and shows whether it arrives."),
+    "phone_written": N_("Written down. Ask her or him to confirm it on the page 'How I am reached'."),
 }
 """What came of the form just sent, by its code in the address."""
 

@@ -19,7 +19,7 @@ from clinicians.administrator.desk import changing, looking, plain, told
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Administrator, Refused, Visitor
 from clinicians.words import N_, Words
-from store import administration, equipment, pairing
+from store import administration, contacts, equipment, pairing
 from store.administration import Taken
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -66,6 +66,7 @@ async def _list(request: Request, visitor: Visitor, problem: str = "", entered: 
         known = [shown.gateway(g, words) for g in await equipment.gateways(c)]
         devices = await equipment.devices(c)
         rules = await deployment.standing(c, words.now)
+        unreachable = await contacts.administered_troubles(c)
     known.sort(key=lambda g: _ORDER.index(g.mark))
     ill = [d.gateway_id for d in devices if shown.wrongs(d, words)]
     return render(
@@ -77,6 +78,7 @@ async def _list(request: Request, visitor: Visitor, problem: str = "", entered: 
         devices={g.id: sum(d.gateway_id == g.id for d in devices) for g in known},
         ill={g.id: ill.count(g.id) for g in known},
         rules=rules,
+        unreachable=unreachable,
         problem=words.gettext(problem) if problem else "",
         entered=entered,
     )
