@@ -81,14 +81,15 @@ def token_hash(token: str) -> bytes:
 async def visitor(request: Request) -> Visitor:
     """Who is signed in, also as ``request.state.visitor``. Raises :class:`NotSignedIn` otherwise."""
     token = request.cookies.get(COOKIE)
-    found = await _visitor_of(request.app.state.database, token_hash(token)) if token else None
+    state = request.app.state
+    found = await _visitor_of(state.database, token_hash(token), state.clock()) if token else None
     if found is None:
         raise NotSignedIn
     request.state.visitor = found
     return found
 
 
-async def _visitor_of(database: Database, hashed: bytes) -> Visitor | None:
+async def _visitor_of(database: Database, hashed: bytes, asked_at: datetime) -> Visitor | None:
     now = datetime.now(UTC)
     async with database.service() as c:
         session = await people.session(c, hashed, now)
@@ -97,7 +98,8 @@ async def _visitor_of(database: Database, hashed: bytes) -> Visitor | None:
             return None
         if now - session.last_used_at >= _TOUCH_EVERY:
             await people.touch_session(c, hashed, now, now + IDLE[session.face])
-    return Visitor(person.id, session.face, session.csrf_token, person.language, person.name(person.language))
+    name = person.name(person.language)
+    return Visitor(person.id, session.face, session.csrf_token, person.language, name, asked_at)
 
 
 async def is_open(database: Database, hashed: bytes) -> bool:

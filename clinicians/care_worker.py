@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Final, Literal
 from uuid import UUID
@@ -13,7 +13,7 @@ from fastapi import APIRouter, Form, Request, Response
 from alerts import actions, judging, quality
 from alerts.deployment import in_force, made_by
 from alerts.judging import Target
-from alerts.lifecycle import TransitionError
+from alerts.lifecycle import WAITS, TransitionError
 from alerts.rule import JOINED
 from clinicians import cases, falls, maintenance, vitals
 from clinicians.advice import next_steps
@@ -23,7 +23,7 @@ from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import CareWorker, Refused
 from clinicians.words import N_, Words
-from store import alerts, gateways, notes, people, portal, readings, residents
+from store import alerts, gateways, notes, portal, readings, residents
 from store import falls as fall_verdicts
 from store.postgres import Connection, Database
 from store.residents import Related, Resident
@@ -38,6 +38,8 @@ _TOLD: Final = {
     "resolved": N_("It is closed already."),
     "not_waiting": N_("Nobody needs to be called for it any more."),
     "acknowledged": N_("It is yours. Thank you. The others have been told."),
+    "attended": N_("Good that you are there. Close it when all is done, and say what came of it."),
+    "not_yours": N_("It is not yours any more: others are being called."),
     "declined": N_("All right. The next colleague is being called."),
     "closed": N_("Closed. Thank you."),
     "judged": N_("It is written down. Thank you."),
@@ -52,49 +54,83 @@ _TOLD: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """One open alert on the board, with whom to ring and what to do."""
+    """One open alert on the board, with what to do."""
 
     case: cases.Case
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """All open alerts of one resident, worst first, and whom to ring: whoever takes one takes them all."""
+
     resident: Resident
     age: int
-    steps: tuple[str, ...]
     family: tuple[Related, ...]
     pressure: vitals.Vital | None
+    cards: tuple[Card, ...]
+
+    @property
+    def lead(self) -> cases.Case:
+        """The alert that stands for all: one that waits before one that is taken."""
+        return min((card.case for card in self.cards), key=lambda case: _PLACES.index(case.standing))
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether any of it is urgent."""
+        return any(card.case.priority == "high" for card in self.cards)
+
+    @property
+    def waiting(self) -> int:
+        """How many of its alerts wait for somebody."""
+        return sum(card.case.standing == "waiting" for card in self.cards)
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """What to do, once, though several alerts say it."""
+        return tuple(dict.fromkeys(step for card in self.cards for step in card.steps))
+
+
+_PLACES: Final = ("waiting", "taken", "attended", "cancelled", "shelved")
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The open alerts: those that wait, mine, those of others, those put aside; and the tasks apart."""
+    """The residents with open alerts, those nobody answers first: those that wait, mine, those who take theirs back and are
+    to be asked after, those of others, those put aside. The tasks stand apart."""
 
-    waiting: tuple[Card, ...]
-    mine: tuple[Card, ...]
-    others: tuple[Card, ...]
-    shelved: tuple[Card, ...]
-    tasks: tuple[Card, ...]
+    waiting: tuple[Conversation, ...]
+    mine: tuple[Conversation, ...]
+    asked_after: tuple[Conversation, ...]
+    others: tuple[Conversation, ...]
+    shelved: tuple[Conversation, ...]
+    tasks: tuple[Conversation, ...]
 
     @property
     def is_quiet(self) -> bool:
         """Whether nothing waits for anybody."""
-        return not (self.waiting or self.mine or self.others or self.shelved)
+        return not (self.waiting or self.mine or self.asked_after or self.others or self.shelved)
 
 
-def board(cards: Sequence[Card]) -> Board:
-    """Sort cards to their places; within each the worst first, as the record gives them."""
+def board(found: Sequence[Conversation]) -> Board:
+    """Sort conversations to their places; within each the worst first, as the record gives them. Each task stands alone."""
+    talks = [replace(talk, cards=urgent) for talk in found if (urgent := _cards(talk, tasks=False))]
 
-    def those(standing: str, *, mine: bool | None = None) -> tuple[Card, ...]:
-        return tuple(
-            card
-            for card in cards
-            if not card.case.is_task and card.case.standing == standing and (mine is None or card.case.is_mine == mine)
-        )
+    def those(*standings: str, mine: bool | None = None) -> tuple[Conversation, ...]:
+        return tuple(t for t in talks if t.lead.standing in standings and mine in (None, t.lead.is_mine))
 
     return Board(
-        waiting=those("waiting"),
-        mine=those("taken", mine=True),
-        others=those("taken", mine=False),
+        waiting=tuple(sorted(those("waiting"), key=lambda talk: not any(c.case.exhausted_at for c in talk.cards))),
+        mine=those("taken", "attended", mine=True),
+        asked_after=those("cancelled"),
+        others=those("taken", "attended", mine=False),
         shelved=those("shelved"),
-        tasks=tuple(card for card in cards if card.case.is_task),
+        tasks=tuple(replace(talk, cards=(card,)) for talk in found for card in _cards(talk, tasks=True)),
     )
+
+
+def _cards(talk: Conversation, *, tasks: bool) -> tuple[Card, ...]:
+    return tuple(card for card in talk.cards if card.case.is_task == tasks)
 
 
 @router.get("/care")
@@ -108,36 +144,35 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
         protocols = await made_by(c, await in_force(c, words.now), rows)
         targets = await judging.targets(c, protocols.present, words.now)
         called = await portal.calls(c, [row.id for row in rows])
+        lapses = await portal.lapses(c, [row.id for row in rows if row.state in WAITS])
         episodes = await quality.episodes(c, [row.id for row in rows])
-        names = await people.people(c, cases.named(rows))
+        names = await portal.names(c, cases.named(rows))
         around = await residents.around_each(c, [row.resident_id for row in rows])
         latest = await readings.latest(c) if rows else {}
-    cards = [
-        _card(
-            cases.case(
-                row,
-                protocols,
-                "staff",
-                words,
-                names,
-                visitor.person_id,
-                calls=called.get(row.id, ()),
-                episodes=episodes.get(row.id),
-            ),
-            everybody[row.resident_id],
-            targets[row.resident_id],
-            around.get(row.resident_id, []),
-            latest.get(row.resident_id, {}),
-            next_steps(row.evidence.get(JOINED, row.rule), words),
+    cards: dict[int, list[Card]] = {}
+    for row in rows:
+        case = cases.case(
+            row,
+            protocols,
+            "staff",
             words,
+            names,
+            visitor.person_id,
+            calls=called.get(row.id, ()),
+            episodes=episodes.get(row.id),
+            lapse=lapses.get(row.id),
         )
-        for row in rows
+        steps = next_steps(row.evidence.get(JOINED, row.rule), words)
+        cards.setdefault(row.resident_id, []).append(Card(case, tuple(steps)))
+    found = [
+        _conversation(everybody[number], own, targets[number], around.get(number, []), latest.get(number, {}), words)
+        for number, own in cards.items()
     ]
     return render(
         request,
         "care_board.html",
         words=words,
-        board=board(cards),
+        board=board(found),
         everybody=list(everybody.values()),
         told=_told(told, words),
         outcomes=_outcomes(words),
@@ -145,22 +180,20 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
     )
 
 
-def _card(
-    case: cases.Case,
+def _conversation(
     resident: Resident,
+    cards: Sequence[Card],
     target: Target,
     around: Sequence[Related],
     latest: Mapping[str, readings.Latest],
-    steps: Sequence[str],
     words: Words,
-) -> Card:
-    return Card(
-        case,
+) -> Conversation:
+    return Conversation(
         resident,
         resident.age(words.today),
-        tuple(steps),
         tuple(person for person in around if person.kind == "family" and person.phone),
         vitals.pressure(latest, target, words),
+        tuple(cards),
     )
 
 
@@ -188,17 +221,25 @@ async def _act(request: Request, told: str, act: Callable[[Connection], Awaitabl
 @router.post("/care/alerts/{alert_id}/acknowledge")
 async def acknowledge(request: Request, visitor: CareWorker, alert_id: int) -> Response:
     """Take it."""
-    now = datetime.now(UTC)
     return await _act(
-        request, "acknowledged", lambda c: actions.acknowledge(c, alert_id, visitor.person_id, now, "page")
+        request, "acknowledged", lambda c: actions.acknowledge(c, alert_id, visitor.person_id, visitor.now, "page")
+    )
+
+
+@router.post("/care/alerts/{alert_id}/attend")
+async def attend(request: Request, visitor: CareWorker, alert_id: int) -> Response:
+    """She is with the resident, or speaks to her."""
+    return await _act(
+        request, "attended", lambda c: actions.attend(c, alert_id, visitor.person_id, visitor.now, "page")
     )
 
 
 @router.post("/care/alerts/{alert_id}/decline")
 async def decline(request: Request, visitor: CareWorker, alert_id: int) -> Response:
     """Cannot come: the next is called at once."""
-    now = datetime.now(UTC)
-    return await _act(request, "declined", lambda c: actions.decline(c, alert_id, visitor.person_id, now, "page"))
+    return await _act(
+        request, "declined", lambda c: actions.decline(c, alert_id, visitor.person_id, visitor.now, "page")
+    )
 
 
 @router.post("/care/alerts/{alert_id}/resolve")
@@ -210,9 +251,8 @@ async def resolve(
     remark: Annotated[str, Form(max_length=400)] = "",
 ) -> Response:
     """Close it, saying what came of it."""
-    now = datetime.now(UTC)
     text = _outcome(outcome, remark) if outcome else ""
-    return await _act(request, "closed", lambda c: actions.resolve(c, alert_id, visitor.person_id, now, text))
+    return await _act(request, "closed", lambda c: actions.resolve(c, alert_id, visitor.person_id, visitor.now, text))
 
 
 @router.post("/care/alerts/{alert_id}/resolve-fall")
@@ -224,11 +264,10 @@ async def resolve_fall(
     remark: Annotated[str, Form(max_length=400)] = "",
 ) -> Response:
     """Close an alert of a fall, saying whether it was one: one tap says both."""
-    now = datetime.now(UTC)
 
     async def close(c: Connection) -> None:
-        await actions.resolve(c, alert_id, visitor.person_id, now, _outcome(falls.outcome_of(finding), remark))
-        await _judge(c, alert_id, visitor.person_id, now, finding)
+        await actions.resolve(c, alert_id, visitor.person_id, visitor.now, _outcome(falls.outcome_of(finding), remark))
+        await _judge(c, alert_id, visitor.person_id, visitor.now, finding)
 
     return await _act(request, "closed", close)
 
@@ -238,7 +277,6 @@ async def correct_finding(
     request: Request, visitor: CareWorker, alert_id: int, finding: Annotated[falls.Code, Form()]
 ) -> Response:
     """Say of a closed alert anew whether it was a fall."""
-    now = datetime.now(UTC)
     database: Database = request.app.state.database
     async with database.service() as c:
         row = await alerts.for_update(c, alert_id)
@@ -248,8 +286,8 @@ async def correct_finding(
             raise Refused(400)
         remark = (row.outcome or "").partition(": ")[2]
         await alerts.update(c, alert_id, {"outcome": _outcome(falls.outcome_of(finding), remark)})
-        await alerts.add_event(c, alert_id, row.resident_id, "judged", at=now, person_id=visitor.person_id)
-        await _judge(c, alert_id, visitor.person_id, now, finding)
+        await alerts.add_event(c, alert_id, row.resident_id, "judged", at=visitor.now, person_id=visitor.person_id)
+        await _judge(c, alert_id, visitor.person_id, visitor.now, finding)
     return back_to(f"/care/residents/{row.resident_id}", "judged")
 
 
@@ -268,12 +306,11 @@ def _outcome(code: str, remark: str) -> str:
 @router.post("/care/alerts/{alert_id}/shelve")
 async def shelve(request: Request, visitor: CareWorker, alert_id: int, until: Annotated[ShelfTime, Form()]) -> Response:
     """Put it aside for a while."""
-    now = datetime.now(UTC)
     database: Database = request.app.state.database
     async with database.reader(visitor.person_id) as c:
         words = await words_of(c, visitor)
-    end = _shelf_end(until, words, now)
-    return await _act(request, "shelved", lambda c: actions.shelve(c, alert_id, visitor.person_id, now, end))
+    end = _shelf_end(until, words, visitor.now)
+    return await _act(request, "shelved", lambda c: actions.shelve(c, alert_id, visitor.person_id, visitor.now, end))
 
 
 def _shelf_end(until: ShelfTime, words: Words, now: datetime) -> datetime:
@@ -293,20 +330,30 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         resident = await residents.resident(c, resident_id)
         if resident is None:
             raise Refused(404)
-        words = Words.of(visitor.language, resident.time_zone)
+        words = Words.of(visitor.language, resident.time_zone, visitor.now)
         around = await residents.around(c, resident_id)
         latest = (await readings.latest(c, resident_id)).get(resident_id, {})
         rows = await alerts.of_resident(c, resident_id, 10)
         protocols = await made_by(c, await in_force(c, words.now), rows)
         target = await judging.target_of(c, protocols.present, resident_id, words.now)
-        names = await people.people(c, cases.named(rows))
+        names = await portal.names(c, cases.named(rows))
         devices = await gateways.devices(c, resident_id)
         written = await notes.of_resident(c, resident_id)
         fallen = await falls.of_alerts(c, resident_id, rows, words)
         episodes = await quality.episodes(c, [row.id for row in rows])
+        lapses = await portal.lapses(c, [row.id for row in rows if row.state in WAITS])
         maintained = await maintenance.of_resident(c, resident_id, protocols.present, words)
     known = [
-        cases.case(row, protocols, "staff", words, names, visitor.person_id, episodes=episodes.get(row.id))
+        cases.case(
+            row,
+            protocols,
+            "staff",
+            words,
+            names,
+            visitor.person_id,
+            episodes=episodes.get(row.id),
+            lapse=lapses.get(row.id),
+        )
         for row in rows
     ]
     return render(

@@ -1,4 +1,4 @@
-"""An alert as its reader meets it: one sentence, who has taken it, and its trail in words."""
+"""An alert as its reader meets it: one sentence, who comes and by when, and its trail in words."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any, Final, Literal
 from uuid import UUID
 
 from alerts.deployment import Protocols
+from alerts.lifecycle import ENDS
 from alerts.quality import STALE
 from clinicians.words import N_, Words
 from store.alerts import AlertRow, TrailRow
-from store.people import Person
-from store.portal import Call
+from store.portal import Call, Lapse, Named
 from store.quality import Episodes
 
 Audience = Literal["staff", "family", "resident"]
@@ -48,12 +48,19 @@ _TRAIL: Final = {
     "called": N_("called"),
     "climbed": N_("called because nobody had taken it"),
     "unmanned": N_("nobody is on duty: everybody is called"),
+    "exhausted": N_("everybody has been called in vain"),
+    "skipped": N_("passed over"),
     "acknowledged": N_("taken"),
+    "lapsed": N_("has not come by the time that was promised"),
+    "attended": N_("is there"),
     "declined": N_("cannot come"),
+    "released": N_("cannot come after all"),
+    "cancelled": N_("taken back by the resident"),
     "shelved": N_("put aside"),
     "unshelved": N_("no longer put aside"),
     "cleared": N_("the values are back by themselves"),
     "resolved": N_("closed"),
+    "expired": N_("ended by itself"),
     "judged": N_("said anew whether it was a fall"),
     "note": N_("note"),
     "sent": N_("message sent"),
@@ -75,6 +82,19 @@ _CHANNELS: Final = {
     "page": N_("on this page"),
     "web": N_("on this page"),
     "voice": N_("by telephone"),
+    "push": N_("by push message"),
+    "email": N_("by e-mail"),
+}
+# Why somebody whose turn it was is not called.
+_PASSED_OVER: Final = {
+    "sick": N_("off sick"),
+    "leave": N_("on leave"),
+    "on_visit": N_("on a visit"),
+    "unreachable": N_("cannot be reached"),
+    "declined": N_("cannot come"),
+    "quiet": N_("quiet hours"),
+    "no_phone": N_("no telephone"),
+    "left": N_("has left"),
 }
 
 
@@ -90,9 +110,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """Somebody who was called, and how far the message came."""
+    """Somebody who was called, by which channel, and how far the message came."""
 
     who: str
+    how: str
     state: str
     has_arrived: bool
     has_failed: bool
@@ -100,9 +121,11 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One alert for one reader. ``standing``: ``waiting``, ``taken``, ``shelved`` or ``closed``.
+    """One alert for one reader.
 
-    ``replaced`` is the protocol that made it, when another is in force by now. ``times``: how often its condition has
+    ``standing``: ``waiting``, ``taken`` (somebody is on the way, to be there ``by``), ``attended`` (is there), ``cancelled``
+    (the resident took it back: to be asked after), ``shelved`` or ``closed``. ``exhausted_at``: since when everybody has been
+    called in vain. ``lapsed_by`` had taken it and has not come. ``replaced`` is the protocol that made it, when another is in force by now. ``times``: how often its condition has
     come since ``first_at``, so often in so short a time that it ``chatters``. ``is_stale``: open for more than a day.
     """
 
@@ -131,6 +154,11 @@ class Case:
     first_at: datetime | None = None
     chatters: bool = False
     is_stale: bool = False
+    by: datetime | None = None
+    exhausted_at: datetime | None = None
+    attended_at: datetime | None = None
+    cancelled_at: datetime | None = None
+    lapsed_by: str = ""
 
     @property
     def is_fall(self) -> bool:
@@ -140,10 +168,13 @@ class Case:
 
 _STANDINGS: Final = {
     "raised": "waiting",
-    "notified": "waiting",
+    "notifying": "waiting",
     "acknowledged": "taken",
+    "attended": "attended",
+    "cancelled": "cancelled",
     "shelved": "shelved",
     "resolved": "closed",
+    "expired": "closed",
 }
 
 
@@ -178,12 +209,13 @@ def case(
     protocols: Protocols,
     audience: Audience,
     words: Words,
-    people: Mapping[UUID, Person],
+    people: Mapping[UUID, Named],
     reader: UUID,
     *,
     calls: Sequence[Call] = (),
     trail: Sequence[TrailRow] = (),
     episodes: Episodes | None = None,
+    lapse: Lapse | None = None,
 ) -> Case:
     """An alert for one reader. ``people`` holds those whom the reader may see by name."""
     staff = audience == "staff"
@@ -203,6 +235,10 @@ def case(
         is_mine=alert.acknowledged_by == reader,
         taken_at=alert.acknowledged_at,
         climb_at=alert.climb_at,
+        by=alert.climb_at if alert.state == "acknowledged" else None,
+        exhausted_at=alert.exhausted_at,
+        attended_at=alert.attended_at,
+        cancelled_at=alert.cancelled_at,
         shelved_until=alert.shelved_until,
         closed_at=alert.resolved_at,
         closed_by=_name(alert.resolved_by, people, words),
@@ -213,17 +249,18 @@ def case(
         times=episodes.times if episodes else 1,
         first_at=episodes.since if episodes else None,
         chatters=episodes is not None and episodes.chatters,
-        is_stale=alert.state != "resolved" and words.now - alert.raised_at > STALE,
+        is_stale=alert.state not in ENDS and words.now - alert.raised_at > STALE,
+        lapsed_by=lapse.name(words.language) if lapse else "",
     )
 
 
 def named(alerts: Sequence[AlertRow]) -> list[UUID]:
     """Everybody whose name these alerts need."""
-    people = {person for a in alerts for person in (a.acknowledged_by, a.resolved_by) if person}
+    people = {person for a in alerts for person in (a.acknowledged_by, a.attended_by, a.resolved_by) if person}
     return sorted(people)
 
 
-def _name(person_id: UUID | None, people: Mapping[UUID, Person], words: Words) -> str:
+def _name(person_id: UUID | None, people: Mapping[UUID, Named], words: Words) -> str:
     if person_id is None:
         return ""
     person = people.get(person_id)
@@ -232,7 +269,8 @@ def _name(person_id: UUID | None, people: Mapping[UUID, Person], words: Words) -
 
 def _called(call: Call, words: Words) -> Called:
     state = words.gettext(_CALL_STATES.get(call.state, N_("being sent")))
-    return Called(call.name(words.language), state, call.state == "delivered", call.state == "failed")
+    how = words.gettext(_CHANNELS.get(call.channel, N_("by SMS")))
+    return Called(call.name(words.language), how, state, call.state == "delivered", call.state == "failed")
 
 
 def _step(row: TrailRow, words: Words) -> Step:
@@ -246,4 +284,6 @@ def _step(row: TrailRow, words: Words) -> Step:
 def _detail(detail: Mapping[str, Any], words: Words) -> str:
     if isinstance(text := detail.get("outcome"), str):
         return outcome(text, words, for_staff=True)
+    if detail.get("why") in _PASSED_OVER:
+        return words.gettext(_PASSED_OVER[detail["why"]])
     return str(detail["error"]) if detail.get("error") else ""

@@ -12,15 +12,16 @@ from markupsafe import Markup
 from alerts import judging, quality
 from alerts.deployment import in_force, made_by
 from alerts.judging import Target
+from alerts.lifecycle import WAITS
 from alerts.protocol import Protocol
 from clinicians import cases, charts, falls, late, maintenance, vitals, worklist
 from clinicians.equipment import health
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Doctor, Refused, Visitor
-from clinicians.words import N_, Words
+from clinicians.words import DEFAULT_ZONE, N_, Words
 from devices.readings import METRICS, Kind
-from store import alerts, audit, gateways, late_notes, notes, people, portal, readings, residents
+from store import alerts, audit, gateways, late_notes, notes, portal, readings, residents
 from store.postgres import Connection, Database
 from store.residents import Resident
 
@@ -56,7 +57,7 @@ def condition(code: str, protocol: Protocol, words: Words) -> str:
 async def words_of(c: Connection, visitor: Visitor) -> Words:
     """The visitor's language on her own centre's clock."""
     centre = await portal.centre_of(c, visitor.person_id)
-    return Words.of(visitor.language, centre.time_zone) if centre else Words.of(visitor.language)
+    return Words.of(visitor.language, centre.time_zone if centre else DEFAULT_ZONE, visitor.now)
 
 
 @router.get("/doctor")
@@ -73,7 +74,7 @@ async def show_worklist(request: Request, visitor: Doctor) -> Response:
         unseen = await late_notes.unseen(c)
         protocols = await made_by(c, await in_force(c, words.now), [*opened, *unseen])
         targets = await judging.targets(c, protocols.present, words.now)
-        names = await people.people(c, cases.named(opened))
+        names = await portal.names(c, cases.named(opened))
     by_resident: dict[int, list[cases.Case]] = {}
     for row in opened:
         made = cases.case(row, protocols, "staff", words, names, visitor.person_id)
@@ -118,7 +119,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         resident = await residents.resident(c, resident_id)
         if resident is None:
             raise Refused(404)
-        words = Words.of(visitor.language, resident.time_zone)
+        words = Words.of(visitor.language, resident.time_zone, visitor.now)
         since = words.now - timedelta(days=charts.DAYS + 1)
         around = await residents.around(c, resident_id)
         latest = (await readings.latest(c, resident_id)).get(resident_id, {})
@@ -133,7 +134,8 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         trails = await alerts.trail(c, numbers)
         called = await portal.calls(c, numbers)
         episodes = await quality.episodes(c, numbers)
-        names = await people.people(c, cases.named(rows))
+        lapses = await portal.lapses(c, [row.id for row in rows if row.state in WAITS])
+        names = await portal.names(c, cases.named(rows))
         devices = await gateways.devices(c, resident_id)
         written = await notes.of_resident(c, resident_id)
         fallen = await falls.of_alerts(c, resident_id, rows, words)
@@ -151,6 +153,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
             calls=called.get(row.id, ()),
             trail=trails.get(row.id, ()),
             episodes=episodes.get(row.id),
+            lapse=lapses.get(row.id),
         )
         for row in rows
     ]

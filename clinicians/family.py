@@ -17,7 +17,7 @@ from clinicians.doctor import words_of
 from clinicians.pages import PageRoute, render
 from clinicians.visitor import Relative
 from clinicians.words import Words
-from store import alerts, people, portal, readings, residents
+from store import alerts, portal, readings, residents
 from store.people import Centre
 from store.postgres import Database
 from store.readings import Latest
@@ -25,6 +25,8 @@ from store.residents import Related, Relation, Resident
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
+_PRESSING: Final = ("waiting", "taken", "attended", "cancelled", "shelved")
+"""What is said first, when several alerts are open."""
 RECENT: Final = timedelta(days=7)
 
 
@@ -85,6 +87,11 @@ def say(
 
 def _alarm(who: str, pressing: Sequence[cases.Case], words: Words) -> tuple[str, str, str]:
     case = pressing[0]
+    if case.standing == "attended":
+        return "watch", words.gettext("%(helper)s is looking after %(who)s.", helper=case.taken_by, who=who), ""
+    if case.standing == "cancelled":
+        sentence = words.gettext("%(who)s has said that all is well. The health centre will still ask.", who=who)
+        return "watch", sentence, ""
     if case.standing == "taken":
         return (
             "watch",
@@ -93,6 +100,9 @@ def _alarm(who: str, pressing: Sequence[cases.Case], words: Words) -> tuple[str,
         )
     if case.standing == "shelved":
         return "watch", words.gettext("The health centre knows about %(who)s and will look again.", who=who), ""
+    if case.exhausted_at:
+        sentence = words.gettext("%(who)s may need help, and nobody has answered our calls yet.", who=who)
+        return "alarm", sentence, words.gettext("We go on calling. Please ring, or go there if you can.")
     return "alarm", words.gettext("%(who)s may need help. We are calling a care worker.", who=who), ""
 
 
@@ -120,7 +130,7 @@ async def show(request: Request, visitor: Relative) -> Response:
         rows = [row for r in everybody for row in await alerts.of_resident(c, r.id, 10)]
         protocols = await made_by(c, await in_force(c, words.now), rows)
         targets = await judging.targets(c, protocols.present, words.now)
-        names = await people.people(c, cases.named(rows))
+        names = await portal.names(c, cases.named(rows))
         around = await residents.around_each(c, [r.id for r in everybody])
     known = [cases.case(row, protocols, "family", words, names, visitor.person_id) for row in rows]
     kin = [
@@ -150,7 +160,7 @@ def _kin(
     moved_at: datetime | None,
 ) -> Kin:
     open_cases = sorted(
-        (case for case in known if case.standing != "closed"), key=lambda case: case.standing != "waiting"
+        (case for case in known if case.standing != "closed"), key=lambda case: _PRESSING.index(case.standing)
     )
     closed = [case for case in known if case.closed_at and words.now - case.closed_at < RECENT and not case.is_task]
     mood, sentence, basis = say(who, open_cases, latest, target, words, moved_at)

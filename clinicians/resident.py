@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Form, Request, Response
 
-from alerts import judging
+from alerts import actions, judging
 from alerts.deployment import Protocols, in_force, made_by
 from alerts.judging import Target
 from clinicians import cases, vitals
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Refused, ResidentHerself
 from clinicians.words import N_, Words
-from store import alerts, gateways, people, portal, readings, residents
+from store import alerts, gateways, portal, readings, residents
 from store.alerts import Prompt
 from store.gateways import Device
 from store.postgres import Database
@@ -43,7 +43,7 @@ _STANDINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The one thing her page says now. ``kind``: ``are_you_well``, ``help``, ``repeat_measurement`` or ``calm``."""
+    """The one thing her page says now. ``kind``: ``are_you_well``, ``help``, ``repeat_measurement``, ``said_well`` or ``calm``."""
 
     kind: str
     title: str
@@ -67,13 +67,13 @@ def scene(
     """Most pressing first: is she well; help is being called; measure again; else how things stand."""
     if asked := [prompt for prompt in prompts if prompt.kind == "are_you_well"]:
         return Scene("are_you_well", words.gettext("Are you well?"), _question(asked[0], protocols, words))
-    if pressing := [case for case in open_cases if not case.is_task]:
-        return _help(pressing[0], words)
+    if pressing := [case for case in open_cases if not case.is_task and case.standing != "cancelled"]:
+        return _help(min(pressing, key=lambda case: case.standing != "waiting"), words)
     if repeats := [prompt for prompt in prompts if prompt.kind == "repeat_measurement"]:
         return Scene(
             "repeat_measurement", words.gettext("Please measure once more"), _question(repeats[0], protocols, words)
         )
-    return _calm(resident, target, latest, words)
+    return _calm(resident, target, latest, words, said_well=any(case.standing == "cancelled" for case in open_cases))
 
 
 def _question(prompt: Prompt, protocols: Protocols, words: Words) -> tuple[str, ...]:
@@ -83,16 +83,25 @@ def _question(prompt: Prompt, protocols: Protocols, words: Words) -> tuple[str, 
 
 
 def _help(case: cases.Case, words: Words) -> Scene:
-    if case.standing == "taken":
+    if case.standing == "attended":
+        title = words.gettext("%(who)s is looking after you", who=case.taken_by)
+    elif case.standing == "taken":
         title = words.gettext("%(who)s knows and will be in touch", who=case.taken_by)
     elif case.standing == "shelved":
         title = words.gettext("The health centre knows and will look again")
+    elif case.exhausted_at:
+        title = words.gettext("We are still calling somebody for you")
     else:
         title = words.gettext("We are calling somebody for you")
     return Scene("help", title, (case.sentence, words.gettext("If you can, keep the telephone beside you.")))
 
 
-def _calm(resident: Resident, target: Target, latest: Mapping[str, Latest], words: Words) -> Scene:
+def _calm(
+    resident: Resident, target: Target, latest: Mapping[str, Latest], words: Words, *, said_well: bool = False
+) -> Scene:
+    if said_well:
+        title = words.gettext("Good to hear that you are well")
+        return Scene("said_well", title, (words.gettext("Somebody from the health centre will ask how you are."),))
     greeting = words.gettext("%(greeting)s, %(name)s", greeting=_greeting(words), name=resident.name(words.language))
     pressure = vitals.pressure(latest, target, words)
     if pressure is None:
@@ -122,13 +131,13 @@ async def show(request: Request, visitor: ResidentHerself) -> Response:
         resident = await residents.herself(c, visitor.person_id)
         if resident is None:
             raise Refused(404)
-        words = Words.of(visitor.language, resident.time_zone)
+        words = Words.of(visitor.language, resident.time_zone, visitor.now)
         centre = await portal.centre_of(c, visitor.person_id)
         prompts = await alerts.open_prompts(c, resident.id, words.now)
         rows = await alerts.open_alerts(c, resident.id)
         protocols = await made_by(c, await in_force(c, words.now), [*rows, *prompts])
         target = await judging.target_of(c, protocols.present, resident.id, words.now)
-        names = await people.people(c, cases.named(rows))
+        names = await portal.names(c, cases.named(rows))
         latest = (await readings.latest(c, resident.id)).get(resident.id, {})
         devices = await gateways.devices(c, resident.id)
     known = [cases.case(row, protocols, "resident", words, names, visitor.person_id) for row in rows]
@@ -160,7 +169,6 @@ async def answer(
 
     ``well`` is what the wearable's button says too (``said_well``), ``help`` the help button's call.
     """
-    now = datetime.now(UTC)
     database: Database = request.app.state.database
     async with database.reader(visitor.person_id) as c:
         resident = await residents.herself(c, visitor.person_id)
@@ -168,13 +176,15 @@ async def answer(
     if resident is None or device is None:
         raise Refused(404)
     async with database.service() as c:
-        prompts = await alerts.open_prompts(c, resident.id, now)
+        prompts = await alerts.open_prompts(c, resident.id, visitor.now)
         # She answers what has happened, though her gateway's clock was ahead when it told of it.
-        at = max([now, *(prompt.asked_at for prompt in prompts)])
+        at = max([visitor.now, *(prompt.asked_at for prompt in prompts)])
         detail = {} if said == "help" else _after_fall(prompts, at)
         metric = "help_call" if said == "help" else "said_well"
-        await portal.say(c, resident.id, device.id, metric, at, detail, now)
-        await alerts.answer_prompts(c, resident.id, "are_you_well", said, now)
+        await portal.say(c, resident.id, device.id, metric, at, detail, visitor.now)
+        await alerts.answer_prompts(c, resident.id, "are_you_well", said, visitor.now)
+        if said == "well":
+            await actions.cancel(c, resident.id, visitor.person_id, visitor.now)
     return back_to("/me")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
@@ -22,7 +22,7 @@ from clinicians.doctor import words_of
 from clinicians.pages import PageRoute, render
 from clinicians.visitor import StaffOrAdministrator
 from clinicians.words import Words
-from store import alerts, people, portal, rota
+from store import alerts, people, portal, rota, self_watch
 from store.people import Centre, Person
 from store.portal import CentreAlert
 from store.postgres import Connection, Database
@@ -36,6 +36,8 @@ MOST_PLACES: Final = 4
 """How many residents for whom nobody comes fit on a screen in letters that can be read from 4 m."""
 
 MOST_DUTIES: Final = 8
+SLOW: Final = timedelta(minutes=1)
+"""An urgent message on its way for longer than this is told: by then another has been sent (alerts.dispatch)."""
 
 _STANDINGS: Final[tuple[Standing, ...]] = ("exhausted", "waiting", "coming", "there")
 _PRIORITIES: Final = ("high", "medium", "low")
@@ -89,6 +91,39 @@ class Duty:
     def is_gap(self) -> bool:
         """Whether nobody of it can be called."""
         return not self.names
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing about the chain that calls people; ``is_bad``: it may not reach them."""
+
+    text: str
+    is_bad: bool = False
+
+
+def chain(known: self_watch.Standing, words: Words) -> tuple[Remark, ...]:
+    """Whether the chain has proved itself, and how long the oldest urgent message has been on its way."""
+    return (_proof(known, words), _undelivered(known, words))
+
+
+def _proof(known: self_watch.Standing, words: Words) -> Remark:
+    if known.due_by is None:
+        return Remark(words.gettext("The calls do not test themselves"))
+    if known.is_broken(words.now):
+        since = words.when(known.proved_at or known.since or words.now)
+        return Remark(
+            words.gettext("The test of the calls has not come through since %(when)s", when=since), is_bad=True
+        )
+    if known.proved_at is None:
+        return Remark(words.gettext("The first test of the calls is under way"))
+    return Remark(words.gettext("Calls tested %(age)s", age=words.age(known.proved_at)))
+
+
+def _undelivered(known: self_watch.Standing, words: Words) -> Remark:
+    if known.oldest_high is None or words.now - known.oldest_high < SLOW:
+        return Remark(words.gettext("No urgent message waits"))
+    span = words.span(words.now - known.oldest_high)
+    return Remark(words.gettext("An urgent message has not been delivered for %(span)s", span=span), is_bad=True)
 
 
 def on_duty_now(
@@ -161,6 +196,7 @@ async def show(request: Request, visitor: StaffOrAdministrator) -> Response:
         protocols = await made_by(c, await in_force(c, words.now), known)
     async with database.service() as c:
         duties = await _duties(c, centre, words) if centre else ()
+        remarks = chain(await self_watch.standing(c, words.now), words)
     sentences = {row.id: cases.sentence(protocols, row, "staff", words) for row in known}
     return render(
         request,
@@ -169,6 +205,7 @@ async def show(request: Request, visitor: StaffOrAdministrator) -> Response:
         centre=centre,
         wall=wall(rows, sentences, words),
         duties=duties,
+        remarks=remarks,
     )
 
 

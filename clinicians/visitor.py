@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -12,13 +13,17 @@ from fastapi import Depends, Request
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who has signed in. ``csrf`` goes into every form; ``language`` is ``zh_Hans`` or ``en``."""
+    """Somebody who has signed in. ``csrf`` goes into every form; ``language`` is ``zh_Hans`` or ``en``.
+
+    ``now`` is when she asks, by the service's clock: what her page shows and what she does happens at that moment.
+    """
 
     person_id: UUID
     face: str
     csrf: str
     language: str
     name: str
+    now: datetime
 
 
 class Refused(Exception):

@@ -127,6 +127,11 @@ def _alerts(cases: Sequence[Case], words: Words) -> list[Reason]:
         if case.standing == "taken" and case.taken_by:
             weight *= 0.5
             text = words.gettext("%(what)s (taken by %(who)s)", what=text, who=case.taken_by)
+        elif case.standing == "attended":
+            weight *= 0.5
+            text = words.gettext("%(what)s (%(who)s is there)", what=text, who=case.taken_by)
+        elif case.exhausted_at:
+            text = words.gettext("%(what)s (nobody has come)", what=text)
         found.append(Reason("low" if case.is_task else case.priority, text, weight))
     return found
 

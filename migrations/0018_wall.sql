@@ -8,8 +8,15 @@ CREATE VIEW centre_alert WITH (security_barrier) AS
     LEFT JOIN person t ON t.id = a.acknowledged_by
     WHERE r.centre_id = (SELECT staffed_centre()) AND a.state NOT IN ('resolved', 'expired', 'shelved', 'cancelled')
       AND (a.step > 0 OR a.climb_at IS NOT NULL);
-REVOKE ALL ON centre_alert FROM PUBLIC;
-GRANT SELECT ON centre_alert TO hearthwatch_reader;
+
+-- Who is called and who comes need not be related to the resident. Among staff they have names; families and residents are
+-- told that it is a colleague at the health centre.
+CREATE VIEW colleague WITH (security_barrier) AS
+    SELECT p.id, p.name_zh, p.name_en FROM person p LEFT JOIN account a ON a.person_id = p.id
+    WHERE p.centre_id = (SELECT staffed_centre()) AND coalesce(a.face, '') NOT IN ('family', 'resident')
+      AND NOT EXISTS (SELECT 1 FROM relation l WHERE l.person_id = p.id AND l.kind IN ('self', 'family'));
+REVOKE ALL ON centre_alert, colleague FROM PUBLIC;
+GRANT SELECT ON centre_alert, colleague TO hearthwatch_reader, hearthwatch_service;
 
 -- Whoever is related to the resident hears of every change already. Her centre hears of what concerns all of it.
 CREATE FUNCTION tell_wall() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -548,8 +548,9 @@ async def trail(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[Trail
     found = await rows(
         c,
         TrailRow,
-        "SELECT e.alert_id, e.at, e.kind, e.person_id, p.name_zh, p.name_en, e.channel, e.detail FROM alert_event e "
-        "LEFT JOIN person p ON p.id = e.person_id WHERE e.alert_id = ANY(%s) ORDER BY e.id",
+        "SELECT e.alert_id, e.at, e.kind, e.person_id, coalesce(p.name_zh, q.name_zh) AS name_zh, coalesce(p.name_en, q.name_en) AS name_en, "
+        "e.channel, e.detail FROM alert_event e LEFT JOIN person p ON p.id = e.person_id LEFT JOIN colleague q ON q.id = e.person_id "
+        "WHERE e.alert_id = ANY(%s) ORDER BY e.id",
         [list(alert_ids)],
     )
     by_alert: dict[int, list[TrailRow]] = {}

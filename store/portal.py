@@ -132,7 +132,7 @@ async def of_unknown_time(c: Connection, resident_id: int, since: datetime, limi
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One message to one member of staff about an alert, and how far it came."""
+    """One message that calls one person to an alert, and how far it came."""
 
     alert_id: int
     person_id: UUID
@@ -154,14 +154,40 @@ async def calls(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[Call]
     found = await rows(
         c,
         Call,
-        "SELECT m.alert_id, m.person_id, p.name_zh, p.name_en, m.channel, m.state, m.created_at, m.sent_at, m.delivered_at "
-        "FROM message m JOIN person p ON p.id = m.person_id WHERE m.alert_id = ANY(%s) AND m.purpose = 'alert' ORDER BY m.id",
+        "SELECT m.alert_id, m.person_id, coalesce(p.name_zh, q.name_zh, '') AS name_zh, coalesce(p.name_en, q.name_en, '') AS name_en, "
+        "m.channel, m.state, m.created_at, m.sent_at, m.delivered_at FROM message m LEFT JOIN person p ON p.id = m.person_id "
+        "LEFT JOIN colleague q ON q.id = m.person_id WHERE m.alert_id = ANY(%s) AND m.purpose IN ('alert', 'also') ORDER BY m.id",
         [list(alert_ids)],
     )
     by_alert: dict[int, list[Call]] = {}
     for row in found:
         by_alert.setdefault(row.alert_id, []).append(row)
     return by_alert
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Somebody of whom the reader knows the name."""
+
+    id: UUID
+    name_zh: str
+    name_en: str
+
+    def name(self, language: str) -> str:
+        """The name as it is written in ``language``."""
+        return self.name_zh if language == "zh_Hans" else self.name_en
+
+
+async def names(c: Connection, ids: Sequence[UUID]) -> dict[UUID, Named]:
+    """Those of ``ids`` whose name the reader may know: who stands around her residents; for staff every colleague too."""
+    found = await rows(
+        c,
+        Named,
+        "SELECT id, name_zh, name_en FROM person WHERE id = ANY(%(ids)s) "
+        "UNION SELECT id, name_zh, name_en FROM colleague WHERE id = ANY(%(ids)s)",
+        {"ids": list(ids)},
+    )
+    return {person.id: person for person in found}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +241,33 @@ async def staffed_centre(c: Connection) -> int | None:
     """The centre whose staff or administrator the reader is, or ``None`` when she is neither."""
     found: int | None = await value(c, "SELECT staffed_centre()")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """Who had taken an alert, and had not come when her time was over."""
+
+    alert_id: int
+    at: datetime
+    name_zh: str
+    name_en: str
+
+    def name(self, language: str) -> str:
+        """Who it was, as the name is written in ``language``."""
+        return self.name_zh if language == "zh_Hans" else self.name_en
+
+
+async def lapses(c: Connection, alert_ids: Sequence[int]) -> dict[int, Lapse]:
+    """The promise that was not kept, of each of these alerts that nobody has taken since."""
+    found = await rows(
+        c,
+        Lapse,
+        "SELECT e.alert_id, e.at, q.name_zh, q.name_en FROM (SELECT DISTINCT ON (alert_id) * FROM alert_event "
+        "WHERE alert_id = ANY(%s) AND kind IN ('lapsed', 'acknowledged', 'attended', 'shelved') ORDER BY alert_id, id DESC) e "
+        "JOIN colleague q ON q.id = e.person_id WHERE e.kind = 'lapsed'",
+        [list(alert_ids)],
+    )
+    return {row.alert_id: row for row in found}
 
 
 async def last_movement(c: Connection, since: datetime) -> dict[int, datetime]:

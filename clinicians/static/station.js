@@ -1,27 +1,5 @@
-// The wall screen: a clock that shows the page lives, ages that count, and a display that stays on.
+// The wall screen: a display that stays on, and that never gives way to a page for signing in.
 (() => {
-  let base, now = 0, since = 0;
-
-  // The service's clock, not this machine's: nobody sets the clock of a screen on a wall.
-  function read() {
-    base = document.getElementById("wall-now");
-    now = Date.parse(base.dataset.now);
-    since = performance.now();
-  }
-
-  function show() {
-    const at = now + performance.now() - since;
-    base.textContent = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: base.dataset.zone }).format(at);
-    for (const part of document.querySelectorAll("[data-since], [data-until]")) {
-      const until = part.dataset.until !== undefined;
-      const seconds = Math.max(0, Math.round((until ? Date.parse(part.dataset.until) - at : at - Date.parse(part.dataset.since)) / 1000));
-      const minutes = Math.floor(seconds / 60);
-      const hours = Math.floor(minutes / 60);
-      const two = (number) => String(number).padStart(2, "0");
-      part.textContent = hours ? `${hours}:${two(minutes % 60)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
-    }
-  }
-
   async function stayAwake() {
     try {
       if (document.visibilityState === "visible") await navigator.wakeLock?.request("screen");
@@ -30,10 +8,6 @@
 
   // A page for signing in would hang here in silence: better the old page under a loud "connection lost".
   document.addEventListener("signedout", (event) => event.preventDefault());
-  document.addEventListener("swapped", () => { read(); show(); });
   document.addEventListener("visibilitychange", stayAwake);
-  read();
-  show();
-  setInterval(show, 1000);
   stayAwake();
 })();

@@ -11,32 +11,49 @@ from fastapi import FastAPI
 
 from alerts.rule import JOINED
 from clinicians.advice import next_steps
-from clinicians.care_worker import Card, _shelf_end, board
+from clinicians.care_worker import Card, Conversation, _shelf_end, board
 from clinicians.cases import Case, outcome
 from clinicians.words import Words
-from store import alerts, falls, notes
+from store import alerts, falls, notes, people
 from store.alerts import AlertRow
 from tests.clinicians.fallen import fall, tell
 from tests.clinicians.lived import PROTOCOL, Lived, live_in, open_service, raise_alert, visit
-from tests.clinicians.test_worklist import ALERT, EN, TAKEN, TASK, WANG, ZH
+from tests.clinicians.test_worklist import ALERT, EN, NOW, TAKEN, TASK, WANG, ZH
 
 
-def card(case: Case) -> Card:
-    return Card(case, WANG, 82, (), (), None)
+def talk(*known: Case, number: int = 1) -> Conversation:
+    cards = tuple(Card(case, ("Ring.",)) for case in known)
+    return Conversation(replace(WANG, id=number), 82, (), None, cards)
 
 
-def test_every_alert_has_exactly_one_place_on_the_board() -> None:
-    mine = replace(TAKEN, is_mine=True)
-    shelved = replace(ALERT, standing="shelved")
-    taken_task = replace(TASK, standing="taken", is_mine=True)
-    made = board([card(case) for case in (ALERT, mine, TAKEN, shelved, TASK, taken_task)])
-    places = (made.waiting, made.mine, made.others, made.shelved, made.tasks)
-    assert [[c.case for c in place] for place in places] == [[ALERT], [mine], [TAKEN], [shelved], [TASK, taken_task]]
+def test_every_resident_has_exactly_one_place_on_the_board_and_every_task_its_own() -> None:
+    places: dict[str, Case] = {
+        "waiting": ALERT,
+        "mine": replace(TAKEN, is_mine=True),
+        "asked_after": replace(ALERT, standing="cancelled"),
+        "others": replace(TAKEN, standing="attended"),
+        "shelved": replace(ALERT, standing="shelved"),
+    }
+    made = board([talk(case, TASK, TASK, number=n) for n, case in enumerate(places.values())])
+    for name, case in places.items():
+        assert [[card.case for card in t.cards] for t in getattr(made, name)] == [[case]]
+    assert [[card.case for card in t.cards] for t in made.tasks] == [[TASK]] * 10
+
+
+def test_of_several_alerts_the_one_that_waits_stands_for_all() -> None:
+    several = talk(TAKEN, ALERT, replace(ALERT, id=2))
+    assert (several.lead, several.waiting, several.is_urgent, several.steps) == (ALERT, 2, True, ("Ring.",))
+    assert board([several]).waiting == (several,)
+
+
+def test_whom_nobody_answers_comes_before_all_who_wait() -> None:
+    exhausted = talk(replace(ALERT, exhausted_at=NOW), number=2)
+    assert board([talk(ALERT), exhausted]).waiting[0] == exhausted
 
 
 def test_tasks_alone_are_a_quiet_board() -> None:
-    assert board([card(TASK)]).is_quiet
-    assert not board([card(TAKEN)]).is_quiet
+    assert board([talk(TASK)]).is_quiet
+    assert not board([talk(TAKEN)]).is_quiet
 
 
 @pytest.mark.parametrize("rule", [rule.id for rule in PROTOCOL.rules])
@@ -85,7 +102,7 @@ async def state(app: FastAPI, number: int) -> AlertRow:
 @pytest.mark.anyio
 async def test_the_board_says_who_where_what_and_what_next(app: FastAPI, lived: Lived) -> None:
     html = (await (await visit(app, lived.home.li_na.id, "zh_Hans")).get("/care")).text
-    for said in ("有1个警报等人接手", "王秀英", "9号楼502", "192/118", "我来处理", "打电话问：有没有胸痛"):
+    for said in ("有1位老人等人接手", "王秀英", "9号楼502", "192/118", "我来处理", "打电话问：有没有胸痛"):
         assert said in html
     for number in ("+8613900000006", "+8613900000005", "120"):
         assert f'href="tel:{number}"' in html
@@ -108,6 +125,67 @@ async def test_taking_it_is_one_tap_and_everybody_sees_who_has_it(app: FastAPI, 
 
 
 @pytest.mark.anyio
+async def test_one_tap_takes_all_of_a_resident_and_another_says_that_one_is_there(app: FastAPI, lived: Lived) -> None:
+    async with app.state.database.service() as c:
+        second = await raise_alert(c, lived.home.wang, "fall", lived.now, {"probability": 0.97}, step=1)
+    li_na = await visit(app, lived.home.li_na.id, "en")
+    html = (await li_na.get("/care")).text
+    assert "I'll take all 2" in html
+    assert html.count('class="button act big"') == 1
+    await li_na.post(f"/care/alerts/{second}/acknowledge", data={"csrf": "csrf"})
+    assert [(await state(app, n)).state for n in (lived.severe, second)] == ["acknowledged", "acknowledged"]
+    html = (await li_na.get("/care")).text
+    assert "Taken by Na Li, just now, to be there by" in html
+    answer = await li_na.post(f"/care/alerts/{second}/attend", data={"csrf": "csrf"})
+    assert answer.headers["location"] == "/care?told=attended"
+    assert [(await state(app, n)).state for n in (lived.severe, second)] == ["attended", "attended"]
+    chen = await visit(app, lived.home.chen.id, "en")
+    assert "Na Li is there since today" in (await chen.get("/care")).text
+    daughter = await visit(app, lived.home.daughter.id, "en")
+    html = (await daughter.get("/family")).text
+    assert "Na Li is looking after Mum." in html
+    assert "+8613900000002" not in html
+
+
+@pytest.mark.anyio
+async def test_a_promise_that_was_not_kept_names_who_had_made_it(app: FastAPI, lived: Lived) -> None:
+    async with app.state.database.service() as c:
+        for kind in ("acknowledged", "lapsed"):
+            await alerts.add_event(c, lived.severe, lived.home.wang, kind, at=lived.now, person_id=lived.home.li_na.id)
+    chen = await visit(app, lived.home.chen.id, "en")
+    assert "Na Li had taken it and has not come." in (await chen.get("/care")).text
+
+
+@pytest.mark.anyio
+async def test_a_colleague_without_any_tie_to_the_resident_is_named_to_staff_and_not_to_the_family(
+    app: FastAPI, lived: Lived
+) -> None:
+    async with app.state.database.service() as c:
+        volunteer = await people.add_person(c, lived.home.centre, "何勇", "He Yong", "+8613900000090", "zh_Hans")
+        taken = {"state": "acknowledged", "acknowledged_by": volunteer.id, "acknowledged_at": lived.now}
+        await alerts.update(c, lived.severe, taken)
+        await alerts.add_event(c, lived.severe, lived.home.wang, "acknowledged", at=lived.now, person_id=volunteer.id)
+    assert "Taken by He Yong" in (await (await visit(app, lived.home.li_na.id, "en")).get("/care")).text
+    doctor = await visit(app, lived.home.doctor.id, "en")
+    assert "<strong>He Yong</strong>: taken" in (await doctor.get(f"/doctor/residents/{lived.home.wang}")).text
+    html = (await (await visit(app, lived.home.daughter.id, "en")).get("/family")).text
+    assert "a colleague at the health centre knows about Mum" in html
+    assert "He Yong" not in html
+
+
+@pytest.mark.anyio
+async def test_what_the_resident_took_back_is_asked_after(app: FastAPI, lived: Lived) -> None:
+    async with app.state.database.service() as c:
+        await alerts.update(c, lived.severe, {"state": "cancelled", "cancelled_at": lived.now, "climb_at": None})
+    li_na = await visit(app, lived.home.li_na.id, "en")
+    html = (await li_na.get("/care")).text
+    assert "To be asked after" in html
+    assert "She or he has said that all is well, today" in html
+    await li_na.post(f"/care/alerts/{lived.severe}/acknowledge", data={"csrf": "csrf"})
+    assert (await state(app, lived.severe)).acknowledged_by == lived.home.li_na.id
+
+
+@pytest.mark.anyio
 async def test_who_comes_second_is_told_so(app: FastAPI, lived: Lived) -> None:
     for person in (lived.home.li_na.id, lived.home.chen.id):
         browser = await visit(app, person, "en")
@@ -122,7 +200,7 @@ async def test_closing_needs_an_outcome(app: FastAPI, lived: Lived) -> None:
     path = f"/care/alerts/{lived.severe}/resolve"
     answer = await browser.post(path, data={"csrf": "csrf"})
     assert answer.headers["location"] == "/care?told=no_outcome"
-    assert (await state(app, lived.severe)).state == "notified"
+    assert (await state(app, lived.severe)).state == "notifying"
     answer = await browser.post(path, data={"csrf": "csrf", "outcome": "magic"})
     assert answer.status_code == 400
     assert "That did not arrive whole" in answer.text
@@ -252,5 +330,5 @@ async def test_only_of_a_fall_it_is_said_whether_it_was_one(app: FastAPI, lived:
     browser = await visit(app, lived.home.li_na.id)
     form = {"csrf": "csrf", "finding": "fall.well"}
     assert (await browser.post(f"/care/alerts/{lived.severe}/resolve-fall", data=form)).status_code == 400
-    assert (await state(app, lived.severe)).state == "notified"
+    assert (await state(app, lived.severe)).state == "notifying"
     assert (await browser.post(f"/care/alerts/{lived.severe}/finding", data=form)).status_code == 400

@@ -35,8 +35,8 @@ FALL = told("fall", 0, 0.93, **DETAIL)
 
 
 def alert(closed: datetime | None = None, rule: str = "fall") -> AlertRow:
-    state = "resolved" if closed else "notified"
-    nothing: tuple[Any, ...] = (None, 1, None, 0, None, None, None, None, closed, None, None)
+    state = "resolved" if closed else "notifying"
+    nothing: tuple[Any, ...] = (None, 1, 0, 1, *[None] * 9, closed, None, None)
     return AlertRow(7, 1, rule, "p", "high", "event", state, AT, AT, {}, *nothing)
 
 
