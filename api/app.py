@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from importlib.metadata import version
@@ -16,28 +16,28 @@ from fastapi.staticfiles import StaticFiles
 
 import clinicians
 from alerts.backtest.desk import Desk
-from alerts.channels import Channel, utc_now
-from alerts.channels.sms import SmsChannel
-from alerts.channels.voice import VoiceChannel
+from alerts.channels import Channel, ChannelName, utc_now
 from alerts.deployment import keep_registered
 from alerts.dispatch import Dispatcher
 from alerts.heartbeat import Heartbeat
 from alerts.maintenance import Maintenance
 from alerts.silence import Silence
 from alerts.worker import Watch
-from api import gateways, ingest, live, metrics, openapi, problems, recordings, sessions, webhooks
+from api import gateways, ingest, live, metrics, openapi, problems, push, recordings, sessions, webhooks
+from api.channels import announce, open_channels
 from api.middleware import Around
 from api.settings import Settings
 from api.supervisor import supervise
 from clinicians.pages import STATIC
 from store import self_watch
 from store.migrate import lacking
-from store.postgres import Database
+from store.postgres import Database, Unavailable
 from store.self_watch import Standing
 
 log = structlog.get_logger(__name__)
 
 _MOST_FORM_BYTES: Final = 64 * 1024
+_AGAIN_S: Final = 1.0
 
 _STUCK: Final = MappingProxyType(
     {
@@ -65,6 +65,9 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     app.state.settings = settings
     app.state.clock = clock
     app.state.public_url = settings.public_url
+    app.state.push_keys = settings.push_keys
+    app.state.push_hosts = settings.push_hosts
+    app.state.push_key = settings.push_public_key
     app.add_middleware(Around, https=settings.public_url.startswith("https:"))
     app.add_exception_handler(sessions.NotSignedIn, sessions.on_not_signed_in)
     problems.install(app)
@@ -75,6 +78,8 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         ingest.router,
         recordings.router,
         webhooks.router,
+        push.router,
+        push.router,
         sessions.router,
         live.router,
     ):
@@ -114,28 +119,32 @@ async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], A
         work["watch"] = Watch(database, clock=clock, lease_s=settings.watch_lease_s).run
         work["silence"] = Silence(database, clock=clock).run
         work["maintenance"] = Maintenance(database, clock=clock).run
-    if settings.dispatch and settings.has_telephone:
-        channels = open_channels(settings, clock)
+    if settings.dispatch:
+        channels = open_channels(settings, database, clock)
         for channel in channels.values():
             stack.push_async_callback(channel.close)
-        work["dispatch"] = Dispatcher(database, channels, clock=clock, paces=paces(settings)).run
+        dispatcher = Dispatcher(database, channels, clock=clock, paces=paces(settings))
+        work["dispatch"] = lambda: _dispatch(dispatcher, database, channels, clock)
         work["heartbeat"] = heartbeat(settings, database, clock).run
-    elif settings.dispatch:
-        log.warning(
-            "no_telephone",
-            hint="set HEARTHWATCH_TWILIO_ACCOUNT_SID, _AUTH_TOKEN and _FROM: nobody is called until then",
-        )
     return work
 
 
-def open_channels(settings: Settings, clock: Callable[[], datetime]) -> dict[str, Channel]:
-    """The ways to people that are set up. Needs ``settings.has_telephone``."""
-    account, token, number = settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_from
-    assert account is not None
-    assert token is not None
-    assert number is not None
-    twilio = (account, token.get_secret_value(), number, settings.public_url, settings.twilio_base_url)
-    return {"sms": SmsChannel(*twilio, clock=clock), "voice": VoiceChannel(*twilio, clock=clock)}
+async def _dispatch(
+    dispatcher: Dispatcher,
+    database: Database,
+    channels: Mapping[ChannelName, Channel],
+    clock: Callable[[], datetime],
+) -> None:
+    """Send and climb. First the record is told by what people can be reached: the ladder goes by it."""
+    while True:
+        try:
+            async with database.service() as c:
+                await announce(c, channels, clock())
+            break
+        except Unavailable as error:
+            log.warning("dispatch_waits_for_database", error=str(error), retry_s=_AGAIN_S)
+            await asyncio.sleep(_AGAIN_S)
+    await dispatcher.run()
 
 
 def paces(settings: Settings) -> dict[str, float]:
