@@ -13,6 +13,7 @@ import structlog
 
 from alerts.virtual.callbacks import Callbacks, Post
 from alerts.virtual.calls import Call, Said
+from alerts.virtual.changes import Changes
 from alerts.virtual.network import Network
 from alerts.virtual.phones import KEYS
 from alerts.virtual.resources import API_VERSION, rfc2822
@@ -35,8 +36,7 @@ class HungUp(Exception):
 class Exchange:
     """Every call that is under way.
 
-    ``post`` calls a webhook, ``second_s`` is how many real seconds a second of a call lasts, ``changed`` is told of
-    whatever can be seen.
+    ``post`` calls a webhook, ``second_s`` is how many real seconds a second of a call lasts.
     """
 
     def __init__(
@@ -44,13 +44,13 @@ class Exchange:
         network: Network,
         post: Post,
         clock: Callable[[], datetime],
-        changed: Callable[[], None],
+        changes: Changes,
         second_s: float,
     ) -> None:
         self._network = network
         self._post = post
         self._clock = clock
-        self._changed = changed
+        self._changes = changes
         self._second_s = second_s
         self._acts: dict[str, asyncio.Queue[str]] = {}
 
@@ -113,7 +113,7 @@ class Exchange:
 
     async def _tell(self, call: Call, callbacks: Callbacks, event: str, status: str) -> None:
         call.updated_at = self._clock()
-        self._changed()
+        self._changes.tell()
         if call.status_callback is None or event not in call.events:
             return
         more = {"CallbackSource": "call-progress-events", "SequenceNumber": str(callbacks.said)}
@@ -144,7 +144,7 @@ class Exchange:
     def say(self, call: Call, said: Said) -> None:
         """Speak to whoever is there."""
         call.heard.append(said)
-        self._changed()
+        self._changes.tell()
 
     async def pause(self, call: Call, seconds: float) -> None:
         """Say nothing for a while. Raises :class:`HungUp` when the other does not wait for the end."""

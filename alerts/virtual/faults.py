@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Final, Literal
 
+from alerts.virtual.pace import Pace
 from alerts.virtual.refusals import REFUSALS, UNDELIVERED, Refused
 
 Stage = Literal["request", "delivery", "callback"]
@@ -94,6 +95,7 @@ class Faults:
 
     once: list[Fault] = field(default_factory=list)
     standing: list[Fault] = field(default_factory=list)
+    pace: Pace = field(default_factory=lambda: Pace(None))
     chance: Random = field(default_factory=lambda: Random(0))
 
     def take(self, stage: Stage, service: Service, phone: str) -> Fault | None:

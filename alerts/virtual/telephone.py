@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -30,28 +29,24 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from twilio.request_validator import RequestValidator
 
-from alerts.virtual import twiml
-from alerts.virtual.callbacks import Callbacks
-from alerts.virtual.calls import Call
+from alerts.virtual.account import AccountApi
+from alerts.virtual.carrier import Carrier
+from alerts.virtual.changes import Changes
 from alerts.virtual.exchange import Exchange
 from alerts.virtual.faults import Fault
-from alerts.virtual.network import Network, Sms
+from alerts.virtual.network import Network
 from alerts.virtual.pace import Pace
 from alerts.virtual.phones import HABITS, KEYS, Habit, Owner
-from alerts.virtual.refusals import EXPIRED, Refused
-from alerts.virtual.resources import API_VERSION, utc_now
+from alerts.virtual.refusals import Refused
+from alerts.virtual.resources import utc_now
 from alerts.virtual.screens import phones
 
 log = structlog.get_logger(__name__)
 
 _FOLDER: Final = Path(__file__).parent
-_HANG_S: Final = 60.0
 _WEBHOOK_S: Final = 15.0
 """How long Twilio waits for a webhook's answer."""
-_RETRIES_S: Final = (0.5, 1.5, 3.0)
 _BEAT_S: Final = 15.0
-_PAGE_SIZE: Final = 50
-_PAGE_SIZE_MOST: Final = 1000
 _ACTS: Final = frozenset({"answer", "decline", "machine", "hang_up"})
 
 
@@ -84,28 +79,32 @@ class Telephone:
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
         self.settings = settings
         self.network = Network(settings.account, settings.number, settings.owners)
-        self.pace = Pace(settings.per_second)
-        self._clock = clock
+        self.network.faults.pace = Pace(settings.per_second)
         self._signer = RequestValidator(settings.token)
-        self._exchange = Exchange(self.network, self._post, clock, self._tell, settings.second_s)
+        self._changes = Changes()
+        self._exchange = Exchange(self.network, self._post, clock, self._changes, settings.second_s)
+        replies_to = settings.service_url.rstrip("/") + "/webhooks/twilio/sms"
+        self._carrier = Carrier(self.network, self._post, clock, self._changes, settings.delivery_s, replies_to)
         self.errands: set[asyncio.Task[None]] = set()
-        self._changed = asyncio.Event()
-        self._changes = 0
         self._ended = asyncio.Event()
+        self._api = AccountApi(
+            self.network,
+            settings.token,
+            self._carrier,
+            self._exchange,
+            clock,
+            self._begin,
+            self._ended,
+            settings.answer_s,
+        )
         self._pages = Environment(
             loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
 
     def app(self) -> Starlette:
         """The network as an ASGI application."""
-        account = f"/{API_VERSION}/Accounts/{{account}}"
         routes = [
-            Route(f"{account}/Messages.json", self.create, methods=["POST"]),
-            Route(f"{account}/Messages.json", self.listing, methods=["GET"]),
-            Route(f"{account}/Messages/{{sid}}.json", self.fetch, methods=["GET"]),
-            Route(f"{account}/Calls.json", self.create_call, methods=["POST"]),
-            Route(f"{account}/Calls.json", self.listing_of_calls, methods=["GET"]),
-            Route(f"{account}/Calls/{{sid}}.json", self.fetch_call, methods=["GET"]),
+            *self._api.routes(),
             Route("/", self.page, methods=["GET"]),
             Route("/phones.json", self.phones, methods=["GET"]),
             Route("/phones/{number}/reply", self.reply, methods=["POST"]),
@@ -125,7 +124,7 @@ class Telephone:
     def end(self) -> None:
         """Let open pages and hanging requests go, so that the server can stop."""
         self._ended.set()
-        self._changed.set()
+        self._changes.tell()
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -134,96 +133,6 @@ class Telephone:
             for errand in self.errands:
                 errand.cancel()
             await asyncio.gather(*self.errands, return_exceptions=True)
-
-    async def create(self, request: Request) -> Response:
-        """Send a message."""
-        form, _ = await self._asked(request)
-        self.network.check(form)
-        fault = self.network.faults.take("request", "sms", form["To"])
-        await self._before(fault)
-        sms = self.network.create(form, self._clock())
-        self._begin(self._deliver(sms))
-        await self._after(fault)
-        return JSONResponse(sms.resource(self.settings.account), status_code=201)
-
-    async def create_call(self, request: Request) -> Response:
-        """Make a call."""
-        form, events = await self._asked(request)
-        self.network.check_call(form, events)
-        fault = self.network.faults.take("request", "voice", form["To"])
-        await self._before(fault)
-        call = self.network.create_call(form, events, self._clock())
-        resource = call.resource(self.settings.account)
-        self._exchange.expect(call)
-        self._begin(self._exchange.put_through(call))
-        await self._after(fault)
-        return JSONResponse(resource, status_code=201)
-
-    async def _asked(self, request: Request) -> tuple[dict[str, str], list[str]]:
-        """The form of a request that something be done, and the events of a call that are to be told."""
-        self._authenticate(request)
-        if not self.pace.allows(asyncio.get_running_loop().time()):
-            raise Refused(20429)
-        form = await request.form()
-        return {key: str(value) for key, value in form.items()}, [str(e) for e in form.getlist("StatusCallbackEvent")]
-
-    async def _before(self, fault: Fault | None) -> None:
-        """What goes wrong before anything has been done."""
-        if fault is None:
-            return
-        if fault.refusal:
-            raise fault.refusal
-        if fault.kind == "timeout_before_send":
-            await self._hang()
-            raise Refused(20500)
-        await asyncio.sleep(fault.slow_s)
-
-    async def _after(self, fault: Fault | None) -> None:
-        """What goes wrong when it has been done."""
-        self._tell()
-        if fault and fault.kind == "timeout_after_send":
-            await self._hang()
-        await asyncio.sleep(self.settings.answer_s)
-
-    async def listing(self, request: Request) -> Response:
-        """List messages, a page at a time, newest first."""
-        self._authenticate(request)
-        found = self.network.listed(request.query_params)
-        return self._page_of(request, "messages", found)
-
-    async def listing_of_calls(self, request: Request) -> Response:
-        """List calls, a page at a time, newest first."""
-        self._authenticate(request)
-        found = self.network.listed_calls(request.query_params)
-        return self._page_of(request, "calls", found)
-
-    def _page_of(self, request: Request, kind: str, found: Sequence[Sms] | Sequence[Call]) -> Response:
-        size = min(int(request.query_params.get("PageSize", _PAGE_SIZE)), _PAGE_SIZE_MOST)
-        page = int(request.query_params.get("Page", 0))
-        shown = found[page * size : (page + 1) * size]
-        return JSONResponse(
-            {
-                kind: [one.resource(self.settings.account) for one in shown],
-                "page": page,
-                "page_size": size,
-                "start": page * size,
-                "end": page * size + max(len(shown) - 1, 0),
-                "uri": _page_uri(request, page),
-                "first_page_uri": _page_uri(request, 0),
-                "next_page_uri": _page_uri(request, page + 1) if len(found) > (page + 1) * size else None,
-                "previous_page_uri": _page_uri(request, page - 1) if page else None,
-            }
-        )
-
-    async def fetch(self, request: Request) -> Response:
-        """One message as it stands."""
-        self._authenticate(request)
-        return JSONResponse(self.network.find(request.path_params["sid"]).resource(self.settings.account))
-
-    async def fetch_call(self, request: Request) -> Response:
-        """One call as it stands."""
-        self._authenticate(request)
-        return JSONResponse(self.network.find_call(request.path_params["sid"]).resource(self.settings.account))
 
     async def page(self, _: Request) -> Response:
         """The phones, side by side."""
@@ -240,7 +149,7 @@ class Telephone:
         body = str((await request.form()).get("body", "")).strip()
         if not body:
             raise HTTPException(400, "write something before sending")
-        answer = await self._inbound(number, body)
+        answer = await self._carrier.hand_in(number, body)
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/", status_code=303)
         if answer is None:
@@ -267,7 +176,7 @@ class Telephone:
         except (KeyError, TypeError, ValueError) as error:
             raise HTTPException(400, f"no such habit: {error}") from error
         self.network.habits[request.path_params["number"]] = habit
-        self._tell()
+        self._changes.tell()
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/", status_code=303)
         return JSONResponse(asdict(habit))
@@ -286,7 +195,7 @@ class Telephone:
 
     def _misbehave(self, wanted: dict[str, Any]) -> None:
         if "per_second" in wanted:
-            self.pace = Pace(wanted["per_second"])
+            self.network.faults.pace = Pace(wanted["per_second"])
         elif "always" in wanted:
             fault = Fault.parse(str(wanted["always"]), wanted.get("to"), float(wanted.get("share", 1)))
             self.network.faults.standing.append(fault)
@@ -297,7 +206,7 @@ class Telephone:
     async def behave(self, _: Request) -> Response:
         """Let nothing go wrong any more."""
         self.network.faults.clear()
-        self.pace = Pace(self.settings.per_second)
+        self.network.faults.pace = Pace(self.settings.per_second)
         return Response(status_code=204)
 
     async def changes(self, _: Request) -> Response:
@@ -305,115 +214,20 @@ class Telephone:
         return StreamingResponse(self._events(), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
 
     async def _events(self) -> AsyncIterator[str]:
-        yield f"event: beat\ndata: {self._changes}\n\n"
+        yield f"event: beat\ndata: {self._changes.number}\n\n"
         while not self._ended.is_set():
             kind = "change"
             try:
                 async with asyncio.timeout(_BEAT_S):
-                    await self._changed.wait()
+                    await self._changes.next()
             except TimeoutError:
                 kind = "beat"
-            yield f"event: {kind}\ndata: {self._changes}\n\n"
-
-    def _authenticate(self, request: Request) -> None:
-        if _basic(request.headers.get("authorization", "")) != (self.settings.account, self.settings.token):
-            raise Refused(20003)
-        if request.path_params["account"] != self.settings.account:
-            raise Refused(20404)
-
-    async def _hang(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_HANG_S):
-                await self._ended.wait()
+            yield f"event: {kind}\ndata: {self._changes.number}\n\n"
 
     def _begin(self, errand: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(errand)
         self.errands.add(task)
         task.add_done_callback(self.errands.discard)
-
-    async def _deliver(self, sms: Sms) -> None:
-        callbacks = Callbacks(self._post, self.network.faults.take("callback", "sms", sms.to))
-        await self._call_back(sms, callbacks)
-        await asyncio.sleep(self.settings.delivery_s)
-        sms.sent_at = self._clock()
-        await self._step(sms, "sent", callbacks)
-        await asyncio.sleep(self.settings.delivery_s)
-        sms.error_code = await self._arrives(sms)
-        await self._step(sms, "delivered" if sms.error_code is None else "undelivered", callbacks)
-        await callbacks.end()
-
-    async def _arrives(self, sms: Sms) -> int | None:
-        """Wait until the phone has it; the error code when it does not arrive."""
-        fault = self.network.faults.take("delivery", "sms", sms.to)
-        if fault and fault.error_code:
-            return fault.error_code
-        while self.network.habit(sms.to).sms == "hold":
-            sms.held = True
-            await self._changed.wait()
-        if sms.held and (self._clock() - sms.created_at).total_seconds() > sms.validity_s:
-            return EXPIRED
-        kind = self.network.habit(sms.to).sms
-        return int(kind) if kind.isdecimal() else None
-
-    async def _step(self, sms: Sms, status: str, callbacks: Callbacks) -> None:
-        sms.status, sms.updated_at, sms.held = status, self._clock(), False
-        self._tell()
-        await self._call_back(sms, callbacks)
-
-    async def _call_back(self, sms: Sms, callbacks: Callbacks) -> None:
-        if sms.status_callback is None:
-            return
-        params = {
-            "AccountSid": self.settings.account,
-            "ApiVersion": API_VERSION,
-            "From": sms.from_,
-            "To": sms.to,
-            "MessageSid": sms.sid,
-            "MessageStatus": sms.status,
-            "SmsSid": sms.sid,
-            "SmsStatus": sms.status,
-        }
-        if sms.error_code is not None:
-            params["ErrorCode"] = str(sms.error_code)
-        await callbacks.tell(sms.status_callback, params)
-
-    async def _inbound(self, number: str, body: str) -> Sequence[str] | None:
-        """What the service answered, or ``None`` when it took nothing."""
-        sms = self.network.receive(number, body, self._clock())
-        self._tell()
-        params = {
-            "AccountSid": self.settings.account,
-            "ApiVersion": API_VERSION,
-            "Body": body,
-            "From": number,
-            "To": self.settings.number,
-            "MessageSid": sms.sid,
-            "SmsMessageSid": sms.sid,
-            "SmsSid": sms.sid,
-            "SmsStatus": "received",
-            "NumMedia": "0",
-            "NumSegments": str(sms.segments),
-        }
-        fault = self.network.faults.take("callback", "sms", number)
-        answers = [await self._hand_over(params) for _ in range(2 if fault and fault.kind == "duplicate" else 1)]
-        if all(answer is None for answer in answers):
-            sms.status, sms.error_code = "failed", 11200  # Twilio's code for a webhook that cannot be reached
-            self._tell()
-            return None
-        said = [] if number in self.network.opted_out else [text for answer in answers for text in _said(answer)]
-        for text in said:
-            self.network.answer(number, text, self._clock())
-        self._tell()
-        return said
-
-    async def _hand_over(self, params: dict[str, str]) -> str | None:
-        """Deliver a reply, again after a pause when the service is away, as a number set up with ``#rc=3`` does."""
-        url = self.settings.service_url.rstrip("/") + "/webhooks/twilio/sms"
-        for pause_s in _RETRIES_S:
-            if (answer := await self._post(url, params)) is not None:
-                return answer
-            await asyncio.sleep(pause_s)
-        return await self._post(url, params)
 
     async def _post(self, url: str, params: dict[str, str]) -> str | None:
         """Call a webhook as Twilio does; its answer's body, or ``None`` when it failed (11200)."""
@@ -425,36 +239,6 @@ class Telephone:
             log.warning("webhook_failed", url=url, error=str(error) or type(error).__name__)
             return None
         return answer.text
-
-    def _tell(self) -> None:
-        self._changes += 1
-        self._changed.set()
-        self._changed = asyncio.Event()
-
-
-def _basic(header: str) -> tuple[str, str]:
-    """User and password of basic authentication; two empty strings when it is not that."""
-    scheme, _, credentials = header.partition(" ")
-    if scheme.lower() != "basic":
-        return "", ""
-    try:
-        user, _, password = base64.b64decode(credentials, validate=True).decode().partition(":")
-    except ValueError:
-        return "", ""
-    return user, password
-
-
-def _page_uri(request: Request, page: int) -> str:
-    return f"{request.url.path}?{request.url.include_query_params(Page=page).query}"
-
-
-def _said(answer: str | None) -> list[str]:
-    """The texts of an answer to a reply; none where Twilio could not read it."""
-    try:
-        return twiml.messages(answer or "")
-    except twiml.TwimlError as error:
-        log.warning("twiml_not_readable", error=str(error))
-        return []
 
 
 async def _refused(_: Request, refused: Exception) -> Response:
