@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 
 from alerts.shifts import instant
 from clinicians.words import Words
@@ -27,9 +27,14 @@ def until(end: datetime, words: Words) -> str:
 
 
 def stretch(begins: datetime, ends: datetime, words: Words) -> str:
-    """From when to when; the day is said twice only where it changes."""
-    same = words.local(begins).date() == words.local(ends).date()
-    end = words.clock(ends) if same else moment(ends, words)
+    """From when to when; the day is said twice only where it changes, and midnight is the end of a day."""
+    first, last = words.local(begins).date(), words.local(ends)
+    if last.date() == first:
+        end = words.clock(ends)
+    elif last.date() - first == timedelta(days=1) and not (last.hour or last.minute):
+        end = "24:00"
+    else:
+        end = moment(ends, words)
     return words.gettext("%(begins)s to %(ends)s", begins=moment(begins, words), ends=end)
 
 
