@@ -231,8 +231,7 @@ class Verdicts:
             log.info("alert_raised", alert=row.id, rule=row.rule, priority=row.priority)
             events.append(NewEvent(row.id, row.resident_id, "raised", self.now, detail=_plainly(row.evidence)))
         await alerts.add_events(self.c, events)
-        calling = [row for row in made if (rule := self.protocol.rule(row.rule)) and rule.calls]
-        await self._call([row for row in calling if not await self._is_called_about(row)])
+        await self._call(await self._to_be_called_about(made))
         for one in fresh.values():
             # Somebody else has opened it meanwhile; else this very moment has been raised before, and a person has closed it.
             opened = await alerts.open_of(self.c, one.row.resident_id, one.rule.id)
@@ -283,11 +282,25 @@ class Verdicts:
         missing = rule.missing.metric.code if rule.missing else None
         return await alerts.is_said(self.c, resident, rule.cause, missing)
 
-    async def _is_called_about(self, row: AlertRow) -> bool:
-        """Whether somebody is called about this very device already: a gateway of twenty homes is one call."""
-        rule = self.protocol.rule(row.rule)
-        device = row.evidence.get("device")
-        return rule is not None and rule.on_device and await alerts.is_called_about(self.c, rule.id, device, row.id)
+    async def _to_be_called_about(self, made: Sequence[AlertRow]) -> list[AlertRow]:
+        """Those to which people are called: of several about one device the first, unless somebody is called about it already.
+
+        A gateway of twenty homes is one call.
+        """
+        calling, devices = [], set()
+        for row in made:
+            rule = self.protocol.rule(row.rule)
+            if rule is None or not rule.calls:
+                continue
+            if rule.on_device:
+                device = row.evidence.get("device")
+                if (rule.id, device) in devices:
+                    continue
+                devices.add((rule.id, device))
+                if await alerts.is_called_about(self.c, rule.id, device, row.id):
+                    continue
+            calling.append(row)
+        return calling
 
     async def _call(self, rows: Sequence[AlertRow]) -> None:
         """Let these go on now: the urgent ones at the end of this step, the others when the dispatcher comes to them."""

@@ -9,6 +9,7 @@ import pytest
 from alerts import quality
 from alerts.quality import Quality
 from store import alerts, messages
+from store.messages import NewMessage
 from store.postgres import Connection, Database
 from tests.household import NOW, Household, furnish
 from tests.opened import opened
@@ -67,21 +68,27 @@ async def told(
 
 
 async def call(c: Connection, home: Household, alert: int, resident: int, at: datetime) -> None:
-    added = await messages.add(
+    await messages.add(
         c,
-        alert_id=alert,
-        resident_id=resident,
-        step=1,
-        purpose="alert",
-        person_id=home.li_na.id,
-        channel="sms",
-        phone="+8613900000002",
-        language="en",
-        body="",
-        due_at=at,
-        expires_at=at + MINUTE,
+        [
+            NewMessage(
+                purpose="alert",
+                priority="high",
+                person_id=home.li_na.id,
+                channel="sms",
+                address="+8613900000002",
+                language="en",
+                body="",
+                due_at=at,
+                expires_at=at + MINUTE,
+                made_at=at,
+                alert_id=alert,
+                resident_id=resident,
+                step=1,
+            )
+        ],
     )
-    await c.execute("UPDATE message SET state = 'delivered', created_at = %s WHERE id = %s", [at, added])
+    await c.execute("UPDATE message SET state = 'delivered' WHERE alert_id = %s", [alert])
 
 
 async def counted(database: Database, home: Household, days: int = 7) -> Quality:

@@ -164,15 +164,17 @@ class Street:
                 break
         for _ in range(50):
             if await self.watch.round() > 0.1:
-                return
+                break
+        await Dispatcher(self.database, {}, clock=self.clock).climb()
 
     async def open(self, resident: int | None = None) -> dict[str, alerts.AlertRow]:
         async with self.database.service() as c:
             return {row.rule: row for row in await alerts.open_alerts(c, resident or self.home.wang)}
 
     async def called(self) -> int:
+        """To how many alerts anybody was called."""
         async with self.database.service() as c:
-            return int(await value(c, "SELECT count(*) FROM message WHERE purpose = 'alert'"))
+            return int(await value(c, "SELECT count(DISTINCT alert_id) FROM message WHERE purpose = 'alert'"))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from store import alerts, messages
+from store.messages import NewMessage
 from store.postgres import Connection, Database
 from tests.household import NOW, Household, furnish
 from tests.opened import opened
@@ -38,21 +39,24 @@ async def raised(
     )
 
 
-async def called(c: Connection, alert_id: int, home: Household, step: int = 1, purpose: str = "alert") -> int | None:
-    return await messages.add(
-        c,
-        alert_id=alert_id,
-        resident_id=home.wang,
-        step=step,
+async def called(c: Connection, alert_id: int, home: Household, step: int = 1, purpose: str = "alert") -> int:
+    new = NewMessage(
         purpose=purpose,
+        priority="high",
         person_id=home.li_na.id,
         channel="sms",
-        phone="+8613900000002",
+        address="+8613900000002",
         language="zh_Hans",
         body="请去看看",
         due_at=NOW,
         expires_at=NOW + timedelta(minutes=15),
+        made_at=NOW,
+        alert_id=alert_id,
+        resident_id=home.wang,
+        step=step,
     )
+    await messages.add(c, [new])
+    return (await messages.of_alert(c, alert_id))[-1].id
 
 
 async def test_a_rule_has_one_open_alert_for_a_resident(database: Database, home: Household) -> None:
@@ -114,19 +118,24 @@ async def test_two_who_change_an_alert_at_once_come_one_after_the_other(database
     assert row.rounds == 5
 
 
-async def test_the_smallest_free_number_is_given_and_freed_when_its_alert_is_closed(
+async def test_each_residents_conversation_has_the_smallest_free_number_until_it_is_over(
     database: Database, home: Household
 ) -> None:
     async with database.service() as c:
-        numbers = []
-        for rule in ("a", "b", "c"):
-            number = await raised(c, home.wang, rule)
-            assert number is not None
-            await alerts.update(c, number, {"reply_code": await alerts.free_reply_code(c)})
-            numbers.append(number)
-        assert await alerts.free_reply_code(c) == 14
-        await alerts.update(c, numbers[1], {"state": "resolved"})
-        assert await alerts.free_reply_code(c) == 12
+        assert await alerts.reply_codes(c, [home.wang, home.zhao]) == {home.wang: 11, home.zhao: 12}
+        first = await raised(c, home.wang, "a")
+        await raised(c, home.wang, "b")
+        assert first is not None
+        await alerts.update(c, first, {"reply_code": 11})
+        assert await alerts.reply_codes(c, [home.zhao, home.wang]) == {home.wang: 11, home.zhao: 12}
+        await alerts.update(c, first, {"state": "resolved"})
+        assert await alerts.reply_codes(c, [home.zhao]) == {home.zhao: 11}
+
+
+async def test_two_who_want_a_number_at_the_same_moment_get_two(database: Database, home: Household) -> None:
+    async with database.service() as one, database.service() as other:
+        assert await alerts.reply_codes(one, [home.wang]) == {home.wang: 11}
+        assert await alerts.reply_codes(other, [home.zhao]) == {home.zhao: 12}
 
 
 async def test_a_number_means_the_alert_only_to_whom_it_was_sent(database: Database, home: Household) -> None:
@@ -149,11 +158,11 @@ async def test_who_cannot_be_reached_or_cannot_come_is_known_for_a_while(databas
         number = await raised(c, home.wang)
         assert number is not None
         message = await called(c, number, home)
-        assert message is not None
         await messages.update(c, message, {"state": "failed", "sending_at": NOW})
         await alerts.add_event(c, number, home.wang, "declined", at=NOW, person_id=home.chen.id)
-        assert await alerts.out_of_reach(c, number, NOW) == {home.li_na.id, home.chen.id}
-        assert await alerts.out_of_reach(c, number, NOW + timedelta(seconds=1)) == set()
+        known = {number: {home.li_na.id: "unreachable", home.chen.id: "declined"}}
+        assert await alerts.out_of_reach(c, {number: NOW}) == known
+        assert await alerts.out_of_reach(c, {number: NOW + timedelta(seconds=1)}) == {}
 
 
 async def test_the_trail_is_kept_in_order_and_cannot_be_taken_away(database: Database, home: Household) -> None:
