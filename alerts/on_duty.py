@@ -49,18 +49,19 @@ async def add_change(c: Connection, centre_id: int, new: NewChange, now: datetim
 
     Raises :class:`RotaError` when whoever is to be taken off is not on duty in those hours.
     """
-    if new.instead_of is not None and new.ends_at > max(new.starts_at, now):
-        await _require_duty(
-            c, centre_id, new.roster_id, new.instead_of, max(new.starts_at, now), new.ends_at, "not_hers"
-        )
+    if new.instead_of is not None:
+        duty_changes.require_hours(new.starts_at, new.ends_at, now)
+        start = max(new.starts_at, now)
+        there = await rota(c, centre_id, start, new.ends_at)
+        if not there.has_place(new.instead_of, new.roster_id, start, new.ends_at):
+            raise RotaError("not_hers", "she is not on duty then")
     return await duty_changes.add_change(c, centre_id, new, now, by=by)
 
 
 async def ask_swap(c: Connection, centre_id: int, new: NewSwap, now: datetime) -> int:
     """As :func:`store.duty_changes.ask_swap`, for hours in which each is on duty and the other is not."""
-    number = await duty_changes.ask_swap(c, centre_id, new, now)
     await _require_swappable(c, centre_id, new, now)
-    return number
+    return await duty_changes.ask_swap(c, centre_id, new, now)
 
 
 async def accept_swap(c: Connection, centre_id: int, swap_id: int, now: datetime, by: UUID) -> None:
@@ -89,24 +90,33 @@ async def replace_turns(
 
 
 async def _require_swappable(c: Connection, centre_id: int, swap: NewSwap | record.Swap, now: datetime) -> None:
-    hours = [(swap.asked_by, swap.asked_of, swap.gives_from, swap.gives_until)]
+    await _require_givable(
+        c, centre_id, swap.roster_id, (swap.asked_by, swap.asked_of), swap.gives_from, swap.gives_until, now
+    )
     if swap.takes_from is not None and swap.takes_until is not None:
-        hours.append((swap.asked_of, swap.asked_by, swap.takes_from, swap.takes_until))
-    for giver, taker, start, end in hours:
-        if end <= now:
-            raise RotaError("past", "that time is over")
-        await _require_duty(c, centre_id, swap.roster_id, giver, max(start, now), end, "not_theirs")
-        there = await rota(c, centre_id, max(start, now), end)
-        if any(duty.turn.roster == swap.roster_id for duty in there.duties_of(taker, max(start, now), end)):
-            raise RotaError("both", "the other is on duty then herself")
+        both = (swap.asked_of, swap.asked_by)
+        await _require_givable(c, centre_id, swap.roster_id, both, swap.takes_from, swap.takes_until, now)
 
 
-async def _require_duty(
-    c: Connection, centre_id: int, roster_id: int, person: UUID, start: datetime, end: datetime, code: str
+async def _require_givable(
+    c: Connection,
+    centre_id: int,
+    roster_id: int,
+    giver_and_taker: tuple[UUID, UUID],
+    start: datetime,
+    end: datetime,
+    now: datetime,
 ) -> None:
+    duty_changes.require_hours(start, end, now)
+    start = max(start, now)
     there = await rota(c, centre_id, start, end)
-    if not any(duty.turn.roster == roster_id for duty in there.duties_of(person, start, end)):
-        raise RotaError(code, "she is not on duty then")
+    hers, others = (
+        [d for d in there.duties_of(person, start, end) if d.turn.roster == roster_id] for person in giver_and_taker
+    )
+    if not hers:
+        raise RotaError("not_theirs", "whoever gives these hours is not on duty then")
+    if others:
+        raise RotaError("both", "whoever takes these hours is on duty then already")
 
 
 def _roster(r: record.Roster) -> core.Roster:
@@ -134,8 +144,9 @@ def _rotation(r: record.Rotation) -> when.Rotation:
 
 
 def _change(d: record.Change) -> core.Change:
+    ends_at = d.ends_at if d.cancelled_at is None else min(d.ends_at, d.cancelled_at)
     return core.Change(
-        d.id, d.roster_id, d.starts_at, d.ends_at, d.person_id, d.instead_of, d.why, d.swap_id, d.made_by, d.made_at
+        d.id, d.roster_id, d.starts_at, ends_at, d.person_id, d.instead_of, d.why, d.swap_id, d.made_by, d.made_at
     )
 
 

@@ -292,6 +292,15 @@ class Rota:
         found.sort(key=lambda duty: (duty.turn.roster, duty.begins))
         return tuple(sorted(_one_after_another(found), key=lambda duty: (duty.begins, duty.turn.roster)))
 
+    def has_place(self, person: UUID, roster: int, start: datetime, end: datetime) -> bool:
+        """Whether this person is on duty in a roster at some time between, or would be had no change taken her off."""
+        if roster not in {one.id for one in self.rosters}:
+            return False
+        return any(
+            person in {t.person for t in (*span.turns, *span.absent)} | {change.instead_of for change in span.off}
+            for span in self.timeline(roster, start, end)
+        )
+
     def explain(self, role: str, line: int, area: int | None, at: datetime) -> Explanation:
         """Where :meth:`of` has looked for its answer, what it found there, and what there is farther off."""
         answer = self.of(role, line, area, at)

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from store import audit
 from store.administration import NotAllowed
-from store.postgres import Connection, value
+from store.postgres import Connection, part, value
 from store.rosters import require_callable, require_roster
 from store.rota import RotaError, Swap, swap
 
@@ -59,13 +59,16 @@ async def add_change(
     by: UUID | None = None,
     swap_id: int | None = None,
 ) -> int:
-    """Lay a change over a roster's shifts; returns its number. Of several the newest has the last word."""
+    """Lay a change over a roster's shifts; returns its number. Of several the newest has the last word.
+
+    It holds from ``now`` on at the earliest: who was on duty before was.
+    """
     await require_roster(c, centre_id, new.roster_id)
     if new.person_id is None and new.instead_of is None:
         raise RotaError("who", "say who is on duty, or who is not")
     if new.person_id == new.instead_of:
         raise RotaError("herself", "nobody can stand in for herself")
-    _require_span(new.starts_at, new.ends_at, now)
+    require_hours(new.starts_at, new.ends_at, now)
     if len(new.why) > LONGEST_WHY:
         raise RotaError("why", f"the reason has {LONGEST_WHY} characters at most")
     if new.person_id is not None:
@@ -77,7 +80,7 @@ async def add_change(
             "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING id",
             [
                 new.roster_id,
-                new.starts_at,
+                max(new.starts_at, now),
                 new.ends_at,
                 new.person_id,
                 new.instead_of,
@@ -117,11 +120,11 @@ async def ask_swap(c: Connection, centre_id: int, new: NewSwap, now: datetime) -
     await require_roster(c, centre_id, new.roster_id)
     if new.asked_by == new.asked_of:
         raise RotaError("herself", "nobody can stand in for herself")
-    _require_span(new.gives_from, new.gives_until, now)
+    require_hours(new.gives_from, new.gives_until, now)
     if (new.takes_from is None) != (new.takes_until is None):
         raise RotaError("half_swap", "say from when to when she takes the other's hours")
     if new.takes_from is not None and new.takes_until is not None:
-        _require_span(new.takes_from, new.takes_until, now)
+        require_hours(new.takes_from, new.takes_until, now)
     for person in (new.asked_by, new.asked_of):
         await require_callable(c, centre_id, person)
     number = int(
@@ -159,13 +162,14 @@ async def open_swap(c: Connection, swap_id: int, by: UUID, *, may: Literal["answ
 
 
 async def accept_swap(c: Connection, centre_id: int, asked: Swap, now: datetime, by: UUID) -> None:
-    """Do what a request asks, in the caller's transaction: one change for the hours given, one for those taken."""
-    gives = NewChange(asked.roster_id, asked.gives_from, asked.gives_until, asked.asked_of, asked.asked_by)
-    await add_change(c, centre_id, gives, now, by=by, swap_id=asked.id)
-    if asked.takes_from is not None and asked.takes_until is not None:
-        takes = NewChange(asked.roster_id, asked.takes_from, asked.takes_until, asked.asked_by, asked.asked_of)
-        await add_change(c, centre_id, takes, now, by=by, swap_id=asked.id)
-    await _settle(c, asked.id, "accepted", now, by)
+    """Do what a request asks: one change for the hours given, one for those taken; both or none."""
+    async with part(c):
+        gives = NewChange(asked.roster_id, asked.gives_from, asked.gives_until, asked.asked_of, asked.asked_by)
+        await add_change(c, centre_id, gives, now, by=by, swap_id=asked.id)
+        if asked.takes_from is not None and asked.takes_until is not None:
+            takes = NewChange(asked.roster_id, asked.takes_from, asked.takes_until, asked.asked_by, asked.asked_of)
+            await add_change(c, centre_id, takes, now, by=by, swap_id=asked.id)
+        await _settle(c, asked.id, "accepted", now, by)
 
 
 async def decline_swap(c: Connection, swap_id: int, now: datetime, by: UUID) -> None:
@@ -282,7 +286,8 @@ async def _settle(c: Connection, swap_id: int, state: str, now: datetime, by: UU
     await audit.record(c, f"swap_{state}", by, swap=swap_id)
 
 
-def _require_span(starts_at: datetime, ends_at: datetime, now: datetime) -> None:
+def require_hours(starts_at: datetime, ends_at: datetime, now: datetime) -> None:
+    """Raises :class:`RotaError` for hours that end before they begin, are over, or are too many for a change."""
     if ends_at <= starts_at:
         raise RotaError("backwards", "it ends before it begins")
     if ends_at <= now:

@@ -234,12 +234,12 @@ async def holidays(c: Connection, centre_id: int, first: date, last: date) -> li
 
 
 async def changes(c: Connection, centre_id: int, since: datetime, until: datetime) -> list[Change]:
-    """The changes that hold at some time between, in the order in which they were made."""
+    """The changes that hold at some time between, in the order in which they were made; one taken back, until then."""
     return await rows(
         c,
         Change,
-        _CHANGE
-        + "WHERE r.centre_id = %s AND d.ends_at > %s AND d.starts_at <= %s AND d.cancelled_at IS NULL ORDER BY d.id",
+        _CHANGE + "WHERE r.centre_id = %s AND least(d.ends_at, d.cancelled_at) > %s AND d.starts_at <= %s "
+        "AND (d.cancelled_at IS NULL OR d.cancelled_at > d.starts_at) ORDER BY d.id",
         [centre_id, since, until],
     )
 
