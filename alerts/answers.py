@@ -84,20 +84,21 @@ async def answer_sms(c: Connection, sid: str, phone: str, body: str, now: dateti
 
 
 async def answer_key(c: Connection, message_id: int, digits: str, now: datetime) -> Heard:
-    """Somebody has pressed a key while a message was read to her: it is about that message's conversation."""
+    """Somebody has pressed a key, or a button, of a message: it is about that message's conversation."""
     message = await messages.message(c, message_id)
     person = None if message is None else await people.person(c, message.person_id)
     if message is None or person is None:
-        return Heard(wording.say("nothing_waits", "voice", wording.ZH).body)
+        return Heard(_say("nothing_waits", wording.ZH, channel="voice"))
+    language, channel = message.language, message.channel
     verb = FIGURES.get(digits.strip()[:1])
     if verb is None:
-        wrong = wording.say("wrong_key", "voice", message.language).body
-        return Heard(("" if message.language == wording.ZH else " ").join((wrong, message.body)), again=True)
+        wrong = _say("wrong_key", language, channel=channel)
+        return Heard(("" if language == wording.ZH else " ").join((wrong, message.body)), again=True)
     if message.resident_id is None:
-        return Heard(wording.say("test_heard", "voice", message.language).body)
+        return Heard(_say("test_heard", language, channel=channel))
     if await record.has_left(c, person.id):
-        return Heard(wording.say("no_longer", "voice", message.language).body)
-    done = await Answering(c, person, "voice", message.language, now).key(verb, message.resident_id)
+        return Heard(_say("no_longer", language, channel=channel))
+    done = await Answering(c, person, channel, language, now).key(verb, message.resident_id)
     REPLIES.labels(done.outcome).inc()
     return Heard(done.said)
 

@@ -37,7 +37,10 @@ class CalledTo:
 
 
 async def called_to(c: Connection, person_id: UUID, since: datetime) -> list[CalledTo]:
-    """The alerts to which this person has been called since then, the worst first, that are open or were closed since then."""
+    """The alerts to which this person has been called since then, or that she has taken uncalled, the worst first.
+
+    Those closed before then are left out.
+    """
     return await rows(
         c,
         CalledTo,
@@ -48,8 +51,11 @@ async def called_to(c: Connection, person_id: UUID, since: datetime) -> list[Cal
                        AND e.at >= called.at) AS declined,
                p.name_zh, p.name_en, r.address_zh, r.address_en, p.phone,
                family.person_id IS NOT NULL AS is_relative, family.called_zh, family.called_en
-        FROM (SELECT alert_id, max(created_at) AS at FROM message WHERE person_id = %(person)s AND created_at >= %(since)s
-              AND purpose IN ('alert', 'also') AND state <> 'cancelled' GROUP BY alert_id) called
+        FROM (SELECT alert_id, max(at) AS at FROM (
+                  SELECT alert_id, created_at AS at FROM message WHERE person_id = %(person)s AND created_at >= %(since)s
+                  AND purpose IN ('alert', 'also') AND state <> 'cancelled'
+                  UNION ALL SELECT id, acknowledged_at FROM alert WHERE acknowledged_by = %(person)s AND step > 0
+                  AND state NOT IN ('resolved', 'expired')) every GROUP BY alert_id) called
         JOIN alert a ON a.id = called.alert_id
         JOIN resident r ON r.id = a.resident_id
         JOIN person p ON p.id = r.person_id
