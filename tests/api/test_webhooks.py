@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from xml.etree import ElementTree as ET
 
 import httpx
@@ -116,6 +117,22 @@ async def test_a_callback_makes_good_an_answer_that_was_lost(
     form = {"MessageSid": sid, "MessageStatus": status, "AccountSid": ACCOUNT}
     assert (await client.post(path, data=form, headers=signed(path, form))).status_code == 204
     assert (await state_of(database, message))[:2] == (state, sid)
+
+
+async def test_in_whatever_order_callbacks_come_and_however_often_it_has_arrived_once(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    _, message = await call_li_na(database, home)
+    path = f"{webhooks.STATUS}/{message}"
+    for nth, order in enumerate(permutations(("queued", "sent", "delivered", "delivered")), 1):
+        async with database.service() as c:
+            await messages.update(c, message, {"state": "sending", "provider_sid": None, "delivered_at": None})
+        for status in order:
+            form = {"MessageSid": "SM" + "c" * 32, "MessageStatus": status, "AccountSid": ACCOUNT}
+            await client.post(path, data=form, headers=signed(path, form))
+        assert (await state_of(database, message))[0] == "delivered", order
+        async with database.service() as c:
+            assert await value(c, "SELECT count(*) FROM alert_event WHERE kind = 'delivered'") == nth, order
 
 
 async def test_a_copy_that_fails_takes_nothing_back_and_one_that_arrives_counts(
