@@ -22,6 +22,7 @@ from alerts.calls import Caller
 from alerts.channels import (
     SEND_TIMEOUT_S,
     Channel,
+    ChannelName,
     SendError,
     TryAgain,
     Uncertain,
@@ -93,15 +94,15 @@ class Dispatcher:
     def __init__(
         self,
         database: Database,
-        channels: Mapping[str, Channel],
+        channels: Mapping[ChannelName, Channel],
         *,
         clock: Callable[[], datetime] = utc_now,
         paces: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._database = database
-        self._channels = channels
+        self._channels = {str(name): channel for name, channel in channels.items()}
         self._clock = clock
-        self._traffic = {name: Traffic(Pace(paces.get(name))) for name in channels}
+        self._traffic = {name: Traffic(Pace(paces.get(name))) for name in self._channels}
         self._post = Bell()
         self._ladder = Bell()
         self._sending: set[asyncio.Task[None]] = set()
@@ -178,8 +179,10 @@ class Dispatcher:
             if moved := await messages.bring_back(c, now, _SET_BACK):
                 log.warning("clock_was_set_back", messages=moved)
                 self._post.ring()
+            stranded = await messages.stranded(c, now, self._channels.keys(), _LOOK_AT_ONCE)
             doubtful = await messages.claim_uncertain(c, now, now - _STUCK, _LOOK_AT_ONCE, now + _LOOK_UP_AGAIN)
         await self._each(self._resolve, doubtful)
+        await self._each(self._strand, stranded)
         return _LOOK_S
 
     async def ask_after(self) -> float:
@@ -278,6 +281,9 @@ class Dispatcher:
                     await deliveries.settle(c, message, receipt, self._clock())
                     return
         await self._not_found(message)
+
+    async def _strand(self, message: MessageRow) -> None:
+        await self._record(lambda c: deliveries.fail(c, message, "no_channel", self._clock()))
 
     async def _not_found(self, message: MessageRow) -> None:
         """The provider does not have it. High priority is sent again, the rest at most once: the next person is called."""

@@ -67,7 +67,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
     app.state.public_url = settings.public_url
     app.state.push_keys = settings.push_keys
     app.state.push_hosts = settings.push_hosts
-    app.state.push_key = settings.push_public_key
     app.add_middleware(Around, https=settings.public_url.startswith("https:"))
     app.add_exception_handler(sessions.NotSignedIn, sessions.on_not_signed_in)
     problems.install(app)

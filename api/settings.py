@@ -132,4 +132,4 @@ class Settings(BaseSettings):
     @property
     def is_proved(self) -> bool:
         """Whether a probe is to prove again and again that an alert reaches a person."""
-        return self.dispatch and self.has_telephone and self.heartbeat_phone is not None
+        return self.dispatch and self.heartbeat_phone is not None

@@ -180,6 +180,16 @@ async def claim_unconfirmed(
     return sorted(found, key=lambda m: (_URGENCY[m.priority], m.id))
 
 
+async def stranded(c: Connection, now: datetime, served: Collection[str], limit: int) -> list[MessageRow]:
+    """What is due by a channel that the service no longer has."""
+    return await rows(
+        c,
+        MessageRow,
+        "SELECT " + _MESSAGE + " FROM message WHERE state = 'due' AND due_at <= %s AND channel <> ALL(%s) LIMIT %s",
+        [now, list(served), limit],
+    )
+
+
 async def next_due(c: Connection) -> dict[tuple[str, str], datetime]:
     """When the next message of each (channel, priority) has to go out; without those where none waits."""
     cursor = await c.execute("SELECT channel, priority, min(due_at) FROM message WHERE state = 'due' GROUP BY 1, 2")

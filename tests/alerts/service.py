@@ -10,7 +10,7 @@ from datetime import timedelta
 import numpy as np
 
 from alerts import protocol
-from alerts.channels import Channel
+from alerts.channels import Channel, ChannelName
 from alerts.dispatch import Dispatcher
 from alerts.engine import Firing
 from alerts.verdicts import Verdicts
@@ -110,5 +110,5 @@ async def at_work(database: Database) -> AsyncIterator[Service]:
     async with database.service() as c:
         home = await furnish(c, clock.now - timedelta(hours=1))
     async with telephone_line(open_door(database, port, clock), port, clock=clock) as line:
-        channels: dict[str, Channel] = {"sms": line.channel, "voice": line.voice}
+        channels: dict[ChannelName, Channel] = {"sms": line.channel, "voice": line.voice}
         yield Service(database, home, line, clock, Dispatcher(database, channels, clock=clock))
