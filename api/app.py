@@ -78,7 +78,6 @@ def create_app(settings: Settings, *, clock: Callable[[], datetime] = utc_now) -
         recordings.router,
         webhooks.router,
         push.router,
-        push.router,
         sessions.router,
         live.router,
     ):
