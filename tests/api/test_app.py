@@ -15,6 +15,7 @@ import pytest
 import structlog
 from fastapi import FastAPI
 
+from alerts.channels import utc_now
 from api import logs
 from api.app import create_app
 from api.gateways import hash_token
@@ -25,6 +26,8 @@ from store import alerts
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 from store.postgres import Database
+from tests.alerts.clock import Clock
+from tests.alerts.network import until
 from tests.api.callers import KEY, PAGE, PUBLIC_URL, reading, send
 from tests.api.conftest import running, settings_for
 from tests.household import Household, furnish
@@ -217,3 +220,25 @@ def test_settings_that_cannot_be_are_refused_in_words(given: dict[str, object], 
 def test_secrets_are_not_shown() -> None:
     assert "hunter2" not in repr(settings_for("postgresql://u:hunter2@host/db"))
     assert "telephone network" not in repr(settings_for("x"))
+
+
+async def test_it_is_not_ready_while_no_probe_comes_through_from_a_reading_to_a_delivered_message(
+    database_url: str,
+) -> None:
+    clock = Clock(utc_now())
+    settings = settings_for(database_url).model_copy(
+        update={"dispatch": True, "heartbeat_phone": "+8613900000099", "twilio_base_url": "http://127.0.0.1:9"}
+    )
+    async with running(create_app(settings, clock=clock)) as app:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url=PUBLIC_URL) as client:
+
+            async def ready() -> bool:
+                return (await client.get("/readyz")).status_code == 200
+
+            await until(ready)
+            clock.go_on(minutes=16)
+            answer = await client.get("/readyz")
+            assert (answer.status_code, answer.json()["type"]) == (503, "urn:hearthwatch:problem:chain_not_proved")
+            assert "delivered message (never)" in answer.json()["detail"]
+            assert "hearthwatch_chain_proof_age_seconds 960" in (await client.get("/metrics")).text
