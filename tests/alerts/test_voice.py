@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -12,14 +13,14 @@ import pytest
 
 from alerts.calls import Caller
 from alerts.channels import Receipt, TryAgain, Uncertain, Unreachable, twilio_account, voice
-from store import alerts, messages
+from store import alerts, contacts, messages
 from store.messages import MessageRow, NewMessage
 from store.people import Person
 from store.postgres import Database
 from tests.alerts.clock import Clock
 from tests.alerts.door import open_door
 from tests.alerts.network import NUMBER, Line, free_port, telephone_line, until
-from tests.alerts.service import utc_now
+from tests.alerts.service import Service, at_work, utc_now
 from tests.alerts.test_sms import LI
 from tests.alerts.test_sms import message as written
 from tests.alerts.twilio_document import TwilioDocument
@@ -343,3 +344,42 @@ async def test_a_test_call_is_confirmed_with_1(calling: Calling) -> None:
     told = await calling.call(li_na, "这是测试电话。听清楚了请按1。", "test", alert_id=None, resident_id=None)
     assert told.state == "delivered"
     assert len(calling.heard_by(li_na)) == 3
+
+
+@asynccontextmanager
+async def with_voice(database: Database) -> AsyncIterator[Service]:
+    """A service that calls by SMS and by voice."""
+    async with at_work(database) as service:
+        async with database.service() as c:
+            await contacts.set_channels(c, {"sms": ["twilio"], "voice": ["twilio"]}, service.clock.now)
+        yield service
+
+
+async def test_she_who_does_not_answer_the_sms_is_rung_up_and_takes_it_with_1(database: Database) -> None:
+    async with with_voice(database) as service:
+        li_na = service.home.li_na
+        await service.line.habit(li_na.phone or "", calls="answer", keys="1")
+        row = await service.raised()
+        await service.work()
+        await service.hear()
+        assert service.line.heard_by(li_na.phone or "") == []
+        service.clock.go_on(seconds=46)
+        await service.work()
+        await until(lambda: not service.line.telephone.errands)
+        assert "王秀英" in service.line.heard_by(li_na.phone or "")[0]
+        assert (await service.alert(row.id)).acknowledged_by == li_na.id
+
+
+async def test_a_telephone_without_sms_is_rung_up_at_once_and_a_machine_sends_it_on_to_the_next(
+    database: Database,
+) -> None:
+    async with with_voice(database) as service:
+        li_na, chen = service.home.li_na, service.home.chen
+        await service.line.habit(li_na.phone or "", sms="30006", calls="machine")
+        row = await service.raised()
+        for _ in range(4):
+            await service.work()
+            await until(lambda: not service.line.telephone.errands)
+        assert len(service.line.calls_to(li_na.phone or "")) == 1
+        assert service.said_to(chen)
+        assert (await service.states(row.id))[:2] == [("Na Li", "failed"), ("Na Li", "failed")]
