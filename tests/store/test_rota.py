@@ -8,14 +8,17 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
 from store import administration, duty_changes, people, rosters, rota, team
 from store.duty_changes import NewChange, NewSwap
+from store.migrate import migrate, migrations
 from store.postgres import Connection, Database
 from store.rosters import NewRotation, NewShift
 from store.rota import RotaError
+from tests.conftest import with_database
 from tests.household import NOW, Household, furnish
 
 pytestmark = pytest.mark.anyio
@@ -392,3 +395,32 @@ async def test_staff_see_the_rota_of_their_centre_and_a_family_nothing_of_it(dat
             assert len(await rota.shifts(c, home.centre)) == rosters_seen
             seen = await (await c.execute("SELECT kind FROM absence")).fetchall()
             assert seen == ([("sick",)] if rosters_seen else [])
+
+
+def test_the_rota_as_it_was_written_so_far_holds_on(server_dsn: str) -> None:
+    name = f"before_{uuid4().hex[:8]}"
+    with psycopg.connect(server_dsn, autocommit=True) as c:
+        c.execute(f'CREATE DATABASE "{name}"'.encode())
+    dsn = with_database(server_dsn, name)
+    before = [m for m in migrations() if m.name < "0014"]
+    migrate(dsn, before)
+    with psycopg.connect(dsn) as c:
+        c.execute("INSERT INTO centre (name_zh, name_en) VALUES ('槐树街', 'Huaishu Street')")
+        for step, phone in enumerate(("+8613900000011", "+8613900000012", "+8613900000013"), start=1):
+            c.execute(
+                "WITH p AS (INSERT INTO person (centre_id, name_zh, name_en, phone) VALUES (1, '某', 'Some', %s) RETURNING id) "
+                "INSERT INTO duty (centre_id, person_id, step, starts_at, ends_at) SELECT 1, id, %s, %s, %s FROM p",
+                [phone, step, NOW, NOW + 12 * HOUR],
+            )
+    migrate(dsn)
+    with psycopg.connect(dsn) as c:
+        kept = c.execute(
+            "SELECT r.role, r.line, p.phone, d.starts_at, d.ends_at FROM duty_change d JOIN roster r ON r.id = d.roster_id "
+            "JOIN person p ON p.id = d.person_id ORDER BY r.role, r.line"
+        ).fetchall()
+    hours = (NOW, NOW + 12 * HOUR)
+    assert kept == [
+        ("care_worker", 1, "+8613900000011", *hours),
+        ("care_worker", 2, "+8613900000012", *hours),
+        ("supervisor", 1, "+8613900000013", *hours),
+    ]
