@@ -154,7 +154,7 @@ def _asked(book: Book, swap: Swap, who: UUID, words: Words) -> Asked:
         takes = times.stretch(swap.takes_from, swap.takes_until, words)
     return Asked(
         id=swap.id,
-        who=book.named.persons.get(who) or words.gettext("somebody who has left"),
+        who=book.named.persons.get(who) or words.gettext("somebody no longer here"),
         roster=book.named.rosters.get(swap.roster_id, ""),
         gives=times.stretch(swap.gives_from, swap.gives_until, words),
         takes=takes,

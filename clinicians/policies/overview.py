@@ -160,7 +160,11 @@ def rank(priority: str, shelf: Shelf, words: Words) -> Rank:
         name=row.name(words.language) if row else words.gettext("as Hearthwatch comes"),
         steps=steps(held, shelf, words),
         ending=speech.ending(held, words),
-        faults=tuple(speech.fault(found, words) for found in policy.faults(held, priority, shelf.known) if found.code != "no_fallback"),
+        faults=tuple(
+            speech.fault(found, words)
+            for found in policy.faults(held, priority, shelf.known)
+            if found.code != "no_fallback"
+        ),
         others=tuple(_holds(use, shelf, words) for use in of_it if use is not general),
     )
 

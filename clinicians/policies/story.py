@@ -28,6 +28,7 @@ WHY_SKIPPED: Final = {
     "declined": N_("%(name)s cannot come and is passed over."),
     "quiet": N_("%(name)s is not called: these are her or his quiet hours."),
     "no_phone": N_("%(name)s has no telephone and is passed over."),
+    "left": N_("%(name)s has left and is passed over."),
 }
 """Why somebody whom a step names is not called."""
 
@@ -127,14 +128,16 @@ class _Teller:
             return gettext("Step %(step)s, round %(round)s", step=plan.step, round=plan.rounds + 1)
         return gettext("Step %(step)s", step=plan.step)
 
-    def _lines(self, at: datetime, plan: Plan) -> list[Line]:
-        found = [
-            (at + way.after, self.words.gettext(CALLS[way.channel], name=self.names[person]))
-            for person in plan.persons
-            for way in self.ways.get(person, ())
-            if at + way.after < plan.climb_at or plan.exhausted
-        ]
-        return [Line(moment, self.clock(moment), text) for moment, text in sorted(found, key=lambda one: one[0])]
+    def _lines(self, at: datetime, plan: Plan) -> Iterator[Line]:
+        """What goes out at one moment by one channel, as one line."""
+        found: dict[tuple[datetime, str], list[str]] = {}
+        for person in plan.persons:
+            for way in self.ways.get(person, ()):
+                if at + way.after < plan.climb_at or plan.exhausted:
+                    found.setdefault((at + way.after, way.channel), []).append(self.names[person])
+        for (moment, channel), names in sorted(found.items(), key=lambda one: one[0][0]):
+            who = self.words.gettext(", ").join(names)
+            yield Line(moment, self.clock(moment), self.words.gettext(CALLS[channel], name=who))
 
     def _skipped(self, passed_over: Iterable[Skipped]) -> Iterator[str]:
         for one in passed_over:

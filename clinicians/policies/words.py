@@ -39,7 +39,8 @@ def fault(found: Fault, words: Words) -> str:
 
 def error(found: PolicyError, words: Words) -> str:
     """What cannot be read in a form."""
-    sentence = words.gettext(_ERRORS.get(found.code, N_("This policy cannot be read.")))
+    unreadable = N_("This policy cannot be read.")
+    sentence = words.gettext(_ERRORS.get(found.code, unreadable))
     if isinstance(found, StepError):
         return words.sentences([words.gettext("Step %(step)s:", step=found.step), sentence])
     return sentence
@@ -52,7 +53,7 @@ def target(one: Target, names: Mapping[UUID, str], words: Words) -> str:
         return words.gettext("on duty: %(duty)s", duty=duty(one.role, one.line, words))
     if one.kind == "person":
         assert one.person is not None, "a person is named"
-        return names.get(one.person) or words.gettext("somebody who has left")
+        return names.get(one.person) or words.gettext("somebody no longer here")
     return words.gettext(N_("the family")) if one.kind == "family" else words.gettext(N_("everybody of the centre"))
 
 
@@ -65,7 +66,9 @@ def step(one: Step, names: Mapping[UUID, str], words: Words) -> str:
 
 def ending(written: Policy, words: Words) -> str:
     """What comes after the last step."""
-    begun = words.ngettext("Then once more from the start.", "Then %(n)s times more from the start.", written.repeats)
+    begun = words.ngettext(
+        "Then %(n)s time more from the start.", "Then %(n)s times more from the start.", written.repeats
+    )
     last = words.gettext("In the end the last line and everybody, every %(span)s.", span=words.span(written.again))
     attend = words.gettext("Whoever takes it must be there within %(span)s.", span=words.span(written.attend))
     return words.sentences([begun, last, attend] if written.repeats else [last, attend])

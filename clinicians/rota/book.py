@@ -9,13 +9,16 @@ from itertools import groupby
 from typing import Final
 from uuid import UUID
 
+from fastapi import Request
+
 from alerts import on_duty
 from alerts.rota import Gap, Rota, Span
 from clinicians.rota import reasons, strips, times
-from clinicians.rota.desk import Office
+from clinicians.rota.desk import Office, office
 from clinicians.rota.reasons import Named
 from clinicians.rota.roles import duty
 from clinicians.rota.strips import DAYS, Band, Drawing
+from clinicians.visitor import Visitor
 from clinicians.words import Words
 from store import people, team
 from store import rota as record
@@ -80,7 +83,7 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A gap in words; ``begins`` and ``ends`` as a form takes them."""
+    """A gap in words; ``begins``, ``ends`` and ``missing`` (the one who is absent, if it is one) as a form takes them."""
 
     roster: int
     name: str
@@ -90,17 +93,18 @@ class Hole:
     is_now: bool
     begins: str
     ends: str
+    missing: str
 
 
-async def open_book(office: Office, days: int = DAYS) -> Book:
+async def open_book(desk: Office, days: int = DAYS) -> Book:
     """From the midnight before now, for so many days."""
-    since, until = bounds(office.words, days)
-    return await book_of(office, await on_duty.rota(office.c, office.centre.id, since, until))
+    since, until = bounds(desk.words, days)
+    return await book_of(desk, await on_duty.rota(desk.c, desk.centre.id, since, until))
 
 
-async def book_of(office: Office, rota: Rota) -> Book:
+async def book_of(desk: Office, rota: Rota) -> Book:
     """A rota with everything that its pages need to speak of it."""
-    c, centre, words = office.c, office.centre.id, office.words
+    c, centre, words = desk.c, desk.centre.id, desk.words
     members = await team.members(c, centre)
     rosters, areas, rotations, shifts = (
         await record.rosters(c, centre),
@@ -267,9 +271,16 @@ def _hole(book: Book, gap: Gap, words: Words) -> Hole:
         is_now=gap.begins <= words.now,
         begins=times.field(gap.begins, words),
         ends=times.field(gap.ends, words),
+        missing=str(gap.absent[0]) if len(gap.absent) == 1 else "",
     )
 
 
 def _length(length: timedelta, words: Words) -> str:
     """Hours up to two days, then days."""
     return words.span(length) if length >= timedelta(days=2) else words.ngettext("%(n)s hour", "%(n)s hours", max(round(length / timedelta(hours=1)), 1))  # fmt: skip
+
+
+async def look_for_gaps(request: Request, visitor: Visitor) -> list[Hole]:
+    """The gaps of the visitor's own centre, for a line on another page."""
+    async with office(request, visitor) as desk:
+        return holes(await open_book(desk), desk.words)

@@ -83,7 +83,8 @@ class Wrong:
 
     def sentence(self, words: Words) -> str:
         """In words."""
-        return words.gettext(PROBLEMS.get(self.code, N_("That cannot be entered so.")))
+        otherwise = N_("That cannot be entered so.")
+        return words.gettext(PROBLEMS.get(self.code, otherwise))
 
 
 def told(code: str, words: Words) -> str:

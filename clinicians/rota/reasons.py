@@ -35,7 +35,7 @@ class Named:
     def person(self, person_id: UUID | None, words: Words) -> str:
         """Somebody's name; one who is not known any more keeps none."""
         found = None if person_id is None else self.persons.get(person_id)
-        return found or words.gettext("somebody who has left")
+        return found or words.gettext("somebody no longer here")
 
 
 def absence(turn: Turn, named: Named, words: Words) -> str:

@@ -79,7 +79,7 @@ async def _page(request: Request, visitor: Visitor, roster_id: int, wrong: Wrong
         every=[(code, words.gettext(text)) for code, text in _EVERY.items()],
         on_holidays=[(code, words.gettext(text)) for code, text in _HOLIDAYS.items()],
         places=forms.PLACES,
-        wanted={name: request.query_params.get(name, "")[:16] for name in ("begins", "ends")},
+        wanted={name: request.query_params.get(name, "")[:36] for name in ("begins", "ends", "instead_of")},
         wrong=wrong or Wrong("", ""),
         problem=wrong.sentence(words) if wrong else "",
         told=told(request.query_params.get("told", ""), words),
