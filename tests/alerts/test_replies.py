@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+from typing import Final
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.replies import Reply, belongs_to_carrier, figure, understand
 
+PROJECT: Final = Path(__file__).resolve().parents[2]
 TAKE = """
 1| 1 |1.|\uff11|①|1。|1!|1！|1?|1？|一|接|接单|接手|我来|我去|这就去|马上到|馬上到|在路上|在路上了，快到了|好|好的～|好嘞！|收到|收到，马上到|好的，我去|嗯嗯|行|没问题|
 20分钟到|五分钟就到|2分钟到|3点到|1 5分钟到|一会儿到|1，马上到|1 我五分钟后到，带上血压计|ok|OK!|Ok 👌|👍|👍🏽|Take|TAKEN|Taken it|sure|yep|roger|on my way|OMW|
@@ -133,3 +138,19 @@ def test_no_text_breaks_it(text: str, conversations: list[tuple[int, str]]) -> N
 )
 def test_marks_and_spaces_around_a_word_change_nothing(word: str, before: str, after: str) -> None:
     assert understand(before + word + after) == understand(word)
+
+
+def test_what_the_document_says_can_be_answered_is_understood() -> None:
+    conversations = [(27, "王秀英"), (31, "Wang Xiuying")]
+    meant: dict[str, set[str]] = {}
+    for line in (PROJECT / "docs" / "messages.md").read_text("utf-8").splitlines():
+        for example in re.findall(r"`([^`]+)`", line) if line.startswith("| ") else []:
+            verbs = {reply.verb for reply in understand(example, conversations)}
+            meant.setdefault(line.split("|")[1].strip(), set()).update(verbs)
+    assert {row: meant[row] for row in ("I go", "I cannot", "I am there", "help")} == {
+        "I go": {"take"}, "I cannot": {"decline"}, "I am there": {"attend"}, "help": {"help"}
+    }  # fmt: skip
+    assert {row: meant[row] for row in ("我去", "去不了", "到了", "怎么回")} == {
+        "我去": {"take"}, "去不了": {"decline"}, "到了": {"attend"}, "怎么回": {"help"}
+    }  # fmt: skip
+    assert "unknown" not in set().union(*meant.values())
