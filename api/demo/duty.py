@@ -8,12 +8,13 @@ one that waits for an answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Final
 from uuid import UUID
 
 from alerts import on_duty
+from alerts.policy import SHIPPED, Target, content
 from alerts.rota import Duty, Rota
 from alerts.shifts import instant
 from api.demo.holidays import holidays
@@ -23,11 +24,12 @@ from api.demo.neighbourhood import (
     CARE_WORKERS,
     COURTYARDS,
     DOCTORS,
+    DUTY_LINE,
     SUPERVISOR,
     VOLUNTEERS,
     Human,
 )
-from store import duty_changes, people, rosters, rota, team
+from store import duty_changes, people, policies, rosters, rota, team
 from store.duty_changes import NewChange, NewSwap
 from store.postgres import Connection
 from store.rosters import NewRotation, NewShift
@@ -118,6 +120,8 @@ async def _settle(plan: _Plan, living: Mapping[int, int], now: datetime) -> None
         await _write_volunteers(plan, courtyard, zh, en, VOLUNTEERS[2 * n : 2 * n + 2])
         for building in buildings:
             await _write_building(plan, courtyard, building, [r for r, where in living.items() if where == building])
+    await policies.set_fallback(plan.c, plan.centre, DUTY_LINE.phone)
+    await _write_policy(plan, now)
     for old in before:
         await rosters.remove_roster(plan.c, plan.centre, old.id, now)
 
@@ -144,6 +148,20 @@ async def _write_staff(plan: _Plan) -> None:
     doctors = await plan.roster("doctor_on_call", 1, "医生听班", "Doctor on call")
     weekly = await plan.turns(doctors, "weeks", "08:00", "医生轮换", "Doctors' turns", DOCTORS)
     await plan.shift(doctors, "08:00-08:00", rotation=weekly)
+
+
+async def _write_policy(plan: _Plan, now: datetime) -> None:
+    """In an emergency the neighbours are asked too: they are there before anybody of the centre."""
+    shipped = SHIPPED["high"]
+    neighbours = (Target("duty", "building_leader"), Target("duty", "volunteer"))
+    first, second, *rest = shipped.steps
+    steps = (first, replace(second, targets=(*second.targets, *neighbours)), *rest)
+    written = content(replace(shipped, steps=steps))
+    administrator = plan.persons[ADMINISTRATOR.username]
+    number = await policies.save(
+        plan.c, plan.centre, "紧急：邻里一起", "Emergency: neighbours too", written, administrator, now
+    )
+    await policies.use(plan.c, plan.centre, "high", number)
 
 
 def _later(turns: int) -> tuple[Human, ...]:

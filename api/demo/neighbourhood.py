@@ -131,6 +131,8 @@ BUILDING_LEADERS: Final = {
     9: Human("", "葛兰英", "Ge Lanying", _mobile(32), "building_leader"),
 }
 """By building."""
+DUTY_LINE: Final = Human("", "中心值班电话", "The centre's duty line", "+862155500119", "duty_line")
+"""Called when nobody else answers."""
 COURTYARDS: Final = {
     ("银杏院", "Ginkgo Court"): (1, 3, 5, 7),
     ("桂花院", "Osmanthus Court"): (9, 11, 13, 15),

@@ -26,6 +26,7 @@ from api.demo.neighbourhood import (
     BUILDING_LEADERS,
     CENTRE_PHONE,
     DOCTORS,
+    DUTY_LINE,
     GATEWAY,
     HOMES,
     STAFF,
@@ -195,7 +196,7 @@ async def _start(program: Program, place: Place, terminal: Terminal, stack: Asyn
 
 def _telephone(place: Place) -> Program:
     book = place.data / "people.json"
-    helpers = (*VOLUNTEERS, *BUILDING_LEADERS.values())
+    helpers = (*VOLUNTEERS, *BUILDING_LEADERS.values(), DUTY_LINE)
     humans = [*STAFF, *helpers, *(r.human for home in HOMES for r in home.relatives)]
     book.write_text(
         json.dumps(

@@ -8,11 +8,12 @@ from uuid import UUID
 import pytest
 
 from alerts import on_duty
+from alerts.policy import Known, faults, parse
 from alerts.rota import Rota
 from api.demo import duty
 from api.demo.holidays import holidays
 from api.demo.neighbourhood import ADMINISTRATOR, CARE_WORKERS, STAFF, SUPERVISOR, TIME_ZONE
-from store import people, residents, rota, team
+from store import people, policies, residents, rota, team
 from store.postgres import Database
 
 pytestmark = pytest.mark.anyio
@@ -96,6 +97,20 @@ async def test_the_building_and_the_courtyard_have_people_of_their_own(
     [area, courtyard] = written.areas_of(home.area_id)
     assert area == home.area_id
     assert courtyard != area
+
+
+async def test_its_policy_calls_the_neighbours_too_and_can_be_used(
+    database: Database, street: tuple[int, dict[str, UUID], dict[int, int]]
+) -> None:
+    written = await started(database, street)
+    async with database.service() as c:
+        [use] = await policies.uses(c, street[0])
+        line = await policies.fallback(c, street[0])
+    known = Known({(roster.role, roster.line) for roster in written.rosters}, (), has_fallback=line is not None)
+    policy = parse(use.content)
+    assert use.priority == "high"
+    assert faults(policy, "high", known) == ()
+    assert {target.role for target in policy.steps[1].targets} == {"care_worker", "building_leader", "volunteer"}
 
 
 def test_a_year_has_thirteen_holidays() -> None:
