@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -98,7 +99,10 @@ class Verdicts:
     now: datetime
     _caller: Caller = field(init=False)
     _open: dict[int, dict[str, AlertRow]] = field(default_factory=dict)
+    _asked: set[int] = field(default_factory=set)
+    _maintained: set[int] = field(default_factory=set)
     _fresh: dict[tuple[int, str], _Fresh] = field(default_factory=dict)
+    _fresh_of: set[int] = field(default_factory=set)
     _due: dict[int, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -133,17 +137,19 @@ class Verdicts:
         self._open = {resident: {} for resident in about}
         for row in await alerts.open_of_residents(self.c, about):
             self._open[row.resident_id][row.rule] = row
+        self._asked |= await alerts.being_asked(self.c, about, self.now)
+        self._maintained |= await maintenance.of(self.c, about, self.now)
 
     async def _finish(self) -> None:
         """Write what is new, and call about what cannot wait."""
         await self._write_fresh()
         if self._due:
-            await self._caller.go_on([row for number in self._due if (row := await self._locked(number))])
+            await self._caller.go_on(await alerts.for_update_all(self.c, list(self._due)))
             self._due.clear()
 
     async def _open_of(self, resident: int, rule: str) -> AlertRow | None:
         """The open alert of one rule, held for this transaction."""
-        if any(fresh.row.resident_id == resident for fresh in self._fresh.values()):
+        if resident in self._fresh_of:
             await self._write_fresh()
         return self._open.setdefault(resident, {}).get(rule)
 
@@ -160,9 +166,13 @@ class Verdicts:
     async def _raise(self, firing: Firing, rule: Rule) -> None:
         happened_at = utc(firing.at)
         evidence = await self._evidence(firing, rule, happened_at)
-        if rule.ask:
+        if rule.ask and firing.resident in self._asked:
             await alerts.answer_prompts(self.c, firing.resident, rule.ask.kind, "called", self.now)
-        if rule.kind == "technical" and await self._is_held_back(firing.resident, rule, happened_at, evidence):
+        if (
+            rule.kind == "technical"
+            and firing.resident in self._maintained
+            and await self._is_held_back(firing.resident, rule, happened_at, evidence)
+        ):
             return
         joined = await self._open_of(firing.resident, rule.joins) if rule.joins else None
         if joined is None:
@@ -206,6 +216,7 @@ class Verdicts:
         if standing_now is not None:
             await self._raise_again(standing_now, rule, happened_at, evidence)
             return
+        self._fresh_of.add(resident)
         self._fresh[resident, rule.id] = _Fresh(
             rule,
             NewAlert(
@@ -222,15 +233,23 @@ class Verdicts:
 
     async def _write_fresh(self) -> None:
         fresh, self._fresh = self._fresh, {}
+        self._fresh_of.clear()
         made = await alerts.insert(self.c, [one.row for one in fresh.values()])
         events = []
         for row in made:
             fresh.pop((row.resident_id, row.rule))
             self._open.setdefault(row.resident_id, {})[row.rule] = row
             ALERTS.labels(row.rule, row.priority).inc()
-            log.info("alert_raised", alert=row.id, rule=row.rule, priority=row.priority)
             events.append(NewEvent(row.id, row.resident_id, "raised", self.now, detail=_plainly(row.evidence)))
         await alerts.add_events(self.c, events)
+        for (rule, priority), n in Counts((row.rule, row.priority) for row in made).items():
+            log.info(
+                "alerts_raised",
+                rule=rule,
+                priority=priority,
+                alerts=[row.id for row in made if row.rule == rule][:20],
+                n=n,
+            )
         await self._call(await self._to_be_called_about(made))
         for one in fresh.values():
             # Somebody else has opened it meanwhile; else this very moment has been raised before, and a person has closed it.
@@ -338,6 +357,7 @@ class Verdicts:
     async def _ask(self, firing: Firing, rule: Rule) -> None:
         if rule.ask is not None and firing.until is not None:
             at, until = utc(firing.at), utc(firing.until)
+            self._asked.add(firing.resident)
             await alerts.ask(self.c, firing.resident, rule.id, rule.ask.kind, at, until, protocol=self.protocol.version)
 
     async def _answered(self, firing: Firing, rule: Rule) -> None:

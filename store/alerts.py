@@ -18,6 +18,7 @@ _ALERT: Final[LiteralString] = (
     "exhausted_at, acknowledged_at, acknowledged_by, attended_at, attended_by, shelved_until, cancelled_at, cleared_at, resolved_at, "
     "resolved_by, outcome"
 )
+_PRIORITIES: Final = ("high", "medium", "low")
 _REPLY_CODE, _DEVICE = 0x636F6465, 0x64657669
 _WORST_FIRST: Final[LiteralString] = " ORDER BY array_position(ARRAY['high', 'medium', 'low'], priority), raised_at"
 
@@ -129,6 +130,14 @@ async def alert(c: Connection, alert_id: int) -> AlertRow | None:
 async def for_update(c: Connection, alert_id: int) -> AlertRow | None:
     """One alert, held until the transaction ends: nobody else changes it meanwhile."""
     return await one(c, AlertRow, "SELECT " + _ALERT + " FROM alert WHERE id = %s FOR UPDATE", [alert_id])
+
+
+async def for_update_all(c: Connection, alert_ids: Sequence[int]) -> list[AlertRow]:
+    """These alerts, the worst first, held until the transaction ends."""
+    found = await rows(
+        c, AlertRow, "SELECT " + _ALERT + " FROM alert WHERE id = ANY(%s) ORDER BY id FOR UPDATE", [list(alert_ids)]
+    )
+    return sorted(found, key=lambda row: (_PRIORITIES.index(row.priority), row.raised_at, row.id))
 
 
 async def open_of(c: Connection, resident_id: int, rule: str) -> AlertRow | None:
@@ -606,6 +615,15 @@ async def asking(c: Connection, now: datetime) -> list[Prompt]:
         "SELECT id, resident_id, rule, kind, asked_at, until, protocol FROM prompt WHERE answered_at IS NULL AND until > %s ORDER BY id",
         [now],
     )
+
+
+async def being_asked(c: Connection, resident_ids: Sequence[int], now: datetime) -> set[int]:
+    """Those of these residents who are being asked something now."""
+    cursor = await c.execute(
+        "SELECT DISTINCT resident_id FROM prompt WHERE resident_id = ANY(%s) AND answered_at IS NULL AND until > %s",
+        [list(resident_ids), now],
+    )
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def answer_prompts(

@@ -137,6 +137,16 @@ async def _end(
     return done.rowcount > 0
 
 
+async def of(c: Connection, resident_ids: Sequence[int], now: datetime) -> set[int]:
+    """Those of these residents on whose equipment, or a part of it, somebody may be working now."""
+    cursor = await c.execute(
+        "SELECT id FROM resident WHERE id = ANY(%(residents)s) AND EXISTS (SELECT 1 FROM maintenance m WHERE m.until > %(now)s "
+        "AND m.set_at <= %(now)s AND (m.resident_id = resident.id OR m.gateway_id IS NOT NULL))",
+        {"residents": list(resident_ids), "now": now},
+    )
+    return {row[0] for row in await cursor.fetchall()}
+
+
 async def holds(c: Connection, resident_id: int, device: int | None, now: datetime) -> bool:
     """Whether a technical alarm of this resident is to be held back now.
 
