@@ -17,6 +17,7 @@ from clinicians import equipment as shown
 from clinicians import maintenance
 from clinicians.administrator.desk import changing, looking, plain, told
 from clinicians.pages import PageRoute, back_to, render
+from clinicians.rota.book import look_for_gaps
 from clinicians.visitor import Administrator, Refused, Visitor
 from clinicians.words import N_, Words
 from store import administration, contacts, equipment, pairing
@@ -79,6 +80,8 @@ async def _list(request: Request, visitor: Visitor, problem: str = "", entered: 
         ill={g.id: ill.count(g.id) for g in known},
         rules=rules,
         unreachable=unreachable,
+        gaps=await look_for_gaps(request, visitor),
+        gaps=await look_for_gaps(request, visitor),
         problem=words.gettext(problem) if problem else "",
         entered=entered,
     )
