@@ -81,7 +81,6 @@ async def _list(request: Request, visitor: Visitor, problem: str = "", entered: 
         rules=rules,
         unreachable=unreachable,
         gaps=await look_for_gaps(request, visitor),
-        gaps=await look_for_gaps(request, visitor),
         problem=words.gettext(problem) if problem else "",
         entered=entered,
     )
