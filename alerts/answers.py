@@ -23,6 +23,7 @@ from alerts.lifecycle import TransitionError
 from alerts.replies import FIGURES, Reply, Verb
 from store import messages, people
 from store import replies as record
+from store.messages import MessageRow
 from store.people import Person
 from store.postgres import Connection
 from store.replies import CalledTo
@@ -103,6 +104,14 @@ async def answer_key(c: Connection, message_id: int, digits: str, now: datetime)
     return Heard(done.said)
 
 
+async def overtaken(c: Connection, message: MessageRow, now: datetime) -> str | None:
+    """What to tell her who picks up the telephone when nothing is left to do for her; ``None`` while there is."""
+    person = await people.person(c, message.person_id)
+    if person is None or message.resident_id is None:
+        return None
+    return await Answering(c, person, message.channel, message.language, now).overtaken(message.resident_id)
+
+
 async def _stranger(c: Connection, sid: str, phone: str, now: datetime) -> _Done:
     """A number nobody of the record has: told so once a day, without a word about anybody. A short number is a machine's."""
     log.warning("reply_from_unknown_number", sid=sid)
@@ -144,6 +153,14 @@ class Answering:
             if conversation.resident_id == resident_id:
                 return await self._act(verb, conversation)
         return self._done("nothing_waits")
+
+    async def overtaken(self, resident_id: int) -> str | None:
+        """What has become of it meanwhile, where it does not wait for her any more and she has not taken it herself."""
+        for conversation in await self._conversations():
+            put_aside = conversation.others is None and conversation.not_taken is not None
+            if conversation.resident_id == resident_id and conversation.is_over and not put_aside:
+                return self._too_late(conversation).said
+        return None
 
     async def _one(self, reply: Reply, phone: str, known: Sequence[Conversation]) -> _Done:
         if reply.verb == "help":

@@ -79,22 +79,28 @@ async def on_status(request: Request, form: Signed, message: int | None = None) 
 @router.post(VOICE + "/{message}")
 async def on_answered(request: Request, form: Signed, message: int) -> Response:
     """Somebody or something has answered a call: what it hears."""
-    by = voice.answerer(_field(form, "AnsweredBy"))
-    async with _database(request).service() as c:
-        called = await callbacks.answered(c, message, _field(form, "CallSid"), by, _now(request))
-    if called is None:
-        return _twiml(twiml.nothing())
-    if by == "machine":
-        return _twiml(twiml.for_machine(called))
-    return _twiml((twiml.read if by == "person" else twiml.ask)(called, _webhook(request, message)))
+    return await _pick_up(request, form, message, voice.answerer(_field(form, "AnsweredBy")))
 
 
 @router.post(VOICE + "/{message}/listen")
 async def on_listening(request: Request, form: Signed, message: int) -> Response:
     """Who might have been a machine has pressed a key, and hears it now."""
+    return await _pick_up(request, form, message, "person")
+
+
+async def _pick_up(request: Request, form: FormData, message: int, by: voice.Answerer) -> Response:
+    now, late = _now(request), None
     async with _database(request).service() as c:
-        called = await callbacks.answered(c, message, _field(form, "CallSid"), "person", _now(request))
-    return _twiml(twiml.nothing() if called is None else twiml.read(called, _webhook(request, message)))
+        called = await callbacks.answered(c, message, _field(form, "CallSid"), by, now)
+        if called is not None and by == "person":
+            late = await answers.overtaken(c, called, now)
+    if called is None:
+        return _twiml(twiml.nothing())
+    if late:
+        return _twiml(twiml.say(late, called.language))
+    if by == "machine":
+        return _twiml(twiml.for_machine(called))
+    return _twiml((twiml.read if by == "person" else twiml.ask)(called, _webhook(request, message)))
 
 
 @router.post(VOICE + "/{message}/key")

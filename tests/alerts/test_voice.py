@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from alerts import actions
 from alerts.calls import Caller
 from alerts.channels import Receipt, TryAgain, Uncertain, Unreachable, twilio_account, voice
 from store import alerts, contacts, messages
@@ -246,6 +247,27 @@ async def test_2_passes_it_on_and_the_next_is_called_at_once(calling: Calling) -
     async with calling.database.service() as c:
         steps = [step.kind for step in (await alerts.trail(c, [calling.alert_id]))[calling.alert_id]]
     assert "declined" in steps
+
+
+async def test_who_picks_up_after_somebody_else_has_taken_it_hears_who(calling: Calling) -> None:
+    li_na, chen = calling.home.li_na, calling.home.chen
+    async with calling.database.service() as c:
+        await actions.acknowledge(c, calling.alert_id, chen.id, calling.clock.now, "page")
+    await calling.habit(li_na, calls="answer", keys="1")
+    told = await calling.call(li_na)
+    [heard] = calling.heard_by(li_na)
+    assert "陈静" in heard
+    assert told.state == "delivered"
+    assert (await calling.alert()).acknowledged_by == chen.id
+
+
+async def test_who_has_taken_it_by_sms_while_it_rang_hears_it_all_the_same(calling: Calling) -> None:
+    li_na = calling.home.li_na
+    async with calling.database.service() as c:
+        await actions.acknowledge(c, calling.alert_id, li_na.id, calling.clock.now, "sms")
+    await calling.habit(li_na, calls="answer")
+    await calling.call(li_na)
+    assert calling.heard_by(li_na)[0] == ALERT
 
 
 async def test_another_key_is_asked_for_again_and_then_the_right_one_counts(calling: Calling) -> None:
