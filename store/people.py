@@ -51,14 +51,21 @@ class Session:
 
 
 async def add_centre(c: Connection, name_zh: str, name_en: str, phone: str | None, time_zone: str) -> int:
-    """A health centre; returns its number."""
-    return int(
+    """A health centre; returns its number. Its telephone is the line that is called when nobody else answers."""
+    centre_id = int(
         await value(
             c,
             "INSERT INTO centre (name_zh, name_en, phone, time_zone) VALUES (%s, %s, %s, %s) RETURNING id",
             [name_zh, name_en, phone, time_zone],
         )
     )
+    await c.execute(
+        "WITH line AS (INSERT INTO person (centre_id, name_zh, name_en, phone) SELECT id, name_zh || '值班电话', "
+        "name_en || ', duty line', phone FROM centre WHERE id = %s AND phone ~ '^\\+[1-9][0-9]{6,14}$' "
+        "ON CONFLICT DO NOTHING RETURNING id) UPDATE centre SET fallback_id = line.id FROM line WHERE centre.id = %s",
+        [centre_id, centre_id],
+    )
+    return centre_id
 
 
 @dataclass(frozen=True, slots=True)

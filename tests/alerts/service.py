@@ -38,6 +38,13 @@ class Service:
     clock: Clock
     dispatcher: Dispatcher
 
+    async def raised_joined(self, rule: str, **evidence: float) -> None:
+        """A rule that joins an alert that is open, as the rules core raises it now."""
+        at = np.datetime64(self.clock.now.replace(tzinfo=None), "us")
+        async with self.database.service() as c:
+            firing = Firing(self.home.wang, rule, "raise", at, None, evidence)
+            await Verdicts(c, RULES, self.clock.now).carry_out([firing])
+
     async def raised(self, rule: str = "help_call", resident: int | None = None, **evidence: float) -> AlertRow:
         """An alert as the rules core raises it now."""
         at = np.datetime64(self.clock.now.replace(tzinfo=None), "us")
