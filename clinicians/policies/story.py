@@ -11,6 +11,7 @@ from uuid import UUID
 
 from alerts.escalation import Plan, Skipped
 from alerts.policy import Policy
+from clinicians.rota import times
 from clinicians.words import N_, Words
 
 CALLS: Final = {
@@ -113,7 +114,7 @@ class _Teller:
             title=self._title(plan),
             lines=tuple(self._lines(at, plan)),
             skipped=tuple(self._skipped(plan.skipped)),
-            day=f"{self.words.weekday(day)} {self.words.day(day)}" if is_new else "",
+            day=times.day(day, self.words) if is_new else "",
             loud=plan.unmanned or plan.exhausted,
         )
 

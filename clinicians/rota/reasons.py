@@ -20,6 +20,14 @@ ABSENCES: Final = {
     "left": N_("no longer of this centre"),
 }
 """Why somebody on duty cannot be called."""
+_ABSENT: Final = {
+    "sick": N_("%(name)s is on duty but off sick."),
+    "leave": N_("%(name)s is on duty but on leave."),
+    "on_visit": N_("%(name)s is on duty but on a visit."),
+    "no_phone": N_("%(name)s is on duty but has no telephone number."),
+    "left": N_("%(name)s is on duty but has left the centre."),
+}
+"""The same as a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +49,7 @@ class Named:
 def absence(turn: Turn, named: Named, words: Words) -> str:
     """That somebody is on duty but cannot be called."""
     assert turn.absence is not None, "only of somebody absent"
-    return words.gettext(
-        "%(name)s is on duty but %(absence)s.",
-        name=named.person(turn.person, words),
-        absence=words.gettext(ABSENCES[turn.absence]),
-    )
+    return words.gettext(_ABSENT[turn.absence], name=named.person(turn.person, words))
 
 
 def why(turn: Turn, named: Named, words: Words) -> tuple[str, ...]:
