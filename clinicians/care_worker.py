@@ -25,6 +25,7 @@ from clinicians.visitor import CareWorker, Refused
 from clinicians.words import N_, Words
 from store import alerts, gateways, notes, portal, readings, residents
 from store import falls as fall_verdicts
+from store.alerts import AlertRow
 from store.postgres import Connection, Database
 from store.residents import Related, Resident
 
@@ -84,6 +85,11 @@ class Conversation:
     def waiting(self) -> int:
         """How many of its alerts wait for somebody."""
         return sum(card.case.standing == "waiting" for card in self.cards)
+
+    def rest(self, case: cases.Case) -> tuple[cases.Case, ...]:
+        """What else of hers can be closed with it: no tasks, and nothing that a colleague has taken."""
+        others = (card.case for card in self.cards if card.case.id != case.id and not card.case.is_task)
+        return tuple(other for other in others if other.is_mine or other.standing not in ("taken", "attended"))
 
     @property
     def steps(self) -> tuple[str, ...]:
@@ -249,10 +255,29 @@ async def resolve(
     alert_id: int,
     outcome: Annotated[Outcome | None, Form()] = None,
     remark: Annotated[str, Form(max_length=400)] = "",
+    others: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Close it, saying what came of it."""
+    """Close it, saying what came of it; with ``others`` also what else is open of the same resident, but for falls."""
     text = _outcome(outcome, remark) if outcome else ""
-    return await _act(request, "closed", lambda c: actions.resolve(c, alert_id, visitor.person_id, visitor.now, text))
+
+    async def close(c: Connection) -> None:
+        rest = await _others(c, alert_id, visitor.person_id) if others else []
+        for number in (alert_id, *(row.id for row in rest if not cases.is_fall(row.rule))):
+            await actions.resolve(c, number, visitor.person_id, visitor.now, text)
+
+    return await _act(request, "closed", close)
+
+
+async def _others(c: Connection, alert_id: int, person_id: UUID) -> list[AlertRow]:
+    """The other open alerts of the same resident to which people are called, except those a colleague has taken."""
+    row = await alerts.alert(c, alert_id)
+    if row is None:
+        return []
+    return [
+        other
+        for other in await alerts.open_alerts(c, row.resident_id)
+        if other.id != alert_id and other.step > 0 and other.acknowledged_by in (None, person_id)
+    ]
 
 
 @router.post("/care/alerts/{alert_id}/resolve-fall")
@@ -262,12 +287,19 @@ async def resolve_fall(
     alert_id: int,
     finding: Annotated[falls.Code, Form()],
     remark: Annotated[str, Form(max_length=400)] = "",
+    others: Annotated[bool, Form()] = False,
 ) -> Response:
-    """Close an alert of a fall, saying whether it was one: one tap says both."""
+    """Close an alert of a fall, saying whether it was one: one tap says both. With ``others`` also the rest of hers."""
+    text = _outcome(falls.outcome_of(finding), remark)
 
     async def close(c: Connection) -> None:
-        await actions.resolve(c, alert_id, visitor.person_id, visitor.now, _outcome(falls.outcome_of(finding), remark))
+        rest = await _others(c, alert_id, visitor.person_id) if others else []
+        await actions.resolve(c, alert_id, visitor.person_id, visitor.now, text)
         await _judge(c, alert_id, visitor.person_id, visitor.now, finding)
+        for row in rest:
+            await actions.resolve(c, row.id, visitor.person_id, visitor.now, text)
+            if cases.is_fall(row.rule):
+                await _judge(c, row.id, visitor.person_id, visitor.now, finding)
 
     return await _act(request, "closed", close)
 

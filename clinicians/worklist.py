@@ -130,6 +130,9 @@ def _alerts(cases: Sequence[Case], words: Words) -> list[Reason]:
         elif case.standing == "attended":
             weight *= 0.5
             text = words.gettext("%(what)s (%(who)s is there)", what=text, who=case.taken_by)
+        elif case.standing == "cancelled":
+            weight *= 0.5
+            text = words.gettext("%(what)s (taken back: to be asked after)", what=text)
         elif case.exhausted_at:
             text = words.gettext("%(what)s (nobody has come)", what=text)
         found.append(Reason("low" if case.is_task else case.priority, text, weight))

@@ -229,11 +229,13 @@ async def centre_alerts(c: Connection) -> list[CentreAlert]:
 
 
 async def exhausted(c: Connection) -> list[CentreAlert]:
-    """Those for which everybody has been called in vain, longest first."""
+    """Those for which everybody has been called in vain, longest first; of each resident the one that was raised first."""
     return await rows(
         c,
         CentreAlert,
-        "SELECT " + _CENTRE_ALERT + " FROM centre_alert WHERE exhausted_at IS NOT NULL ORDER BY exhausted_at, id",
+        "SELECT * FROM (SELECT DISTINCT ON (resident_id) "
+        + _CENTRE_ALERT
+        + " FROM centre_alert WHERE exhausted_at IS NOT NULL ORDER BY resident_id, raised_at, id) a ORDER BY exhausted_at, id",
     )
 
 

@@ -135,7 +135,7 @@ async def test_one_tap_takes_all_of_a_resident_and_another_says_that_one_is_ther
     await li_na.post(f"/care/alerts/{second}/acknowledge", data={"csrf": "csrf"})
     assert [(await state(app, n)).state for n in (lived.severe, second)] == ["acknowledged", "acknowledged"]
     html = (await li_na.get("/care")).text
-    assert "Taken by Na Li, just now, to be there by" in html
+    assert "Taken by Na Li, just now · to be there by" in html
     answer = await li_na.post(f"/care/alerts/{second}/attend", data={"csrf": "csrf"})
     assert answer.headers["location"] == "/care?told=attended"
     assert [(await state(app, n)).state for n in (lived.severe, second)] == ["attended", "attended"]
@@ -307,6 +307,26 @@ async def test_one_tap_closes_a_fall_and_says_what_it_was(app: FastAPI, lived: L
     assert (await state(app, fallen)).outcome == "false_alarm: on the sofa"
     html = (await browser.get(f"/care/residents/{lived.home.wang}")).text
     assert "It was no fall: Sat or lay down hard (Na Li, today" in html
+
+
+@pytest.mark.anyio
+async def test_who_was_there_closes_all_of_a_resident_at_once_if_she_says_so(
+    app: FastAPI, lived: Lived, fallen: int
+) -> None:
+    browser = await visit(app, lived.home.li_na.id, "en")
+    assert (await browser.get("/care")).text.count("Close the other alert of this resident too") == 1
+    form = {"csrf": "csrf", "finding": "fall.hospital", "others": "true"}
+    await browser.post(f"/care/alerts/{fallen}/resolve-fall", data=form)
+    assert [(await state(app, n)).outcome for n in (fallen, lived.severe)] == ["hospital", "hospital"]
+    assert (await state(app, lived.battery)).state == "raised", "a task is no part of it"
+
+
+@pytest.mark.anyio
+async def test_a_fall_is_never_closed_along_with_something_else(app: FastAPI, lived: Lived, fallen: int) -> None:
+    browser = await visit(app, lived.home.li_na.id)
+    form = {"csrf": "csrf", "outcome": "well", "others": "true"}
+    await browser.post(f"/care/alerts/{lived.severe}/resolve", data=form)
+    assert [(await state(app, n)).state for n in (lived.severe, fallen)] == ["resolved", "notifying"]
 
 
 @pytest.mark.anyio
