@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from time import process_time
@@ -146,6 +147,13 @@ def test_the_newest_change_has_the_last_word(
     assert called(rota(changes=laid), "Mon 10:00") == expected
 
 
+def test_a_place_stays_hers_while_another_has_it() -> None:
+    replaced = rota(changes=[change(1, "Mon 08:00", "Mon 20:00", ZHOU, LI)])
+    hours = (at("Mon 09:00"), at("Mon 10:00"))
+    assert [replaced.has_place(person, 1, *hours) for person in (LI, ZHOU, CHEN)] == [True, True, False]
+    assert not replaced.has_place(LI, 2, *hours)
+
+
 def test_a_change_of_a_change_is_explained_down_to_the_shift() -> None:
     first, second = change(1, "Mon 09:00", "Mon 18:00", ZHOU, LI), change(2, "Mon 10:00", "Mon 12:00", LIU, ZHOU)
     [turn] = rota(changes=[first, second]).of("care_worker", 1, None, at("Mon 11:00")).turns
@@ -218,8 +226,15 @@ def test_areas_that_lie_in_each_other_do_not_go_round_for_ever() -> None:
 
 
 def test_a_rota_answers_only_for_the_time_it_knows() -> None:
-    with pytest.raises(ValueError, match="reaches from"):
-        rota().of("care_worker", 1, None, MONDAY - timedelta(seconds=1))
+    known = rota()
+    for ask in (
+        lambda: known.of("care_worker", 1, None, MONDAY - timedelta(seconds=1)),
+        lambda: known.gaps(MONDAY, MONDAY + 15 * DAY),
+        lambda: known.duties_of(LI, MONDAY - DAY, MONDAY + DAY),
+    ):
+        with pytest.raises(ValueError, match="reaches from"):
+            ask()
+    assert known.of("care_worker", 1, None, known.until).turns
 
 
 def test_hours_at_which_nobody_can_be_called_are_gaps() -> None:
@@ -476,6 +491,40 @@ def test_at_every_moment_it_says_what_the_plainest_way_says(of: Rota) -> None:
         edges = [moment for span in spans for moment in (span.begins, span.ends - timedelta(seconds=1))]
         for moment in (*edges, *(of.since + n * HOUR / 2 for n in range(121))):
             assert seen(of, roster, moment) == plain(of, roster, moment), (roster.id, moment)
+
+
+within = st.tuples(st.none(), st.none() | st.just(0), st.sampled_from([None, 0, 1]))
+where = st.sampled_from([None, 0, 1, 2])
+
+
+@settings(max_examples=40, deadline=None)
+@given(rotas(), within, where, where)
+def test_the_nearest_area_is_found_as_one_would_walk_there(
+    of: Rota, wider: tuple[int | None, ...], first: int | None, second: int | None
+) -> None:
+    rosters = tuple(
+        replace(roster, line=1, area=area) for roster, area in zip(of.rosters, (first, second), strict=True)
+    )
+    of = replace(of, rosters=rosters, areas=[Area(n, around) for n, around in enumerate(wider)])
+    for moment in (of.since + n * 4 * HOUR for n in range(16)):
+        for home in (None, 0, 1, 2):
+            here, callable_, missing = home, [], {}
+            while True:
+                found = [plain(of, roster, moment) for roster in rosters if roster.area == here]
+                callable_ = list(dict.fromkeys(person for people_there, _ in found for person in people_there))
+                missing = {
+                    person: why for _, away_there in reversed(found) for person, why in away_there.items()
+                } | missing
+                if callable_ or here is None:
+                    break
+                here = wider[here]
+            answer = of.of("care_worker", 1, home, moment)
+            assert [turn.person for turn in answer.turns] == callable_
+            assert {turn.person: turn.absence for turn in answer.absent} == missing
+            unmanned = any(
+                begins <= moment < ends for begins, ends in of.unmanned("care_worker", 1, home, of.since, of.until)
+            )
+            assert unmanned == (not callable_ and moment < of.until)
 
 
 @settings(max_examples=5, deadline=None)
