@@ -40,7 +40,7 @@ async def rota(c: Connection, centre_id: int, since: datetime, until: datetime) 
         holidays=frozenset(h.day for h in await record.holidays(c, centre_id, first, last)),
         changes=[_change(change) for change in await record.changes(c, centre_id, since, until)],
         absences=[_absence(a) for a in await record.absences(c, centre_id, since, until)],
-        uncallable=cast("dict[UUID, core.Uncallable]", await record.uncallable(c, centre_id)),
+        uncallable=cast("dict[UUID, core.Uncallable]", await record.uncallable(c, centre_id, since)),
     )
 
 

@@ -255,18 +255,18 @@ async def absences(c: Connection, centre_id: int, since: datetime, until: dateti
     )
 
 
-async def uncallable(c: Connection, centre_id: int) -> dict[UUID, str]:
-    """Who of those with duties can never be called, and why: ``no_phone``, or ``left`` (her account is closed).
+async def uncallable(c: Connection, centre_id: int, since: datetime) -> dict[UUID, str]:
+    """Who of those with duties since then can never be called, and why: ``no_phone``, or ``left`` (her account is closed).
 
     Only the service may ask.
     """
     cursor = await c.execute(
         "WITH named AS (SELECT s.person_id, s.roster_id FROM shift s UNION SELECT t.person_id, n.roster_id FROM rotation_turn t "
-        "JOIN rotation n ON n.id = t.rotation_id UNION SELECT d.person_id, d.roster_id FROM duty_change d) "
+        "JOIN rotation n ON n.id = t.rotation_id UNION SELECT d.person_id, d.roster_id FROM duty_change d WHERE d.ends_at > %s) "
         "SELECT DISTINCT p.id, CASE WHEN a.disabled_at IS NOT NULL THEN 'left' ELSE 'no_phone' END FROM named "
         "JOIN roster r ON r.id = named.roster_id AND r.centre_id = %s JOIN person p ON p.id = named.person_id "
         "LEFT JOIN account a ON a.person_id = p.id WHERE p.phone IS NULL OR a.disabled_at IS NOT NULL",
-        [centre_id],
+        [since, centre_id],
     )
     return dict(await cursor.fetchall())
 
