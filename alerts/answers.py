@@ -17,13 +17,13 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter
 
-from alerts import actions, replies, unreachable, wording
+from alerts import actions, reach, replies, unreachable, wording
 from alerts.conversations import Conversation, conversations, possible, waiting
 from alerts.lifecycle import TransitionError
 from alerts.replies import FIGURES, Reply, Verb
 from store import messages, people
 from store import replies as record
-from store.messages import MessageRow
+from store.messages import MessageRow, NewMessage
 from store.people import Person
 from store.postgres import Connection
 from store.replies import CalledTo
@@ -39,6 +39,7 @@ _REMEMBERED: Final = timedelta(days=1)
 _ASKED_LATELY: Final = timedelta(minutes=15)
 """How long a bare code is taken for the answer to 'which?'."""
 _TESTED_LATELY: Final = timedelta(minutes=30)
+_RECEIPT_GOOD_FOR: Final = timedelta(minutes=15)
 _MOST_STRANGERS: Final = (1, timedelta(days=1))
 _MOST_RIDDLES: Final = (5, timedelta(minutes=10))
 """How many of what is not understood are answered, in how long: a machine that answers by itself must not be answered for ever."""
@@ -99,7 +100,7 @@ async def answer_key(c: Connection, message_id: int, digits: str, now: datetime)
         return Heard(_say("test_heard", language, channel=channel))
     if await record.has_left(c, person.id):
         return Heard(_say("no_longer", language, channel=channel))
-    done = await Answering(c, person, channel, language, now).key(verb, message.resident_id)
+    done = await Answering(c, person, channel, language, now).key(verb, message)
     REPLIES.labels(done.outcome).inc()
     return Heard(done.said)
 
@@ -143,16 +144,25 @@ class Answering:
             meant = (Reply(verb, meant[0].code),) if meant[0].code else meant
         done = []
         for reply in meant:
-            done.append(await self._one(reply, phone, known))
+            done += await self._each(reply, phone, known)
             known = await self._conversations()
         return done
 
-    async def key(self, verb: Verb, resident_id: int) -> _Done:
-        """A key, pressed while she heard of this resident."""
-        for conversation in await self._conversations():
-            if conversation.resident_id == resident_id:
-                return await self._act(verb, conversation)
-        return self._done("nothing_waits")
+    async def _each(self, reply: Reply, phone: str, known: Sequence[Conversation]) -> list[_Done]:
+        if reply.every and len(meant := possible(reply.verb, known)) > 1:
+            return [await self._act(reply.verb, conversation) for conversation in meant]
+        return [await self._one(reply, phone, known)]
+
+    async def key(self, verb: Verb, message: MessageRow) -> _Done:
+        """A key, pressed while she heard of a resident. Where to go she also gets in writing, if she can read it."""
+        meant = [one for one in await self._conversations() if one.resident_id == message.resident_id]
+        if not meant:
+            return self._done("nothing_waits")
+        done = await self._act(verb, meant[0])
+        if done.outcome == "taken" and self.channel == "voice":
+            written = self._of_taken(await self._again(meant[0]), channel="sms")
+            await self._write(message, written.said)
+        return done
 
     async def overtaken(self, resident_id: int) -> str | None:
         """What has become of it meanwhile, where it does not wait for her any more and she has not taken it herself."""
@@ -161,6 +171,30 @@ class Answering:
             if conversation.resident_id == resident_id and conversation.is_over and not put_aside:
                 return self._too_late(conversation).said
         return None
+
+    async def _write(self, message: MessageRow, words: str) -> None:
+        ways = (await reach.ways(self.c, [self.person], message.priority)).get(self.person.id, ())
+        made = [
+            NewMessage(
+                purpose="receipt",
+                priority=message.priority,
+                person_id=self.person.id,
+                channel=way.channel,
+                address=way.address,
+                language=self.language,
+                body=words,
+                due_at=self.now,
+                expires_at=self.now + _RECEIPT_GOOD_FOR,
+                made_at=self.now,
+                alert_id=message.alert_id,
+                resident_id=message.resident_id,
+                step=message.step,
+                code=message.code,
+            )
+            for way in ways
+            if way.channel == "sms"
+        ]
+        await messages.add(self.c, made)
 
     async def _one(self, reply: Reply, phone: str, known: Sequence[Conversation]) -> _Done:
         if reply.verb == "help":
@@ -189,7 +223,7 @@ class Answering:
 
     async def _that_waits(self, verb: Verb, known: Sequence[Conversation]) -> _Done:
         """The one that a reply without a code is about; with several she is asked."""
-        latest = max(known, key=lambda conversation: conversation.called_at, default=None)
+        latest = max(known, key=lambda conversation: conversation.told_at, default=None)
         if latest is None:
             return self._done("nothing_waits")
         meant = possible(verb, known)
@@ -198,7 +232,7 @@ class Answering:
         if not meant:
             return await self._act(verb, latest)
         if latest is not meant[0] and latest.is_over and verb != "attend":
-            # She has been called to this one since, and means perhaps what others have done meanwhile.
+            # The last she heard is what others have done about this one, and that may be what she means.
             other = latest.others
             by = self._taker(other) if other else ""
             figure = replies.figure(verb)
@@ -216,7 +250,7 @@ class Answering:
             conversation = await self._again(conversation)
         return self._of_taken(conversation)
 
-    def _of_taken(self, conversation: Conversation) -> _Done:
+    def _of_taken(self, conversation: Conversation, channel: str = "") -> _Done:
         hers = conversation.hers
         if hers is None:
             return self._too_late(conversation)
@@ -225,7 +259,7 @@ class Answering:
         minutes = (
             None if hers.climb_at is None else max(1, math.ceil((hers.climb_at - self.now) / timedelta(minutes=1)))
         )
-        return self._done("receipt", conversation, outcome="taken", minutes=minutes)
+        return self._done("receipt", conversation, outcome="taken", channel=channel, minutes=minutes)
 
     async def _attend(self, conversation: Conversation) -> _Done:
         alert = conversation.hers or conversation.waiting or conversation.not_taken or conversation.others
@@ -285,6 +319,14 @@ class Answering:
     def _taker(self, alert: CalledTo) -> str:
         return (alert.taker_zh if self.language == wording.ZH else alert.taker_en) or ""
 
-    def _done(self, kind: str, conversation: Conversation | None = None, outcome: str = "", **also: object) -> _Done:
+    def _done(
+        self,
+        kind: str,
+        conversation: Conversation | None = None,
+        *,
+        outcome: str = "",
+        channel: str = "",
+        **also: object,
+    ) -> _Done:
         about = wording.NOBODY if conversation is None else conversation.about(self.language)
-        return _Done(outcome or kind, _say(kind, self.language, about, self.channel, **also))
+        return _Done(outcome or kind, _say(kind, self.language, about, channel or self.channel, **also))

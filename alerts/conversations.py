@@ -53,9 +53,9 @@ class Conversation:
         return all(alert.declined for alert in self.alerts if alert.state in WAITS)
 
     @property
-    def called_at(self) -> datetime:
-        """When she was last called to it."""
-        return max(alert.called_at for alert in self.alerts)
+    def told_at(self) -> datetime:
+        """When she last heard of it."""
+        return max(alert.told_at for alert in self.alerts)
 
     def about(self, language: str) -> wording.About:
         """The resident as this person may know her."""

@@ -47,6 +47,9 @@ _SIMPLIFIED: Final = str.maketrans(
 _UNSEEN: Final = re.compile("[\ufe0e\ufe0f\u200b-\u200d\U0001f3fb-\U0001f3ff]")
 """What chooses the colour and the form of an emoji."""
 
+_SIGNATURE: Final = re.compile(r"[\s-]*(?:sent from my|get outlook for|发自我的|来自我的|发自|来自)[^\n]*\Z")
+"""What some telephones write under every message."""
+
 _NUMBER: Final = re.compile(r"(?<!\d)[1-9][0-9]{0,4}(?!\d)")
 _BEFORE_NUMBER: Final = re.compile(r"\bno\.?\s*(?=#?\d)|#(?=\d)")
 _TIME: Final = re.compile(
@@ -62,18 +65,19 @@ _FIGURE_FIRST: Final = re.compile(r"(?P<verb>[123])(?:\W+(?P<code>[1-9][0-9]{1,3
 class Reply:
     """What is meant, and for which conversation: the one with this ``code``, or without one the one that waits.
 
-    ``unknown`` with a code: only the code was understood.
+    ``unknown`` with a code: only the code was understood. ``every``: all that can be meant.
     """
 
     verb: Verb
     code: int | None = None
+    every: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A word with weight: a verb, ``agree`` (yields to any verb), or nothing but a code."""
+    """A word with weight: a verb, ``agree`` (yields to any verb), ``every``, or nothing but a code."""
 
-    kind: Verb | Literal["agree", "code"]
+    kind: Verb | Literal["agree", "every", "code"]
     code: int | None = None
 
 
@@ -113,7 +117,7 @@ def figure(verb: Verb) -> int:
 
 def _plain(body: str) -> str:
     text = unicodedata.normalize("NFKC", body[: 2 * LONGEST]).casefold().translate(_SIMPLIFIED).replace("’", "'")
-    return _UNSEEN.sub("", text).strip()[:LONGEST]
+    return _SIGNATURE.sub("", _UNSEEN.sub("", text)).strip()[:LONGEST]
 
 
 def _read_words() -> Mapping[str, _Token | None]:
@@ -185,20 +189,22 @@ def _latin(character: str) -> bool:
 
 
 def _meaning(tokens: Sequence[_Token]) -> tuple[Reply, ...]:
+    every = any(token.kind == "every" for token in tokens)
+    tokens = [token for token in tokens if token.kind != "every"]
     verbs = [token for token in tokens if token.kind not in ("agree", "code")]
     if not verbs and any(token.kind == "agree" for token in tokens):
         tokens = [_Token("take", token.code) if token.kind == "agree" else token for token in tokens]
     else:
         tokens = [token for token in tokens if token.kind != "agree"]
-    return _of_codes(tokens) if any(token.code for token in tokens) else _of_one(tokens)
+    return _of_codes(tokens) if any(token.code for token in tokens) else _of_one(tokens, every)
 
 
-def _of_one(tokens: Sequence[_Token]) -> tuple[Reply, ...]:
+def _of_one(tokens: Sequence[_Token], every: bool) -> tuple[Reply, ...]:
     """Without a code: one thing must be meant. Whoever has arrived has taken it."""
     verbs = {token.kind for token in tokens}
     if verbs == {"take", "attend"}:
         verbs = {"attend"}
-    return (Reply(_verb(verbs.pop())),) if len(verbs) == 1 else _UNKNOWN
+    return (Reply(_verb(verbs.pop()), every=every),) if len(verbs) == 1 else _UNKNOWN
 
 
 def _of_codes(tokens: Sequence[_Token]) -> tuple[Reply, ...]:

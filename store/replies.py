@@ -13,7 +13,8 @@ from store.postgres import Connection, rows, value
 class CalledTo:
     """An alert to which a person has been called, open or closed lately, and how its resident is named to her.
 
-    ``taker_id`` has taken it, or is there. ``declined``: she has said since her last call that she cannot come.
+    ``taker_id`` has taken it, or is there. ``told_at`` is when she last got any message about it, a call or news of it.
+    ``declined``: she has said since her last call that she cannot come.
     """
 
     alert_id: int
@@ -24,7 +25,7 @@ class CalledTo:
     taker_id: UUID | None
     taker_zh: str | None
     taker_en: str | None
-    called_at: datetime
+    told_at: datetime
     declined: bool
     name_zh: str
     name_en: str
@@ -46,7 +47,9 @@ async def called_to(c: Connection, person_id: UUID, since: datetime) -> list[Cal
         CalledTo,
         """
         SELECT a.id AS alert_id, a.resident_id, a.reply_code AS code, a.state, a.climb_at, a.acknowledged_by AS taker_id,
-               taker.name_zh AS taker_zh, taker.name_en AS taker_en, called.at AS called_at,
+               taker.name_zh AS taker_zh, taker.name_en AS taker_en,
+               greatest(called.at, (SELECT max(m.created_at) FROM message m WHERE m.alert_id = a.id AND m.person_id = %(person)s
+                                    AND m.state <> 'cancelled')) AS told_at,
                EXISTS (SELECT FROM alert_event e WHERE e.alert_id = a.id AND e.kind = 'declined' AND e.person_id = %(person)s
                        AND e.at >= called.at) AS declined,
                p.name_zh, p.name_en, r.address_zh, r.address_en, p.phone,

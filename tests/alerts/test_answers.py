@@ -89,6 +89,10 @@ class Desk:
         async with self.database.service() as c:
             return [m for m in await messages.of_alert(c, row.id) if m.person_id == person.id][-1]
 
+    async def messages(self, row: AlertRow) -> list[MessageRow]:
+        async with self.database.service() as c:
+            return await messages.of_alert(c, row.id)
+
     async def ringing(self, row: AlertRow, person: Person) -> MessageRow:
         """The same by voice."""
         called = await self.call_to(row, person)
@@ -231,6 +235,25 @@ async def test_a_name_says_which_and_one_sms_may_say_several_things(desk: Desk) 
     assert [await desk.now(row) for row in (one, two)] == [("acknowledged", "Na Li"), ("notifying", None)]
 
 
+async def test_all_that_wait_can_be_refused_or_taken_with_one_word(desk: Desk) -> None:
+    rows = [await desk.raised(), await desk.raised(desk.home.zhao)]
+    assert await desk.says(desk.home.li_na, "都去不了") == ["好的。王秀英那边在叫陈静。", "好的。赵德明那边在叫陈静。"]
+    heard = await desk.says(desk.home.li_na, "都去")
+    assert [words[:6] for words in heard] == ["好的，王秀英", "好的，赵德明"]
+    assert [await desk.now(row) for row in rows] == [("acknowledged", "Na Li")] * 2
+
+
+async def test_thanks_for_news_of_one_take_no_other(desk: Desk) -> None:
+    older = await desk.raised()
+    newer = await desk.raised(desk.home.zhao)
+    desk.clock.go_on(seconds=30)
+    async with desk.database.service() as c:
+        await actions.acknowledge(c, older.id, desk.home.chen.id, desk.clock.now, "page")
+    assert (await desk.call_to(older, desk.home.li_na)).purpose == "taken"
+    assert await desk.says(desk.home.li_na, "好的，谢谢") == ["王秀英那边陈静去了。赵德明还在等，能去请回1 12"]
+    assert await desk.now(newer) == ("notifying", None)
+
+
 async def test_a_number_alone_that_was_not_asked_for_is_asked_about(desk: Desk) -> None:
     row = await desk.raised()
     assert await desk.says(desk.home.li_na, str(row.reply_code)) == ["11是王秀英。能去回1 11，去不了回2 11，到了回3 11"]
@@ -371,6 +394,9 @@ async def test_keys_take_pass_on_and_are_asked_for_again(desk: Desk) -> None:
     taken = Heard("Thank you. Wang Xiuying, building 9, 5 0 2. Please be there within 15 minutes. Goodbye.")
     assert await desk.presses(second, "1") == taken
     assert await desk.presses(second, "1") == taken
+    [receipt] = [m for m in await desk.messages(row) if m.purpose == "receipt"]
+    assert (receipt.person_id, receipt.channel, receipt.address) == (desk.home.chen.id, "sms", desk.home.chen.phone)
+    assert receipt.body.startswith("Thank you. Wang Xiuying, Bldg 9-502, phone +8613900000006.")
     late = await desk.presses(first, "1")
     assert late == Heard("陈静已经去看王秀英了，您不用去，谢谢。再见。")
     assert await desk.now(row) == ("acknowledged", "Chen Jing")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alerts.replies import Reply, belongs_to_carrier, figure, understand
+from alerts.replies import Reply, Verb, belongs_to_carrier, figure, understand
 
 PROJECT: Final = Path(__file__).resolve().parents[2]
 TAKE = """
@@ -73,6 +73,19 @@ def test_several_in_one() -> None:
     assert understand("1 27，1 31") == (Reply("take", 27), Reply("take", 31))
     assert understand("127, 231") == (Reply("take", 27), Reply("decline", 31))
     assert understand("1 27\n2 31\n3 44") == (Reply("take", 27), Reply("decline", 31), Reply("attend", 44))
+
+
+@pytest.mark.parametrize(
+    ("text", "verb"),
+    [("都去不了", "decline"), ("2 all", "decline"), ("1 全部", "take"), ("both, ok", "take"), ("都到了", "attend")],
+)
+def test_all_of_them(text: str, verb: Verb) -> None:
+    assert understand(text) == (Reply(verb, every=True),)
+
+
+def test_what_a_telephone_writes_under_every_message_is_not_read() -> None:
+    assert understand("ok\n\nSent from my Mate 40") == (Reply("take"),)
+    assert understand("去不了 发自我的华为手机") == (Reply("decline"),)
 
 
 def test_a_name_stands_for_its_code() -> None:
