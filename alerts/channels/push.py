@@ -140,6 +140,19 @@ class PushChannel:
         """Nobody but the browser knows more."""
         return Receipt(sid, provider=PROVIDER)
 
+    def content(self, message: MessageRow) -> bytes:
+        """What the browser gets to show: the words, how urgent they are, and where to answer."""
+        content: dict[str, Any] = {
+            "title": message.subject or _TITLE[message.language],
+            "body": message.body,
+            "language": _LANGUAGE[message.language],
+            "tag": f"message-{message.id}",
+            "urgent": message.priority == "high",
+            "answer": f"{ANSWER_PATH}/{message.id}/{self._keys.token(message.id)}",
+            "buttons": _BUTTONS[message.language] if message.purpose == "alert" else (),
+        }
+        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+
     async def close(self) -> None:
         """Close the connections to the push services."""
         await self._client.aclose()
@@ -164,7 +177,7 @@ class PushChannel:
         if not is_push_service(browser.endpoint, self._services):
             raise Unreachable("no_push_service", f"{urlsplit(browser.endpoint).hostname} is no push service we know")
         keys = {"p256dh": browser.p256dh, "auth": browser.auth}
-        encoded = WebPusher({"endpoint": browser.endpoint, "keys": keys}).encode(self._content(message))
+        encoded = WebPusher({"endpoint": browser.endpoint, "keys": keys}).encode(self.content(message))
         left_s = max(int((message.expires_at - self._clock()).total_seconds()), 0)
         headers = {
             **self._signature(browser.endpoint),
@@ -185,18 +198,6 @@ class PushChannel:
         }
         signed: dict[str, str] = self._vapid.sign(claims)
         return signed
-
-    def _content(self, message: MessageRow) -> bytes:
-        content: dict[str, Any] = {
-            "title": message.subject or _TITLE[message.language],
-            "body": message.body,
-            "language": _LANGUAGE[message.language],
-            "tag": f"message-{message.id}",
-            "urgent": message.priority == "high",
-            "answer": f"{ANSWER_PATH}/{message.id}/{self._keys.token(message.id)}",
-            "buttons": _BUTTONS[message.language] if message.purpose == "alert" else (),
-        }
-        return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def receipt(message_id: int, *, shown: bool = False) -> Receipt:

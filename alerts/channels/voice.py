@@ -70,6 +70,8 @@ class VoiceChannel:
                 to=message.address,
                 from_=self._from,
                 url=f"{self._webhook}/{message.id}",
+                # The same again: a service that is just being restarted is asked a second time.
+                fallback_url=f"{self._webhook}/{message.id}",
                 status_callback=f"{self._webhook}/{message.id}/status",
                 status_callback_event=_EVENTS,
                 timeout=min(max(left_s, _RING_S[0]), _RING_S[1]),

@@ -39,6 +39,7 @@ class Call:
     updated_at: datetime
     events: frozenset[str]
     status_callback: str | None
+    fallback_url: str | None
     ring_s: int
     limit_s: int
     detects: bool
@@ -136,6 +137,7 @@ def create(form: Mapping[str, str], events: list[str], now: datetime) -> Call:
         now,
         frozenset(events or ["completed"]),
         callback_of(form, "StatusCallback"),
+        callback_of(form, "FallbackUrl"),
         int(form.get("Timeout", 60)),
         int(form.get("TimeLimit", 14_400)),
         "MachineDetection" in form,

@@ -30,7 +30,7 @@ _WHILE_IT_TALKS: Final = frozenset({"hang_up"}) | KEYS
 
 
 class HungUp(Exception):
-    """The one who was called has put down the phone."""
+    """The one who was called has put down the phone, or the call has lasted as long as it may."""
 
 
 class Exchange:
@@ -107,9 +107,8 @@ class Exchange:
         if call.detects:
             call.answered_by = _ANSWERED_BY.get(taken, "human")
         keys = list(self._network.habit(call.to).keys)
-        with suppress(HungUp, TimeoutError):
-            async with asyncio.timeout(call.limit_s * self._second_s):
-                await _Talk(self, call, keys).run()
+        with suppress(HungUp):
+            await _Talk(self, call, keys).run()
 
     async def _tell(self, call: Call, callbacks: Callbacks, event: str, status: str) -> None:
         call.updated_at = self._clock()
@@ -183,16 +182,26 @@ class _Talk:
         self._call = call
         self._keys = keys
         self._url = call.url
+        self._left_s = float(call.limit_s)
         self._documents = 0
 
     async def run(self) -> None:
         """Fetch what is to be done and do it; raises :class:`HungUp`."""
         try:
-            await self._follow(self._url)
+            await self._or_else(self._call.fallback_url)
         except TwimlError as error:
             log.warning("twiml_not_carried_out", call=self._call.sid, error=str(error))
             self._call.error = str(error.code)
             self._exchange.say(self._call, _WRONG)
+
+    async def _or_else(self, fallback_url: str | None) -> None:
+        """Follow the call's address; when that goes wrong, the other one from its beginning, if there is one."""
+        try:
+            await self._follow(self._url)
+        except TwimlError as error:
+            if fallback_url is None:
+                raise
+            await self._follow(fallback_url, ErrorCode=str(error.code), ErrorUrl=self._url)
 
     async def _follow(self, url: str, **more: str) -> None:
         self._url = urljoin(self._url, url)
@@ -220,10 +229,17 @@ class _Talk:
 
     async def _utter(self, verb: Verb) -> None:
         if verb.name == "Pause":
-            await self._exchange.pause(self._call, verb.seconds("length", 1))
+            await self._exchange.pause(self._call, self._spend(verb.seconds("length", 1)))
             return
         for _ in range(verb.seconds("loop", 1)):
             self._exchange.say(self._call, Said(verb.words, verb.attributes.get("language", "en-US")))
+
+    def _spend(self, seconds: float) -> float:
+        """At most so many seconds of those the call may last. Raises :class:`HungUp` when none are left."""
+        if self._left_s <= 0:
+            raise HungUp
+        self._left_s -= (spent := min(seconds, self._left_s))
+        return spent
 
     async def _gather(self, verb: Verb) -> bool:
         """Whether something else is followed now instead of what comes after it."""
@@ -238,7 +254,7 @@ class _Talk:
     async def _pressed(self, most: int, within_s: float) -> str:
         pressed = ""
         while len(pressed) < most:
-            key = self._keys.pop(0) if self._keys else await self._exchange.key(self._call, within_s)
+            key = self._keys.pop(0) if self._keys else await self._exchange.key(self._call, self._spend(within_s))
             if key is None or key == "#":
                 break
             pressed += key

@@ -386,6 +386,14 @@ async def test_a_question_may_want_to_know_that_no_key_came(line: Line, door: Do
     assert [c["Digits"] for c in door.calls if "Digits" in c] == [""]
 
 
+async def test_a_call_lasts_only_as_long_as_it_may(line: Line, door: Door) -> None:
+    door.twiml["/webhooks/twilio/voice"] = (
+        '<Response><Say>one</Say><Pause length="9"/><Say>two</Say><Pause/><Say>never</Say></Response>'
+    )
+    await line.habit(LI, calls="answer")
+    assert [said.words for said in (await call(line, TimeLimit="9")).heard] == ["one", "two"]
+
+
 async def test_a_call_goes_where_it_is_redirected_to(line: Line, door: Door) -> None:
     door.twiml["/webhooks/twilio/voice"] = "<Response><Redirect>other</Redirect></Response>"
     door.twiml["/webhooks/twilio/other"] = '<Response><Say loop="2">here</Say></Response>'
@@ -476,6 +484,16 @@ async def test_a_service_that_does_not_answer_about_a_call_is_apologised_for(lin
     await line.habit(LI, calls="answer")
     made = await call(line, StatusCallback="")
     assert (made.error, made.status) == ("11200", "completed")
+
+
+async def test_another_address_is_asked_when_the_first_goes_wrong(line: Line, door: Door) -> None:
+    door.twiml["/webhooks/twilio/voice"] = "<Response>"
+    door.twiml["/webhooks/twilio/other"] = MENU
+    await line.habit(LI, calls="answer")
+    made = await call(line, FallbackUrl=line.service_url + "/webhooks/twilio/other")
+    assert (made.error, made.heard[0].words) == (None, "王秀英按了求助键")
+    [asked] = [c for c in door.calls if "ErrorCode" in c]
+    assert (asked["ErrorCode"], asked["ErrorUrl"]) == ("12100", line.service_url + "/webhooks/twilio/voice")
 
 
 async def test_faults_befall_calls_once(line: Line) -> None:

@@ -57,6 +57,7 @@ async def test_a_call_says_where_to_ask_for_its_words_and_listens_for_a_machine(
     [asked] = line.recorder.exchanges
     assert (asked.form["To"], asked.form["From"]) == (LI, NUMBER)
     assert asked.form["Url"] == line.service_url + "/webhooks/twilio/voice/7"
+    assert asked.form["FallbackUrl"] == asked.form["Url"]
     assert asked.form["StatusCallback"] == line.service_url + "/webhooks/twilio/voice/7/status"
     assert (asked.form["MachineDetection"], asked.form["Timeout"]) == ("Enable", "25")
     assert "Body" not in asked.form
