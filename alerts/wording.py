@@ -37,6 +37,8 @@ _PLAIN: Final = str.maketrans(
     {"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": "...", "≥": ">=", "≤": "<="}
 )
 _LONGEST_NAME: Final = 80
+_END: Final = re.compile(r"[。；！？]|[;.!?](?=\s|\Z)")
+_WITHIN_NUMBER: Final = re.compile(r"(?<=[\d./])[\d./]|(?<=\d)[%°]")
 _ALOUD: Final[Mapping[str, tuple[tuple[re.Pattern[str], str], ...]]] = MappingProxyType(
     {
         ZH: (
@@ -230,10 +232,10 @@ def _shorter(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _beginnings(sentence: str) -> Iterator[str]:
-    """The sentence without its last parts, as they end by themselves, then cut anywhere."""
+    """The sentence without its last parts, as they end by themselves, then cut anywhere but within a number."""
     ends = range(min(len(sentence), GSM_SEGMENT) - 1, 0, -1)
-    yield from (sentence[:end] for end in ends if sentence[end] in "。；！？;.!?")
-    yield from (sentence[:end].rstrip() + "…" for end in ends)
+    yield from (sentence[:end] for end in ends if _END.match(sentence, end))
+    yield from (sentence[:end].rstrip() + "…" for end in ends if not _WITHIN_NUMBER.match(sentence, end))
     yield ""
 
 

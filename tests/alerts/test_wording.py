@@ -125,6 +125,13 @@ def test_of_two_sentences_the_second_goes_as_a_whole() -> None:
     assert text == "Hearthwatch: Urgent: Mum: First. First. First. Can you go? Reply 1, if not 2 (27)"
 
 
+@given(st.integers(1, 150), st.sampled_from(LANGUAGES))
+def test_a_number_is_shown_whole_or_not_at_all(padding: int, language: str) -> None:
+    text = call(f"{'x' * padding} 39.4 192/118", About("A"), language)
+    shown = text.partition("x ")[2].partition("能" if language == ZH else "Reply")[0]
+    assert shown.strip(" .。…") in ("", "39.4", "39.4 192/118")
+
+
 def test_whom_else_was_called_is_left_out_before_where_she_lives() -> None:
     text = say(
         "exhausted",
