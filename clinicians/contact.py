@@ -25,7 +25,7 @@ from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Refused, Visitor, current
 from clinicians.words import N_, Words
 from store import audit, contacts, people, portal
-from store.contacts import Asked, Tried
+from store.contacts import Asked, Tried, Unreachable
 from store.people import Person
 from store.postgres import Connection, Database
 
@@ -96,7 +96,10 @@ _FAILURES: Final[Mapping[str, str]] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True)
 class WayLine:
-    """One channel: where it leads, whether a test can be sent, and what came of the last. ``mark``: well, silent, wrong."""
+    """One channel: where it leads, whether a test can be sent, and what came of the last. ``mark``: within, silent, medium.
+
+    ``trouble`` says why its address takes nothing, ``is_stopped`` that she has stopped it herself.
+    """
 
     channel: ChannelName
     title: str
@@ -104,6 +107,7 @@ class WayLine:
     tested: str
     mark: str
     trouble: str
+    is_stopped: bool
     is_waiting: bool
 
 
@@ -168,7 +172,7 @@ async def _page(
         400 if problem else 200,
         words=words,
         mine=mine,
-        ways=_ways(reach.addresses(profile), tests, {one.channel: one.error for one in failing}, words),
+        ways=_ways(reach.addresses(profile), tests, {one.channel: one for one in failing}, words),
         browsers=browsers,
         asked=_by_kind(asked),
         can_push=keys is not None and "push" in available,
@@ -342,7 +346,7 @@ def why_not(error: str | None, words: Words) -> str:
 
 
 def _ways(
-    addresses: Mapping[ChannelName, str], tests: Sequence[Tried], failing: Mapping[str, str], words: Words
+    addresses: Mapping[ChannelName, str], tests: Sequence[Tried], failing: Mapping[str, Unreachable], words: Words
 ) -> list[WayLine]:
     newest = {channel: next(found) for channel, found in groupby(sorted(tests, key=_newest_first), lambda t: t.channel)}
     return [
@@ -351,7 +355,8 @@ def _ways(
             words.gettext(TITLES[channel]),
             "" if channel == "push" else address,
             *_came_of(newest.get(channel), words),
-            trouble=why_not(failing[channel], words) if channel in failing else "",
+            trouble=why_not(failing[channel].error, words) if channel in failing else "",
+            is_stopped=channel in failing and failing[channel].why == "opted_out",
             is_waiting=_waits(newest.get(channel), words.now),
         )
         for channel, address in addresses.items()

@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Request, Response
 
+from alerts.channels import ChannelName
 from clinicians.administrator.desk import changing, looking, told
 from clinicians.administrator.residents import e164, region_of
 from clinicians.contact import TITLES, why_not
@@ -156,10 +157,11 @@ def _state(one: AdministeredContact, troubles: Sequence[Trouble], *, is_called: 
 
 def _trouble(written: Mapping[str, str], words: Words) -> Trouble:
     stopped = written["why"] == "opted_out"
+    channel = cast("ChannelName", written["channel"])
     return Trouble(
         written["address"],
-        written["channel"],
-        words.gettext(TITLES[written["channel"]]),  # type: ignore[index]  # the record's own check allows the same
+        channel,
+        words.gettext(TITLES[channel]),
         why_not("opted_out" if stopped else written["error"], words),
         datetime.fromisoformat(written["since"]),
         words.gettext(_STOPPED if stopped else _DEAD),
