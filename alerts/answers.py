@@ -241,7 +241,10 @@ class Answering:
 
     async def _act(self, verb: Verb, conversation: Conversation) -> _Done:
         act = {"take": self._take, "decline": self._decline, "attend": self._attend}[verb]
-        return await act(conversation)
+        try:
+            return await act(conversation)
+        except actions.NotAllowed:  # she took it uncalled, and is not related to the resident any more
+            return self._done("nothing_waits")
 
     async def _take(self, conversation: Conversation) -> _Done:
         alert = conversation.waiting or conversation.hers or conversation.not_taken

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 Verb = Literal["take", "decline", "attend", "help", "unknown"]
 
@@ -82,6 +82,7 @@ class _Token:
 
 
 _UNKNOWN: Final = (Reply("unknown"),)
+_VERBS: Final[Mapping[str, Verb]] = MappingProxyType({verb: verb for verb in get_args(Verb)})
 
 
 def understand(body: str, conversations: Sequence[tuple[int, str]] = ()) -> tuple[Reply, ...]:
@@ -90,11 +91,9 @@ def understand(body: str, conversations: Sequence[tuple[int, str]] = ()) -> tupl
     ``conversations`` are those of the writer, as (code, resident): a name stands for its code, and a code of more than two
     figures is known by them.
     """
-    text = _plain(body)
-    names = [name for _, name in conversations]
-    for code, name in conversations:
-        if name and names.count(name) == 1:
-            text = text.replace(_plain(name), f" {code} ")
+    if belongs_to_carrier(body):
+        return _UNKNOWN
+    text = _named(_plain(body), conversations)
     if text and not text.strip("? "):
         return (Reply("help"),)
     tokens = _tokens(text, frozenset(code for code, _ in conversations))
@@ -118,6 +117,16 @@ def figure(verb: Verb) -> int:
 def _plain(body: str) -> str:
     text = unicodedata.normalize("NFKC", body[: 2 * LONGEST]).casefold().translate(_SIMPLIFIED).replace("’", "'")
     return _SIGNATURE.sub("", _UNSEEN.sub("", text)).strip()[:LONGEST]
+
+
+def _named(text: str, conversations: Sequence[tuple[int, str]]) -> str:
+    """``text`` with codes for names, the longer first; a name that two bear says nothing."""
+    names = [_plain(name) for _, name in conversations]
+    by_length = sorted(zip(names, conversations, strict=True), key=lambda named: len(named[0]), reverse=True)
+    for name, (code, _) in by_length:
+        if name and names.count(name) == 1:
+            text = text.replace(name, f" {code} ")
+    return text
 
 
 def _read_words() -> Mapping[str, _Token | None]:
@@ -226,7 +235,7 @@ def _of_codes(tokens: Sequence[_Token]) -> tuple[Reply, ...]:
 
 
 def _verb(kind: str) -> Verb:
-    return kind if kind in ("take", "decline", "attend", "help") else "unknown"  # type: ignore[return-value]
+    return _VERBS.get(kind, "unknown")
 
 
 def _figure_first(text: str) -> tuple[Reply, ...]:

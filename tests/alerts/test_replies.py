@@ -16,7 +16,7 @@ PROJECT: Final = Path(__file__).resolve().parents[2]
 TAKE = """
 1| 1 |1.|\uff11|①|1。|1!|1！|1?|1？|一|接|接单|接手|我来|我去|这就去|马上到|馬上到|在路上|在路上了，快到了|好|好的～|好嘞！|收到|收到，马上到|好的，我去|嗯嗯|行|没问题|
 20分钟到|五分钟就到|2分钟到|3点到|1 5分钟到|一会儿到|1，马上到|1 我五分钟后到，带上血压计|ok|OK!|Ok 👌|👍|👍🏽|Take|TAKEN|Taken it|sure|yep|roger|on my way|OMW|
-I'm coming|I’ll go|be there in 10 min|on my way, 10 minutes|got it, thanks|回复1|按1
+I'm coming|I’ll go|be there in 10 min|on my way, 10 minutes|got it, thanks|Yes, on my way|yes!|1️⃣|回复1|按1
 """
 DECLINE = """
 2|\uff12|2。|二|不能|不行|去不了|来不了。|來不了|我去不了|好的，去不了|收到，去不了|抱歉，走不开|有事，来不及|收到 2|busy|Cannot|can't come, sorry|
@@ -93,6 +93,11 @@ def test_a_name_stands_for_its_code() -> None:
     assert understand("我马上到王秀英家", names) == (Reply("take", 27),)
     assert understand("1 zhao deming", names) == (Reply("take", 31),)
     assert understand("王秀英去不了，1 Zhao Deming", names) == (Reply("decline", 27), Reply("take", 31))
+
+
+def test_of_two_names_that_begin_alike_the_longer_counts() -> None:
+    assert understand("1 王秀英", [(27, "王秀"), (31, "王秀英")]) == (Reply("take", 31),)
+    assert understand("1", [(27, " "), (31, "")]) == (Reply("take"),)
 
 
 def test_a_name_that_two_bear_stands_for_neither() -> None:
