@@ -284,6 +284,6 @@ def _step(row: TrailRow, words: Words) -> Step:
 def _detail(detail: Mapping[str, Any], words: Words) -> str:
     if isinstance(text := detail.get("outcome"), str):
         return outcome(text, words, for_staff=True)
-    if detail.get("why") in _PASSED_OVER:
-        return words.gettext(_PASSED_OVER[detail["why"]])
+    if passed_over := _PASSED_OVER.get(str(detail.get("why"))):
+        return words.gettext(passed_over)
     return str(detail["error"]) if detail.get("error") else ""

@@ -118,14 +118,14 @@ def test_an_alert_that_is_taken_elsewhere_changes_on_the_board_without_a_reload(
     speak(service, service.lived.home.li_na.id, "en")
     page = window.sign_in("na")
     mark_page(page)
-    expect(page.locator("h1")).to_have_text("1 alert waits for somebody")
+    expect(page.locator("h1")).to_have_text("1 resident waits for somebody")
 
     async def taken_by_sms() -> None:
         async with service.database.service() as c:
             await actions.acknowledge(c, service.lived.severe, service.lived.home.chen.id, datetime.now(UTC), "sms")
 
     service.run(taken_by_sms())
-    card = page.locator(f"#alert-{service.lived.severe}")
+    card = page.locator(f"#resident-{service.lived.home.wang}")
     expect(card).to_contain_text("Taken by Chen Jing")
     expect(card.get_by_role("button", name="I'll take it")).to_have_count(0)
     assert is_the_same_page(page)
@@ -195,7 +195,7 @@ def test_a_fall_is_explained_on_a_phone_and_closed_by_two_taps(service: Service,
     assert_nothing_hangs_over(page)
     assert_large_enough(page, 18)
     page.goto(f"{service.url}/care")
-    card = page.locator(f"#alert-{number}")
+    card = page.locator(f"#more-{number}")
     card.get_by_text("Close the alert").click()
     assert_accessible(page)
     card.get_by_role("button", name="Sat or lay down hard").click()

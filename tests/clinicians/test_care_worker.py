@@ -314,7 +314,7 @@ async def test_who_was_there_closes_all_of_a_resident_at_once_if_she_says_so(
     app: FastAPI, lived: Lived, fallen: int
 ) -> None:
     browser = await visit(app, lived.home.li_na.id, "en")
-    assert (await browser.get("/care")).text.count("Close the other alert of this resident too") == 1
+    assert (await browser.get("/care")).text.count("Close the 1 other alert of this resident too") == 1
     form = {"csrf": "csrf", "finding": "fall.hospital", "others": "true"}
     await browser.post(f"/care/alerts/{fallen}/resolve-fall", data=form)
     assert [(await state(app, n)).outcome for n in (fallen, lived.severe)] == ["hospital", "hospital"]
