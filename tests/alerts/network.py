@@ -22,26 +22,12 @@ from alerts.channels.voice import VoiceChannel
 from alerts.virtual.calls import Call
 from alerts.virtual.phones import Owner
 from alerts.virtual.telephone import Settings, Telephone
+from tests.alerts.exchange import Exchange
+from tests.alerts.twilio_document import TwilioDocument
 
 ACCOUNT = "AC" + "0" * 31 + "1"
 TOKEN = "secret-of-the-account"
 NUMBER = "+862155500100"
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One request to Twilio's API and its answer. ``fields`` are those of its form: a name may come several times."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    fields: list[tuple[str, str]]
-    status: int
-    answer: dict[str, Any]
-
-    @property
-    def form(self) -> dict[str, str]:
-        return dict(self.fields)
 
 
 @dataclass
@@ -162,7 +148,8 @@ async def telephone_line(
 ) -> AsyncIterator[Line]:
     """A network whose callbacks and replies come in at ``door``; without one nobody answers them.
 
-    A second of a call lasts ``second_s``; it rings for 25.
+    A second of a call lasts ``second_s``; it rings for 25. At the end, whatever the service asked of it and heard must
+    agree with Twilio's own document.
     """
     service_port, own_port = port or free_port(), free_port()
     service_url, url = f"http://127.0.0.1:{service_port}", f"http://127.0.0.1:{own_port}"
@@ -183,6 +170,8 @@ async def telephone_line(
             await channel.close()
             await voice.close()
             telephone.end()
+    if document := TwilioDocument.beside_the_project():
+        assert document.faults_of_kinds(recorder.exchanges) == []
 
 
 def free_port() -> int:

@@ -28,7 +28,8 @@ from alerts.virtual.calls import Call
 from alerts.virtual.faults import Fault
 from alerts.virtual.phones import Habit
 from tests.alerts.clock import Clock
-from tests.alerts.network import ACCOUNT, NUMBER, TOKEN, Exchange, Line, free_port, telephone_line, until
+from tests.alerts.exchange import Exchange
+from tests.alerts.network import ACCOUNT, NUMBER, TOKEN, Line, free_port, telephone_line, until
 from tests.alerts.twilio_document import TwilioDocument
 
 pytestmark = pytest.mark.anyio

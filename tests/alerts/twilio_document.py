@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker
 
-from tests.alerts.network import Exchange
+from tests.alerts.exchange import Exchange
 
 
 class TwilioDocument:
@@ -19,6 +22,19 @@ class TwilioDocument:
         document = json.loads(file.read_text(encoding="utf-8"))
         self._paths = document["paths"]
         self._components = _with_null(document["components"])
+
+    @classmethod
+    @cache
+    def beside_the_project(cls) -> TwilioDocument | None:
+        """The document in CI's folder of reference data; ``None`` where there is none."""
+        shared = Path(os.environ.get("HEARTHWATCH_SHARED", Path(__file__).parents[3] / "shared"))
+        file = shared / "data" / "twilio" / "twilio_api_v2010.json"
+        return cls(file) if file.exists() else None
+
+    def faults_of_kinds(self, exchanges: Iterable[Exchange]) -> list[str]:
+        """The faults of one exchange of each kind that went well: what was asked and answered, and with which fields."""
+        kinds = {(e.method, e.status, *sorted(e.query), *sorted(e.form)): e for e in exchanges if e.status < 400}
+        return [fault for exchange in kinds.values() for fault in self.faults(exchange)]
 
     def faults(self, exchange: Exchange) -> list[str]:
         """What does not agree with the document, in words; empty when all does."""
