@@ -202,6 +202,10 @@ class TestAFileThatIsWrong:
         assert "north.toml" in str(refused.value)
         assert says in str(refused.value)
 
+    def test_is_not_the_one_in_the_manual(self, tmp_path: Path) -> None:
+        manual = (Path(__file__).parents[2] / "docs" / "reaching.md").read_text()
+        assert described(tmp_path, manual.partition("```toml\n")[2].partition("```")[0]).confirms
+
     def test_or_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(NotAGateway, match="cannot be read"):
             GatewaySms.read(tmp_path / "nothing.toml")

@@ -210,6 +210,11 @@ async def _an_alert(database_url: str) -> None:
         ({"public_url": "https://hearthwatch.test/app"}, "without a path"),
         ({"twilio_account_sid": "AC1"}, "together"),
         ({"port": 70000}, "port"),
+        ({"push_private_key": "hunter2", "push_contact": "mailto:a@b.example"}, "push-keys"),
+        ({"push_contact": "mailto:a@b.example"}, "together"),
+        ({"push_contact": "office"}, "mailto:"),
+        ({"smtp_host": "mail.example"}, "email_from"),
+        ({"sms_gateway": "/nowhere/north.toml"}, "cannot be read"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_in_words(given: dict[str, object], words: str) -> None:

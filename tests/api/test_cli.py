@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from typer.testing import CliRunner, Result
 
+from alerts.channels.push import PushKeys
 from api import users
 from api.cli import app
 from api.sessions import token_hash
@@ -200,3 +201,11 @@ def test_the_status_shows_gateways_and_says_when_one_is_silent(database_url: str
 
 def test_a_number_of_another_country_keeps_its_code() -> None:
     assert users.e164("+44 20 7946 0958", "CN") == "+442079460958"
+
+
+def test_keys_for_messages_in_browsers_are_printed_as_they_are_set() -> None:
+    first, second = run("push-keys"), run("push-keys")
+    assert first.exit_code == 0
+    key = first.output.splitlines()[0].removeprefix("HEARTHWATCH_PUSH_PRIVATE_KEY=")
+    assert PushKeys.parse(key).public in first.output
+    assert first.output != second.output
