@@ -150,7 +150,8 @@ class Answering:
 
     async def _each(self, reply: Reply, phone: str, known: Sequence[Conversation]) -> list[_Done]:
         if reply.every and len(meant := possible(reply.verb, known)) > 1:
-            return [await self._act(reply.verb, conversation) for conversation in meant]
+            in_order = sorted(meant, key=lambda conversation: conversation.resident_id)  # as others lock them
+            return [await self._act(reply.verb, conversation) for conversation in in_order]
         return [await self._one(reply, phone, known)]
 
     async def key(self, verb: Verb, message: MessageRow) -> _Done:

@@ -181,11 +181,11 @@ def say(
     template = _templates(language).get_template(f"{kind}.txt")
 
     def written(part: str, values: Mapping[str, Any]) -> str:
-        text = template.render(values, part=part).strip()
-        return text if language == ZH else gsm(text)
+        return template.render(values, part=part).strip()
 
     if channel == "sms":
-        return Said(_in_one_segment(lambda values: written("sms", values), values, language))
+        alphabet = str if language == ZH else gsm
+        return Said(_in_one_segment(lambda values: alphabet(written("sms", values)), values, language))
     if channel == "voice":
         spoken = values | {"address": _ROOM.sub(lambda room: " ".join(room[0]), about.address)}
         return Said(aloud(written("voice", spoken), language))
@@ -205,13 +205,13 @@ def _templates(language: str) -> Environment:
 
 
 def _in_one_segment(write: Callable[[Mapping[str, Any]], str], values: Mapping[str, Any], language: str) -> str:
+    """The fullest text that fits; the shortest when none does, for a call in two segments is better than none."""
     text = ""
     for shorter in _shorter(values):
         text = write(shorter)
         if one_segment(text, language):
-            return text
-    # What is left is how to answer and one character of each name: a template that says too much.
-    raise ValueError(f"this message does not fit one segment however short its parts: {text!r}")
+            break
+    return text
 
 
 def _shorter(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

@@ -215,6 +215,12 @@ def test_english_is_brought_into_the_alphabet_that_takes_160() -> None:
     assert wording.gsm("王") == "?"
 
 
+def test_what_is_no_sms_keeps_every_letter() -> None:
+    about = About("Žofia", "№ 5")
+    assert say("alert", "push", "en", about, sentence="…").subject == "Urgent: Žofia, № 5"
+    assert "Zofia, No" not in say("alert", "email", "en", about, sentence="…").body
+
+
 def test_extended_characters_count_twice() -> None:
     assert wording.septets("[1]") == 5
 
