@@ -6,17 +6,22 @@ is addressed with the number of its message, so that it is believed without anyt
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 import structlog
 
-from alerts import deliveries
+from alerts import deliveries, wording
 from alerts.channels import Receipt, sms, voice
-from store import messages
+from alerts.conversations import conversations, waiting
+from store import messages, people, replies
 from store.messages import MessageRow
 from store.postgres import Connection
 
 log = structlog.get_logger(__name__)
+
+_REMEMBERED: Final = timedelta(days=1)
+"""How long after a call somebody who rings back is still taken to mean it."""
 
 
 async def of_sms(
@@ -47,6 +52,18 @@ async def answered(c: Connection, message_id: int, sid: str, by: voice.Answerer,
     elif by == "machine":
         await deliveries.settle(c, message, Receipt(sid, "failed", voice.MACHINE), now)
     return message
+
+
+async def rung_back(c: Connection, phone: str, now: datetime) -> tuple[str, str]:
+    """Somebody rings up the number that has called her: the kind of what to say to her, and the language.
+
+    That something waits, and never what: who rings can pretend to any number.
+    """
+    person = await people.person_by_phone(c, phone)
+    if person is None:
+        return "unknown_number", wording.ZH if phone.startswith("+86") else "en"
+    called_to = conversations(person.id, await replies.called_to(c, person.id, now - _REMEMBERED))
+    return ("machine" if waiting(called_to) else "nothing_waits"), person.language
 
 
 async def _settle(c: Connection, message_id: int | None, receipt: Receipt, now: datetime) -> None:

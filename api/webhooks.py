@@ -30,6 +30,7 @@ log = structlog.get_logger(__name__)
 SMS: Final = "/webhooks/twilio/sms"
 STATUS: Final = STATUS_PATH
 VOICE: Final = VOICE_PATH
+CALL: Final = "/webhooks/twilio/call"
 _MOST_ASKED: Final = 3
 """How often somebody who presses other keys is asked for the right one."""
 
@@ -74,6 +75,14 @@ async def on_status(request: Request, form: Signed, message: int | None = None) 
     async with _database(request).service() as c:
         await callbacks.of_sms(c, message, sid, status, error or None, _now(request))
     return Response(status_code=204)
+
+
+@router.post(CALL)
+async def on_call(request: Request, form: Signed) -> Response:
+    """Somebody rings up our number."""
+    async with _database(request).service() as c:
+        kind, language = await callbacks.rung_back(c, _field(form, "From"), _now(request))
+    return _twiml(twiml.say_kind(kind, language))
 
 
 @router.post(VOICE + "/{message}")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from alerts.channels import SEND_TIMEOUT_S as SEND_TIMEOUT_S
 from alerts.channels import Outcome, Receipt, utc_now
 from alerts.channels.twilio_account import PAGE, TwilioAccount
 from store.messages import MessageRow

@@ -66,9 +66,14 @@ def say_and_ask(words: str, language: str, action: str) -> str:
     return str(response)
 
 
+def say_kind(kind: str, language: str) -> str:
+    """The last words of a call, of a kind that needs nothing filled in."""
+    return say(_words(kind, language), language)
+
+
 def give_up(language: str) -> str:
     """To whoever presses other keys again and again: somebody else will be called."""
-    return say(_words("silence", language), language)
+    return say_kind("silence", language)
 
 
 def nothing() -> str:

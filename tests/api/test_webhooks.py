@@ -226,6 +226,27 @@ async def test_a_call_is_not_answered_for_a_message_that_is_none(
     assert (await state_of(database, message))[0] == "sent"
 
 
+async def test_who_rings_back_hears_that_something_waits_and_nothing_about_anybody(
+    client: httpx.AsyncClient, database: Database, home: Household
+) -> None:
+    phone = home.li_na.phone or ""
+    nothing = "".join((await asked(client, webhooks.CALL, From=phone)).itertext())
+    await call_li_na(database, home)
+    something = "".join((await asked(client, webhooks.CALL, From=phone)).itertext())
+    assert something != nothing
+    assert "短信" in something
+    assert "王秀英" not in something
+
+
+async def test_a_stranger_who_rings_is_told_that_nobody_knows_the_number(
+    client: httpx.AsyncClient, home: Household
+) -> None:
+    for phone, language in (("+8613999999999", "zh-CN"), ("+447700900123", "en-GB"), ("anonymous", "en-GB")):
+        said = (await asked(client, webhooks.CALL, From=phone)).find("Say")
+        assert said is not None
+        assert said.get("language") == language
+
+
 def forgeries(path: str, form: dict[str, str]) -> dict[str, dict[str, str]]:
     """Headers of a request that is not from our provider."""
     elsewhere = {"Host": "evil.test", "X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "https"}
@@ -242,7 +263,7 @@ def forgeries(path: str, form: dict[str, str]) -> dict[str, dict[str, str]]:
 VOICE_PATHS = [f"{webhooks.VOICE}/1{path}" for path in ("", "/listen", "/key", "/key?asked=2", "/status")]
 
 
-@pytest.mark.parametrize("path", [webhooks.SMS, webhooks.STATUS, f"{webhooks.STATUS}/1", *VOICE_PATHS])
+@pytest.mark.parametrize("path", [webhooks.SMS, webhooks.CALL, webhooks.STATUS, f"{webhooks.STATUS}/1", *VOICE_PATHS])
 async def test_a_wrong_signature_changes_nothing(
     client: httpx.AsyncClient, database: Database, home: Household, path: str
 ) -> None:
