@@ -117,7 +117,9 @@ async def _answer(desk: Office, home: Home, at: datetime) -> list[Rung]:
 def _rung(book: Book, role: str, line: int, home: Home, at: datetime, words: Words) -> Rung:
     told = book.rota.explain(role, line, home.area_id, at)
     called = tuple(book.named.person(turn.person, words) for turn in told.answer.turns)
-    return Rung(duty(role, line, words), called, tuple(_ring(book, one, words) for one in told.looked))
+    chosen = [number for number, one in enumerate(told.looked, start=1) if one.chosen]
+    nearer = told.looked[: max(chosen, default=len(told.looked))]
+    return Rung(duty(role, line, words), called, tuple(_ring(book, one, words) for one in nearer))
 
 
 def _ring(book: Book, looked: Looked, words: Words) -> Ring:
