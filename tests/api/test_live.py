@@ -16,12 +16,13 @@ import pytest
 
 from api import live, sessions
 from api.server import Server, make_server
-from store import equipment, notes, people, residents
+from store import alerts, equipment, notes, people, residents
 from store.people import Person
 from store.postgres import Database
 from tests.api.callers import give_account
 from tests.api.conftest import settings_for
-from tests.household import Household
+from tests.clinicians.lived import raise_alert
+from tests.household import Household, put_on_duty
 
 pytestmark = pytest.mark.anyio
 
@@ -202,3 +203,43 @@ async def test_an_administrator_is_told_of_her_own_centre_s_gateways_and_of_nobo
             await equipment.look(c, other.id, far, None)
             await equipment.revoke(c, home.administrator.id, home.gateway, datetime.now(UTC))
         assert (await page.next())[1]["kind"] == "gateway"
+
+
+async def test_all_staff_of_a_centre_are_told_that_its_wall_has_changed_and_families_are_not(
+    database: Database, database_url: str, home: Household
+) -> None:
+    """An urgent alert, and one that nobody answers, concern who has no tie to the resident; what is less waits for its people."""
+    administrator = await cookie_of(database, home.administrator, "administrator")
+    daughter = await cookie_of(database, home.daughter, "family")
+    now = datetime.now(UTC)
+    async with (
+        serving(database_url) as (_, url),
+        open_page(url, administrator) as hers,
+        open_page(url, daughter) as family,
+    ):
+        async with database.service() as c:
+            low = await raise_alert(c, home.wang, "device.battery", now, {"battery": 9.0})
+            await alerts.update(c, low, {"state": "notifying", "step": 1, "climb_at": now})
+        await write_note(database, home, home.wang)
+        assert (await family.change())["kind"] == "alert"
+        async with database.service() as c:
+            high = await raise_alert(c, home.zhao, "fall", now, {"probability": 0.9}, step=1)
+        assert await next_change(hers) == {"kind": "wall", "resident_id": None}
+        async with database.service() as c:
+            await alerts.update(c, low, {"exhausted_at": now})
+        assert await next_change(hers) == {"kind": "wall", "resident_id": None}
+        async with database.service() as c:
+            await alerts.update(c, high, {"state": "acknowledged"})
+            await put_on_duty(c, home.centre, "volunteer", 1, home.chen)
+        assert {(await next_change(hers))["kind"] for _ in range(2)} == {"wall", "rota"}
+        await write_note(database, home, home.wang)
+        while (told := await next_change(family))["kind"] != "note" or told["resident_id"] != home.wang:
+            assert told["kind"] in ("alert", "note")
+
+
+async def next_change(page: Page) -> dict[str, Any]:
+    """The next change of whatever kind."""
+    while True:
+        name, data = await page.next()
+        if name == "change" and data["kind"] != "reconnected":
+            return data
