@@ -18,7 +18,7 @@ import structlog
 from prometheus_client import Counter
 
 from alerts import actions, reach, replies, unreachable, wording
-from alerts.conversations import Conversation, conversations, possible, waiting
+from alerts.conversations import Conversation, by_code, conversations, possible, waiting
 from alerts.lifecycle import TransitionError
 from alerts.replies import FIGURES, Reply, Verb
 from store import messages, people
@@ -139,7 +139,8 @@ class Answering:
     async def to(self, sid: str, phone: str, body: str) -> list[_Done]:
         """Everything that one SMS says."""
         known = await self._conversations()
-        meant = replies.understand(body, self._named(known))
+        named = [(code, one.about(self.language).name) for code, one in by_code(known).items()]
+        meant = replies.understand(body, named)
         if len(meant) == 1 and meant[0].verb == "unknown" and (verb := await self._asked(sid)):
             meant = (Reply(verb, meant[0].code),) if meant[0].code else meant
         done = []
@@ -209,7 +210,7 @@ class Answering:
         return await self._that_waits(reply.verb, known)
 
     async def _by_code(self, verb: Verb, code: int, known: Sequence[Conversation]) -> _Done:
-        named = next((conversation for conversation in known if conversation.code == code), None)
+        named = by_code(known).get(code)
         if named is None:
             return self._done("unknown_code", code=code, waiting=self._named(waiting(known)))
         if verb == "unknown":

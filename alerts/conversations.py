@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from alerts import wording
 from alerts.lifecycle import ENDS, WAITS
 from alerts.replies import Verb
 from store.replies import CalledTo
+
+_NO_CODE: Final = 10_000
+"""From here on no number names a conversation in a message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,11 @@ class Conversation:
     def resident_id(self) -> int:
         """Whom it is about."""
         return self.alerts[0].resident_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether any of its alerts is."""
+        return any(alert.state not in ENDS for alert in self.alerts)
 
     @property
     def waiting(self) -> CalledTo | None:
@@ -90,6 +99,15 @@ def conversations(person_id: UUID, called_to: Iterable[CalledTo]) -> list[Conver
     for alert in called_to:
         found.setdefault(alert.resident_id, []).append(alert)
     return [Conversation(person_id, tuple(alerts)) for alerts in found.values()]
+
+
+def by_code(known: Iterable[Conversation]) -> dict[int, Conversation]:
+    """Each under the number that names it. One that is closed, and whose number another bears by now, gets one of its own."""
+    found: dict[int, Conversation] = {}
+    for conversation in sorted(known, key=lambda one: not one.is_open):
+        taken = not conversation.code or conversation.code in found
+        found[_NO_CODE + len(found) if taken else conversation.code] = conversation
+    return found
 
 
 def waiting(known: Iterable[Conversation]) -> list[Conversation]:

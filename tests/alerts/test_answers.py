@@ -286,6 +286,17 @@ async def test_a_late_reply_to_what_is_closed_says_so(desk: Desk) -> None:
     assert await desk.says(desk.home.li_na, "1") == ["现在没有等您的警报，谢谢。"]
 
 
+async def test_a_number_that_has_passed_to_another_resident_means_her_and_the_name_the_one_before(desk: Desk) -> None:
+    before = await desk.raised()
+    await desk.closed(before)
+    now = await desk.raised(desk.home.zhao)
+    assert now.reply_code == before.reply_code
+    assert await desk.says(desk.home.li_na, "1 王秀英") == ["王秀英的警报已经结束，您不用去了，谢谢。"]
+    assert await desk.now(now) == ("notifying", None)
+    [answer] = await desk.says(desk.home.li_na, f"1 {now.reply_code}")
+    assert answer.startswith("好的，赵德明")
+
+
 async def test_a_promise_that_has_lapsed_can_be_given_again(desk: Desk) -> None:
     row = await desk.raised()
     await desk.says(desk.home.li_na, "1")
