@@ -39,10 +39,13 @@ UNHEARD: Final = "unheard"
 CALLS: Final = ("alert", "also")
 """Purposes of messages that call somebody to an alert."""
 _BEFORE_ANSWER: Final = ("due", "sending", "uncertain")
+_LAST: Final = ("delivered", "failed", "cancelled")
 
 
 async def settle(c: Connection, message: MessageRow, receipt: Receipt, now: datetime) -> None:
     """The network has it, or has delivered it, or could not."""
+    if not _is_news(message, receipt):
+        return  # what was read may have moved on since, but never back
     row, found = await _locked(c, message)
     if receipt.outcome == "failed":
         await _fail(c, row, found, receipt.error or "failed", now, _named(receipt))
@@ -67,7 +70,7 @@ async def fail(c: Connection, message: MessageRow, error: str, now: datetime) ->
 async def _fail(
     c: Connection, row: AlertRow | None, message: MessageRow, error: str, now: datetime, also: dict[str, Any]
 ) -> None:
-    if message.state in ("delivered", "failed", "cancelled"):
+    if message.state in _LAST:
         return
     await messages.update(c, message.id, {**also, "state": "failed", "error": error})
     MESSAGES.labels("failed").inc()
@@ -101,6 +104,10 @@ async def doubt(c: Connection, message: MessageRow, look_at: datetime, error: st
 def is_overdue(message: MessageRow, now: datetime) -> bool:
     """Whether nothing has been heard of a message that was sent for too long."""
     return message.sent_at is not None and now >= message.sent_at + UNHEARD_AFTER[message.priority]
+
+
+def _is_news(message: MessageRow, receipt: Receipt) -> bool:
+    return message.state not in _LAST if receipt.outcome == "failed" else _leads_to(message, receipt.outcome)
 
 
 def _leads_to(message: MessageRow, outcome: str) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -56,11 +57,16 @@ LATE_SECONDS: Final = Histogram(
 )
 SENT_LATE: Final = Counter("hearthwatch_dispatch_busy_total", "Times a provider asked for a pause.", ["channel"])
 
+URGENT: Final = PRIORITIES[:1]
+CAN_WAIT: Final = PRIORITIES[1:]
+"""Each goes on by itself, so that what is urgent waits for nothing that is under way for the rest."""
+
 _AFTER_FAILURE: Final = timedelta(seconds=30)
 """When an alert at which the dispatcher failed is tried again."""
 _CLIMB_AT_ONCE: Final = 32
 """Alerts that go on in one transaction: the next high one waits no longer than that lasts."""
-_LOOK_AT_ONCE: Final = 32
+_LOOK_AT_ONCE: Final = 8
+"""Questions to a provider at the same time: one that is too slow to take messages is not to drown in questions too."""
 _LOOK_S: Final = 1.0
 _SHORTEST_S: Final = 0.01
 _LEASE_S: Final = 2 * SEND_TIMEOUT_S + 2
@@ -104,7 +110,7 @@ class Dispatcher:
         self._clock = clock
         self._traffic = {name: Traffic(Pace(paces.get(name))) for name in self._channels}
         self._post = Bell()
-        self._ladder = Bell()
+        self._urgent, self._ladder = Bell(), Bell()
         self._sending: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -113,9 +119,10 @@ class Dispatcher:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen())
                 group.create_task(_keep(self.send_due, self._post))
-                group.create_task(_keep(self.climb, self._ladder))
-                group.create_task(_keep(self.look_up, Bell()))
-                group.create_task(_keep(self.ask_after, Bell()))
+                for urgency, ladder in ((URGENT, self._urgent), (CAN_WAIT, self._ladder)):
+                    group.create_task(_keep(partial(self.climb, urgency), ladder))
+                    group.create_task(_keep(partial(self.look_up, urgency), Bell()))
+                    group.create_task(_keep(partial(self.ask_after, urgency), Bell()))
                 group.create_task(_keep(self.tidy, Bell()))
         finally:
             await self._let_finish()
@@ -140,14 +147,14 @@ class Dispatcher:
         while self._sending:
             await asyncio.wait(self._sending)
 
-    async def climb(self) -> float:
+    async def climb(self, priorities: Sequence[str] = PRIORITIES) -> float:
         """Make the next call of every alert that is due, the worst first; returns how many seconds until the next is."""
         async with self._database.service() as c:
             now = self._clock()
             await actions.end_of_who_left(c, now, _CLIMB_AT_ONCE)
-            due = await alerts.due_to_climb(c, now, _CLIMB_AT_ONCE)
+            due = await alerts.due_to_climb(c, now, _CLIMB_AT_ONCE, priorities)
             await self._go_on(c, due, now)
-            return _seconds_until(await alerts.next_climb(c), now)
+            return _seconds_until(await alerts.next_climb(c, priorities), now)
 
     async def _go_on(self, c: Connection, due: Sequence[AlertRow], now: datetime) -> None:
         """All together; when that fails, each by itself: one that cannot be called about keeps no other from climbing."""
@@ -172,7 +179,7 @@ class Dispatcher:
             return False
         return True
 
-    async def look_up(self) -> float:
+    async def look_up(self, priorities: Sequence[str] = PRIORITIES) -> float:
         """Find out about messages of which nobody knows whether they were sent."""
         async with self._database.service() as c:
             now = self._clock()
@@ -180,17 +187,19 @@ class Dispatcher:
                 log.warning("clock_was_set_back", messages=moved)
                 self._post.ring()
             stranded = await messages.stranded(c, now, self._channels.keys(), _LOOK_AT_ONCE)
-            doubtful = await messages.claim_uncertain(c, now, now - _STUCK, _LOOK_AT_ONCE, now + _LOOK_UP_AGAIN)
+            doubtful = await messages.claim_uncertain(
+                c, now, priorities, now - _STUCK, _LOOK_AT_ONCE, now + _LOOK_UP_AGAIN
+            )
         await self._each(self._resolve, doubtful)
         await self._each(self._strand, stranded)
         return _LOOK_S
 
-    async def ask_after(self) -> float:
+    async def ask_after(self, priorities: Sequence[str] = PRIORITIES) -> float:
         """Ask after messages whose callback never came."""
         channels = [name for name, channel in self._channels.items() if channel.confirms]
         async with self._database.service() as c:
             now = self._clock()
-            unheard = await messages.claim_unconfirmed(c, now, channels, _LOOK_AT_ONCE, now + _ASK_AGAIN)
+            unheard = await messages.claim_unconfirmed(c, now, priorities, channels, _LOOK_AT_ONCE, now + _ASK_AGAIN)
         await self._each(self._ask_after, unheard)
         return _LOOK_S
 
@@ -214,6 +223,7 @@ class Dispatcher:
             if note["kind"] in ("message", "reconnected"):
                 self._post.ring()
             if note["kind"] in ("alert", "reconnected"):
+                self._urgent.ring()
                 self._ladder.ring()
 
     def _begin(self, message: MessageRow) -> None:

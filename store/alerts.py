@@ -267,9 +267,11 @@ async def due_to_climb(
     )
 
 
-async def next_climb(c: Connection) -> datetime | None:
+async def next_climb(c: Connection, priorities: Sequence[str] = ("high", "medium", "low")) -> datetime | None:
     """When the next step of any ladder is due; ``None`` when nothing waits."""
-    found: datetime | None = await value(c, "SELECT min(climb_at) FROM alert WHERE climb_at IS NOT NULL")
+    found: datetime | None = await value(
+        c, "SELECT min(climb_at) FROM alert WHERE climb_at IS NOT NULL AND priority = ANY(%s)", [list(priorities)]
+    )
     return found
 
 

@@ -139,7 +139,7 @@ async def claim_due(c: Connection, now: datetime, lanes: Iterable[Lane]) -> list
 
 
 async def claim_uncertain(
-    c: Connection, now: datetime, stuck_before: datetime, limit: int, again_at: datetime
+    c: Connection, now: datetime, priorities: Sequence[str], stuck_before: datetime, limit: int, again_at: datetime
 ) -> list[MessageRow]:
     """Take messages of which nobody knows whether they were sent: an answer never came, or the sender died.
 
@@ -150,18 +150,29 @@ async def claim_uncertain(
         c,
         MessageRow,
         "UPDATE message SET state = 'uncertain', due_at = %(again)s WHERE id IN ("
-        "SELECT id FROM message WHERE (state = 'uncertain' AND due_at <= %(now)s) "
-        "OR (state = 'sending' AND (sending_at < %(stuck)s OR sending_at > %(now)s + (%(now)s - %(stuck)s)))"
+        "SELECT id FROM message WHERE priority = ANY(%(priorities)s) AND ((state = 'uncertain' AND due_at <= %(now)s) "
+        "OR (state = 'sending' AND (sending_at < %(stuck)s OR sending_at > %(now)s + (%(now)s - %(stuck)s))))"
         + _WORST_FIRST
         + "LIMIT %(limit)s FOR UPDATE SKIP LOCKED) RETURNING "
         + _MESSAGE,
-        {"now": now, "stuck": stuck_before, "limit": limit, "again": again_at},
+        {
+            "now": now,
+            "priorities": list(priorities),
+            "stuck": stuck_before,
+            "limit": limit,
+            "again": again_at,
+        },
     )
     return sorted(found, key=lambda m: (_URGENCY[m.priority], m.id))
 
 
 async def claim_unconfirmed(
-    c: Connection, now: datetime, channels: Collection[str], limit: int, again_at: datetime
+    c: Connection,
+    now: datetime,
+    priorities: Sequence[str],
+    channels: Collection[str],
+    limit: int,
+    again_at: datetime,
 ) -> list[MessageRow]:
     """Take messages that were sent by these channels and of which nothing has been heard, for asking.
 
@@ -171,11 +182,11 @@ async def claim_unconfirmed(
         c,
         MessageRow,
         "UPDATE message SET due_at = %(again)s WHERE id IN (SELECT id FROM message "
-        "WHERE state = 'sent' AND due_at <= %(now)s AND expires_at > %(now)s AND channel = ANY(%(channels)s)"
+        "WHERE state = 'sent' AND due_at <= %(now)s AND expires_at > %(now)s AND channel = ANY(%(channels)s) AND priority = ANY(%(priorities)s)"
         + _WORST_FIRST
         + "LIMIT %(limit)s FOR UPDATE SKIP LOCKED) RETURNING "
         + _MESSAGE,
-        {"now": now, "limit": limit, "again": again_at, "channels": list(channels)},
+        {"now": now, "limit": limit, "again": again_at, "channels": list(channels), "priorities": list(priorities)},
     )
     return sorted(found, key=lambda m: (_URGENCY[m.priority], m.id))
 

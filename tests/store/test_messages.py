@@ -17,6 +17,7 @@ from tests.opened import opened
 pytestmark = pytest.mark.anyio
 
 SECOND = timedelta(seconds=1)
+EVERY = ("high", "medium", "low")
 ROOMY = [Lane(channel, priority, 9) for channel in ("sms", "voice", "email") for priority in ("high", "medium", "low")]
 
 
@@ -131,12 +132,12 @@ async def test_what_a_dead_sender_left_is_taken_for_looking_up_and_not_at_once_a
     async with database.service() as c:
         await messages.add(c, [call(home, await alert_of(c, home))])
         await messages.claim_due(c, NOW, ROOMY)
-        assert await messages.claim_uncertain(c, NOW, NOW, 9, NOW + 5 * SECOND) == []
+        assert await messages.claim_uncertain(c, NOW, EVERY, NOW, 9, NOW + 5 * SECOND) == []
         later = NOW + 12 * SECOND
-        [left] = await messages.claim_uncertain(c, later, NOW + SECOND, 9, later + 5 * SECOND)
+        [left] = await messages.claim_uncertain(c, later, EVERY, NOW + SECOND, 9, later + 5 * SECOND)
         assert left.state == "uncertain"
-        assert await messages.claim_uncertain(c, later, later, 9, later) == []
-        assert len(await messages.claim_uncertain(c, later + 5 * SECOND, later, 9, later)) == 1
+        assert await messages.claim_uncertain(c, later, EVERY, later, 9, later) == []
+        assert len(await messages.claim_uncertain(c, later + 5 * SECOND, EVERY, later, 9, later)) == 1
 
 
 async def test_what_a_clock_ahead_of_time_has_marked_waits_for_nobody_when_it_is_set_back(
@@ -150,7 +151,7 @@ async def test_what_a_clock_ahead_of_time_has_marked_waits_for_nobody_when_it_is
         [back] = await messages.claim_due(c, NOW, ROOMY)
         assert back.expires_at == NOW + 900 * SECOND
         await messages.update(c, back.id, {"sending_at": ahead})
-        assert len(await messages.claim_uncertain(c, NOW, NOW - 20 * SECOND, 9, NOW)) == 1
+        assert len(await messages.claim_uncertain(c, NOW, EVERY, NOW - 20 * SECOND, 9, NOW)) == 1
 
 
 async def test_a_message_without_news_is_asked_after_until_it_is_too_old(database: Database, home: Household) -> None:
@@ -160,11 +161,11 @@ async def test_a_message_without_news_is_asked_after_until_it_is_too_old(databas
         for message in await messages.of_alert(c, number):
             await messages.update(c, message.id, {"state": "sent", "provider_sid": f"SM{message.id}", "due_at": NOW})
         again = NOW + 10 * SECOND
-        asked = await messages.claim_unconfirmed(c, NOW, ["sms"], 9, again)
+        asked = await messages.claim_unconfirmed(c, NOW, EVERY, ["sms"], 9, again)
         assert [m.channel for m in asked] == ["sms"]
-        assert await messages.claim_unconfirmed(c, NOW + 9 * SECOND, ["sms"], 9, again) == []
-        assert len(await messages.claim_unconfirmed(c, again, ["sms"], 9, again)) == 1
-        assert await messages.claim_unconfirmed(c, NOW + timedelta(hours=1), ["sms"], 9, again) == []
+        assert await messages.claim_unconfirmed(c, NOW + 9 * SECOND, EVERY, ["sms"], 9, again) == []
+        assert len(await messages.claim_unconfirmed(c, again, EVERY, ["sms"], 9, again)) == 1
+        assert await messages.claim_unconfirmed(c, NOW + timedelta(hours=1), EVERY, ["sms"], 9, again) == []
 
 
 async def test_a_change_is_made_only_from_the_states_it_names(database: Database, home: Household) -> None:
