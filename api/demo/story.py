@@ -11,6 +11,7 @@ import asyncio
 import json
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,7 @@ from api.demo.observer import Journal
 from api.demo.seed import Household, Seeded
 from api.demo.waiting import until
 from devices.virtual.control import Street
-from store import alerts, messages, people
+from store import alerts, messages, people, replies
 from store.alerts import AlertRow
 from store.postgres import Database
 
@@ -144,10 +145,13 @@ async def _answer(stage: Stage, home: Household, rule: str, number: str) -> bool
     async with stage.database.service() as c:
         alert = await alerts.open_of(c, home.resident_id, rule)
         person = await people.person_by_phone(c, number)
-        waiting = [] if person is None else await alerts.waiting_for(c, person.id)
+        called_to = (
+            [] if person is None else await replies.called_to(c, person.id, datetime.now(UTC) - timedelta(days=1))
+        )
     if alert is None or alert.state not in _WAITING:
         return True
-    body = "1" if len(waiting) == 1 else f"1 {alert.reply_code}"
+    waiting = {called.resident_id for called in called_to if called.state in _WAITING}
+    body = "1" if waiting == {home.resident_id} else f"1 {alert.reply_code}"
     async with httpx.AsyncClient(base_url=stage.phones_url, timeout=10) as client:
         answer = await client.post(f"/phones/{number}/reply", data={"body": body})
     if answer.is_success:
