@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from clinicians.rota import holidays, overview, people, places, rosters, who
+from clinicians.rota import back, holidays, overview, people, places, rosters, who
 
 router = APIRouter()
-for part in (overview, rosters, who, people, places, holidays):
+for part in (overview, rosters, who, people, places, holidays, back):
     router.include_router(part.router)

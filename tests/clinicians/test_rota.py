@@ -247,6 +247,17 @@ async def test_only_administrators_keep_the_rota_and_only_by_their_own_forms(cen
     assert "care_worker 1" in await office.read("/admin/rota")
 
 
+async def test_whoever_asks_for_the_address_of_a_refused_form_is_led_to_its_page(centre: Centre) -> None:
+    office, roster = await centre.office(), f"/admin/rota/rosters/{centre.first}"
+    leads = {f"{roster}/changes": roster, f"{roster}/shifts/7/end": roster, "/admin/rota/rosters": "/admin/rota",
+             "/admin/rota/team/7/away": "/admin/rota/team", "/admin/rota/areas/homes": "/admin/rota/areas",
+             "/admin/policies/use": "/admin/policies", "/care/duty/away": "/care/duty"}  # fmt: skip
+    for sent, place in leads.items():
+        answer = await office.client.get(sent)
+        assert (answer.status_code, answer.headers["location"]) == (303, place)
+        assert (await office.client.get(sent, headers={"X-Live": "1"})).status_code == 404
+
+
 async def test_every_page_speaks_chinese(centre: Centre) -> None:
     office = await centre.office("zh_Hans")
     async with centre.app.state.database.service() as c:
