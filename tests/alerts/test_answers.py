@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
@@ -64,6 +65,16 @@ class Desk:
             assert locked is not None
             await Caller(c, self.clock.now).go_on([locked])
         await self.sent()
+
+    async def go_on(self) -> None:
+        """Whatever is due by now is called."""
+        async with self.database.service() as c:
+            await Caller(c, self.clock.now).go_on(await alerts.due_to_climb(c, self.clock.now, 10))
+        await self.sent()
+
+    async def open(self) -> list[AlertRow]:
+        async with self.database.service() as c:
+            return await alerts.open_alerts(c)
 
     async def closed(self, row: AlertRow) -> None:
         async with self.database.service() as c:
@@ -370,6 +381,33 @@ async def test_the_carriers_words_are_left_to_the_carrier(desk: Desk) -> None:
     assert await desk.says(STRANGER, "Start") == []
     assert await desk.outcomes() == ["carrier_word"] * 2
     assert await desk.now(row) == ("notifying", None)
+
+
+SAYINGS = (
+    "1", "好的", "ok", "2", "去不了", "3", "到了", "帮助", "？", "11", "1 11", "2 12", "3 11", "1 11 12", "都去", "都去不了", "王秀英我去",
+    "赵德明去不了", "1 王秀英，2 赵德明", "on my way", "1 98", "今天天气不错", "1 2", "Yes, going",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_is_said_in_whatever_order_everybody_is_answered_and_no_alert_is_forgotten(
+    desk: Desk, seed: int
+) -> None:
+    chance, home = random.Random(seed), desk.home
+    for _ in range(40):
+        desk.clock.go_on(seconds=chance.choice((5, 60, 200)))
+        match chance.randrange(6):
+            case 0:
+                await desk.raised(chance.choice((home.wang, home.zhao)), chance.choice(("help_call", "fall")))
+            case 1:
+                await desk.go_on()
+            case _:
+                who = chance.choice((home.li_na, home.chen, home.supervisor))
+                said = chance.choice(SAYINGS)
+                heard = await desk.says(who, said)
+                assert heard or (await desk.outcomes())[-1] == "not_understood", said
+        for row in await desk.open():
+            assert row.climb_at is not None or row.state == "attended", row
 
 
 async def relative_called(desk: Desk) -> AlertRow:
