@@ -83,6 +83,7 @@ def main() -> None:
         take(windows["resident"], "resident", "/me")
         demo.until("sms", rule="bp.severe")
         take(windows["care"], "care", "/care")
+        take(windows["care"], "station", "/station")
         demo.until("acknowledged", rule="bp.severe")
         take(windows["family"], "family", "/family")
         take(windows["doctor"], "doctor", "/doctor")
