@@ -20,6 +20,7 @@ from typing import Final
 
 import httpx
 
+from alerts.channels.push import PushKeys
 from api.demo import life, story
 from api.demo.neighbourhood import (
     ADMINISTRATOR,
@@ -228,6 +229,8 @@ def _service(place: Place, dsn: str) -> Program:
         HEARTHWATCH_TWILIO_AUTH_TOKEN=place.secrets["auth_token"],
         HEARTHWATCH_TWILIO_FROM=CENTRE_PHONE,
         HEARTHWATCH_TWILIO_BASE_URL=place.phones_url,
+        HEARTHWATCH_PUSH_PRIVATE_KEY=place.secrets["push_private_key"],
+        HEARTHWATCH_PUSH_CONTACT="mailto:office@hearthwatch.example",
     )
 
 
@@ -334,14 +337,18 @@ def _require_free(port: int) -> None:
 
 
 def _secrets(data: Path) -> dict[str, str]:
-    """The account at the telephone network, made once, so that signatures stay valid from start to start."""
+    """The account at the telephone network and the key at push services, made once, so that both stay good from start to start."""
     file = data / "telephone.json"
-    if not file.exists():
-        made = {"account_sid": "AC" + secrets.token_hex(16), "auth_token": secrets.token_hex(16)}
+    found: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+    made = {
+        "account_sid": "AC" + secrets.token_hex(16),
+        "auth_token": secrets.token_hex(16),
+        "push_private_key": PushKeys.generate().private,
+    } | found
+    if made != found:
         file.touch(mode=0o600)
         file.write_text(json.dumps(made))
-    found: dict[str, str] = json.loads(file.read_text())
-    return found
+    return made
 
 
 def _short_path(path: Path) -> Path:
