@@ -42,7 +42,7 @@ class Service:
         """A rule that joins an alert that is open, as the rules core raises it now."""
         at = np.datetime64(self.clock.now.replace(tzinfo=None), "us")
         async with self.database.service() as c:
-            firing = Firing(self.home.wang, rule, "raise", at, None, evidence)
+            firing = Firing(self.home.wang, rule, "raise", at, None, dict(evidence))
             await Verdicts(c, RULES, self.clock.now).carry_out([firing])
 
     async def raised(self, rule: str = "help_call", resident: int | None = None, **evidence: float) -> AlertRow:
