@@ -241,13 +241,3 @@ async def test_a_reply_is_remembered_once_by_the_providers_name(database: Databa
         cursor = await c.execute("SELECT outcome FROM inbound")
         assert await cursor.fetchall() == [("taken",)]
     assert (first, again) == (True, False)
-
-
-async def test_an_alert_tells_to_whom_it_was_last_sent(database: Database, home: Household) -> None:
-    async with database.service() as c:
-        number = await alert_of(c, home)
-        await messages.add(c, [call(home, number)])
-        found = await alerts.last_called_to(c, home.li_na.id, NOW - timedelta(days=1))
-        assert found is not None
-        assert found.id == number
-        assert await alerts.last_called_to(c, home.chen.id, NOW - timedelta(days=1)) is None
