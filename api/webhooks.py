@@ -6,8 +6,10 @@ otherwise is somebody else's word.
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
@@ -23,9 +25,12 @@ from api.gateways import address_of
 from api.problems import Problem
 from api.settings import Settings
 from store import messages
-from store.postgres import Database
+from store.messages import MessageRow
+from store.postgres import Connection, Database, Unavailable
 
 log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
 
 SMS: Final = "/webhooks/twilio/sms"
 STATUS: Final = STATUS_PATH
@@ -33,6 +38,8 @@ VOICE: Final = VOICE_PATH
 CALL: Final = "/webhooks/twilio/call"
 _MOST_ASKED: Final = 3
 """How often somebody who presses other keys is asked for the right one."""
+_PATIENCE_S: Final = 8.0
+_FIRST_PAUSE_S: Final = 0.1
 
 
 async def signed(request: Request) -> FormData:
@@ -57,10 +64,8 @@ Signed = Annotated[FormData, Depends(signed)]
 @router.post(SMS)
 async def on_sms(request: Request, form: Signed) -> Response:
     """A reply by SMS. The answer goes back in the response."""
-    async with _database(request).service() as c:
-        said = await answers.answer_sms(
-            c, _field(form, "MessageSid"), _field(form, "From"), _field(form, "Body"), _now(request)
-        )
+    sid, phone, body = (_field(form, name) for name in ("MessageSid", "From", "Body"))
+    said = await _recorded(request, lambda c, now: answers.answer_sms(c, sid, phone, body, now))
     response = MessagingResponse()
     for words in said:
         response.message(words)
@@ -72,16 +77,14 @@ async def on_sms(request: Request, form: Signed) -> Response:
 async def on_status(request: Request, form: Signed, message: int | None = None) -> Response:
     """What became of a message that was sent."""
     sid, status, error = (_field(form, name) for name in ("MessageSid", "MessageStatus", "ErrorCode"))
-    async with _database(request).service() as c:
-        await callbacks.of_sms(c, message, sid, status, error or None, _now(request))
+    await _recorded(request, lambda c, now: callbacks.of_sms(c, message, sid, status, error or None, now))
     return Response(status_code=204)
 
 
 @router.post(CALL)
 async def on_call(request: Request, form: Signed) -> Response:
     """Somebody rings up our number."""
-    async with _database(request).service() as c:
-        kind, language = await callbacks.rung_back(c, _field(form, "From"), _now(request))
+    kind, language = await _recorded(request, lambda c, now: callbacks.rung_back(c, _field(form, "From"), now))
     return _twiml(twiml.say_kind(kind, language))
 
 
@@ -98,11 +101,12 @@ async def on_listening(request: Request, form: Signed, message: int) -> Response
 
 
 async def _pick_up(request: Request, form: FormData, message: int, by: voice.Answerer) -> Response:
-    now, late = _now(request), None
-    async with _database(request).service() as c:
+    async def note(c: Connection, now: datetime) -> tuple[MessageRow | None, str | None]:
         called = await callbacks.answered(c, message, _field(form, "CallSid"), by, now)
-        if called is not None and by == "person":
-            late = await answers.overtaken(c, called, now)
+        late = await answers.overtaken(c, called, now) if called is not None and by == "person" else None
+        return called, late
+
+    called, late = await _recorded(request, note)
     if called is None:
         return _twiml(twiml.nothing())
     if late:
@@ -115,11 +119,11 @@ async def _pick_up(request: Request, form: FormData, message: int, by: voice.Ans
 @router.post(VOICE + "/{message}/key")
 async def on_key(request: Request, form: Signed, message: int, asked: int = 1) -> Response:
     """A key: 1 takes it, 2 passes it on, any other is asked for again."""
-    async with _database(request).service() as c:
-        called = await messages.message(c, message)
-        if called is None:
-            return _twiml(twiml.nothing())
-        heard = await answers.answer_key(c, message, _field(form, "Digits"), _now(request))
+    called = await _recorded(request, lambda c, _: messages.message(c, message))
+    if called is None:
+        return _twiml(twiml.nothing())
+    key = _field(form, "Digits")
+    heard = await _recorded(request, lambda c, now: answers.answer_key(c, message, key, now))
     if not heard.again:
         return _twiml(twiml.say(heard.said, called.language))
     if asked >= _MOST_ASKED:
@@ -132,19 +136,24 @@ async def on_key(request: Request, form: Signed, message: int, asked: int = 1) -
 async def on_call_status(request: Request, form: Signed, message: int) -> Response:
     """What became of a call."""
     sid, status, by = (_field(form, name) for name in ("CallSid", "CallStatus", "AnsweredBy"))
-    async with _database(request).service() as c:
-        await callbacks.of_call(c, message, sid, status, by, _now(request))
+    await _recorded(request, lambda c, now: callbacks.of_call(c, message, sid, status, by, now))
     return Response(status_code=204)
 
 
-def _database(request: Request) -> Database:
+async def _recorded(request: Request, work: Callable[[Connection, datetime], Awaitable[T]]) -> T:
+    """Do ``work`` in one transaction: again while the record is away, for the network asks once and waits 15 s."""
     database: Database = request.app.state.database
-    return database
-
-
-def _now(request: Request) -> datetime:
-    now: datetime = request.app.state.clock()
-    return now
+    until_s, pause_s = asyncio.get_running_loop().time() + _PATIENCE_S, _FIRST_PAUSE_S
+    while True:
+        try:
+            async with database.service() as c:
+                return await work(c, request.app.state.clock())
+        except Unavailable as error:
+            if asyncio.get_running_loop().time() + pause_s > until_s:
+                raise
+            log.warning("webhook_waits_for_database", path=request.url.path, error=str(error))
+            await asyncio.sleep(pause_s)
+            pause_s *= 2
 
 
 def _webhook(request: Request, message: int) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from xml.etree import ElementTree as ET
 
 import httpx
+import psycopg
 import pytest
+from psycopg import sql
 from twilio.request_validator import RequestValidator
 
 from api import webhooks
 from store import alerts, messages
-from store.postgres import Connection, Database, value
+from store.postgres import Connection, Database, Unavailable, value
+from tests.alerts.network import until
 from tests.api.callers import ACCOUNT, NUMBER, PUBLIC_URL, TOKEN
 from tests.household import Household
 from tests.opened import opened
@@ -224,6 +229,32 @@ async def test_a_call_is_not_answered_for_a_message_that_is_none(
     heard = await asked(client, f"{webhooks.VOICE}/{message}", AnsweredBy="human")
     assert "王秀英" not in "".join(heard.itertext())
     assert (await state_of(database, message))[0] == "sent"
+
+
+async def test_a_reply_waits_for_a_record_that_is_away_for_a_moment(
+    client: httpx.AsyncClient, database: Database, home: Household, server_dsn: str
+) -> None:
+    alert, _ = await call_li_na(database, home)
+    form = sms("1", home.li_na.phone or "")
+    async with await psycopg.AsyncConnection.connect(server_dsn, autocommit=True) as server:
+        name = sql.Identifier(psycopg.conninfo.conninfo_to_dict(database.dsn)["dbname"])
+        await server.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
+        await server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name._obj[0]]
+        )
+        answering = asyncio.create_task(client.post(webhooks.SMS, data=form, headers=signed(webhooks.SMS, form)))
+        await asyncio.sleep(0.5)
+        await server.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(name))
+        assert (await answering).status_code == 200
+
+    async def taken() -> bool:
+        with suppress(Unavailable):  # the test's own connections were cut too
+            async with database.service() as c:
+                found = await alerts.alert(c, alert)
+                return found is not None and found.acknowledged_by == home.li_na.id
+        return False
+
+    await until(taken)
 
 
 async def test_who_rings_back_hears_that_something_waits_and_nothing_about_anybody(
