@@ -172,7 +172,7 @@ async def test_killed_at_any_moment_it_neither_loses_nor_doubles_an_alert_or_a_m
         assert disturbed == await undisturbed(server_dsn, template, now)
         assert len(disturbed) > 150
         async with database.service() as c:
-            cursor = await c.execute("SELECT phone, body FROM message")
+            cursor = await c.execute("SELECT address, body FROM message")
             due = Counter(await cursor.fetchall())
         on_phones = Counter((sms.to, sms.body) for sms in line.telephone.network.messages)
         assert on_phones == due
