@@ -150,7 +150,7 @@ async def _page(
     request: Request, visitor: Visitor, problem: str = "", wishes: Mapping[str, Sequence[Choice]] | None = None
 ) -> Response:
     keys: PushKeys | None = request.app.state.push_keys
-    told, now = request.query_params.get("told", ""), _now(request)
+    told, now = request.query_params.get("told", ""), visitor.now
     async with _database(request).reader(visitor.person_id) as c:
         words = await words_of(c, visitor)
         mine = await contacts.contact(c, visitor.person_id)
@@ -212,7 +212,7 @@ async def ask_email(request: Request, visitor: Called, address: Annotated[str, F
 
 async def _ask(request: Request, visitor: Visitor, kind: Kind, address: str, by: ChannelName | None) -> Response:
     async def ask(c: Connection, person: Person) -> str:
-        outcome = await contact.ask_for_proof(c, person, kind, address, _now(request), by=by)
+        outcome = await contact.ask_for_proof(c, person, kind, address, visitor.now, by=by)
         return "code_sent" if outcome == "sent" else outcome
 
     return await _change(request, visitor, ask, kind)
@@ -228,7 +228,7 @@ async def enter_code(
     """Enter the code that came."""
 
     async def prove(c: Connection, person: Person) -> str:
-        return await contact.prove(c, person.id, kind, code, _now(request))
+        return await contact.prove(c, person.id, kind, code, visitor.now)
 
     return await _change(request, visitor, prove, kind)
 
@@ -249,7 +249,7 @@ async def send_test(request: Request, visitor: Called, channel: Annotated[Channe
     """Send a test by one channel."""
 
     async def test(c: Connection, person: Person) -> str:
-        outcome = await contact.test(c, person, channel, _now(request))
+        outcome = await contact.test(c, person, channel, visitor.now)
         return "test_sent" if outcome == "sent" else outcome
 
     return await _change(request, visitor, test, "ways")
@@ -270,7 +270,7 @@ async def subscribe(
     browser = browser_of(request.headers.get("user-agent", ""))
 
     async def keep(c: Connection, person: Person) -> str:
-        await contacts.subscribe(c, person.id, endpoint, p256dh, auth, browser, _now(request))
+        await contacts.subscribe(c, person.id, endpoint, p256dh, auth, browser, visitor.now)
         return "subscribed"
 
     return await _change(request, visitor, keep, "push")
@@ -305,7 +305,7 @@ async def choose(request: Request, visitor: Called) -> Response:
 
     async def keep(c: Connection, person: Person) -> str:
         for priority, choices in wishes.items():
-            await contacts.set_preference(c, person.id, priority, reach.content(choices), _now(request))
+            await contacts.set_preference(c, person.id, priority, reach.content(choices), visitor.now)
         return "saved"
 
     return await _change(request, visitor, keep, "wishes")
@@ -449,8 +449,3 @@ async def _person(c: Connection, person_id: UUID) -> Person:
 def _database(request: Request) -> Database:
     database: Database = request.app.state.database
     return database
-
-
-def _now(request: Request) -> datetime:
-    now: datetime = request.app.state.clock()
-    return now
