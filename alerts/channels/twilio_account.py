@@ -7,6 +7,7 @@ key, so a request without an answer is looked up among what it has for that numb
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit, urlunsplit
@@ -29,6 +30,8 @@ PAGE: Final = 200
 _OURS: Final = frozenset({20003, 20005, 21210, 21212, 21219, 21606, 21608, 21659, 21660})
 """The account, its secret or its number is wrong: a fault of the installation and not of the person's phone."""
 _BUSY: Final = frozenset({14107, 20429, 30001, 30022})
+_PHONE: Final = re.compile(r"\+[0-9]{5,15}")
+"""Twilio repeats the number it refuses; a person's is kept out of the log."""
 _LONGEST_PAUSE_S: Final = 300.0
 """A provider that asks for a longer pause is asked again after this one: an alert cannot wait for it."""
 
@@ -104,7 +107,7 @@ def _pause_s(retry_after: str | None) -> float | None:
 
 def _meaning(error: TwilioRestException | TwilioServiceException) -> SendError:
     code = int(error.code or error.status)
-    words = str(getattr(error, "msg", None) or getattr(error, "detail", None) or error)
+    words = _PHONE.sub("+…", str(getattr(error, "msg", None) or getattr(error, "detail", None) or error))
     if code in _OURS or error.status in (401, 403):
         log.error("twilio_refuses_this_service", code=code, error=words)
         return TryAgain(str(code), words)

@@ -92,6 +92,12 @@ async def test_a_number_that_cannot_be_reached_is_not_tried_again(line: Line, co
     assert refused.value.code == code
 
 
+async def test_what_twilio_says_of_a_number_is_repeated_without_it(line: Line) -> None:
+    with pytest.raises(Unreachable, match="21211") as refused:
+        await line.channel.send(replace(message(), address="+0123456789"))
+    assert "0123456789" not in str(refused.value)
+
+
 @pytest.mark.parametrize(("kind", "code"), [("429", "20429"), ("500", "20500")])
 async def test_a_busy_network_is_tried_again(line: Line, kind: str, code: str) -> None:
     await line.fault(kind)
