@@ -111,7 +111,7 @@ class Observer:
         for alert in seen.values():
             await self._note_alert(c, alert)
         for message in await messages.gone_out(c, self._since):
-            if self._is_news("sms", message.id):
+            if self._is_news("message", message.id):
                 await self._tell_message(c, message)
         for prompt in await alerts.asking(c, now):
             if self._is_news("asked", prompt.id):
@@ -138,7 +138,7 @@ class Observer:
     async def _tell_message(self, c: Connection, message: MessageRow) -> None:
         alert = self._alerts.get(message.alert_id or 0)
         await self._journal.add(
-            "sms",
+            message.channel,
             alert=message.alert_id,
             rule=alert.rule if alert else None,
             resident=message.resident_id,

@@ -33,6 +33,9 @@ _WORDS: Final = MappingProxyType(
                 "raised": "alert {rule} ({priority}) for {name}",
                 "task": "task {rule} ({priority}) for {name}: it waits on the board, no SMS",
                 "sms": "SMS to {person}: {body}",
+                "voice": "call to {person}: {body}",
+                "push": "notification to {person}: {body}",
+                "email": "e-mail to {person}: {body}",
                 "replied": "the reply {body} comes from {number}",
                 "acknowledged": "{by} has taken {rule} for {name}",
                 "resolved": "{by} has closed {rule} for {name}",
@@ -72,6 +75,9 @@ _WORDS: Final = MappingProxyType(
                 "raised": "警报 {rule}（{priority}）：{name}",
                 "task": "待办 {rule}（{priority}）：{name}，留在任务板上，不发短信",
                 "sms": "短信发给{person}：{body}",
+                "voice": "打电话给{person}：{body}",
+                "push": "推送给{person}：{body}",
+                "email": "邮件发给{person}：{body}",
                 "replied": "{number}回复了{body}",
                 "acknowledged": "{by}已接手 {rule}：{name}",
                 "resolved": "{by}已结束 {rule}：{name}",
@@ -98,7 +104,8 @@ _WORDS: Final = MappingProxyType(
     }
 )
 _COLOURS: Final = MappingProxyType(
-    {"raised": "red", "sms": "yellow", "acknowledged": "green", "restarted": "magenta", "task": "cyan"}
+    {"raised": "red", "acknowledged": "green", "restarted": "magenta", "task": "cyan"}
+    | dict.fromkeys(("sms", "voice", "push", "email"), "yellow")
 )
 
 
