@@ -11,9 +11,10 @@ from typing import Annotated, Final
 import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
 
 from alerts import answers, deliveries
-from alerts.channels.push import ANSWER_PATH, receipt
+from alerts.channels.push import ANSWER_PATH, is_push_service, is_subscription, receipt
 from api.problems import Problem
 from api.settings import Settings
 from store import contacts, messages
@@ -24,6 +25,16 @@ log = structlog.get_logger(__name__)
 
 _KEYS: Final = ("1", "2")
 """What a notification offers: as on the telephone, 1 takes it and 2 passes it on."""
+
+
+class Renewed(BaseModel):
+    """What a browser says whose push service has moved it."""
+
+    old_endpoint: Annotated[str, Field(max_length=2000)]
+    old_auth: Annotated[str, Field(max_length=60)]
+    endpoint: Annotated[str, Field(max_length=2000)]
+    p256dh: Annotated[str, Field(max_length=200)]
+    auth: Annotated[str, Field(max_length=60)]
 
 
 def token_is_right(request: Request, message: int, token: str) -> int:
@@ -37,6 +48,20 @@ def token_is_right(request: Request, message: int, token: str) -> int:
 router = APIRouter(prefix=ANSWER_PATH, include_in_schema=False)
 
 Message = Annotated[int, Depends(token_is_right)]
+
+
+@router.post("/renewed")
+async def on_renewed(request: Request, told: Renewed) -> Response:
+    """A browser listens somewhere else from now on: it proves by its old secret that it is the same."""
+    settings: Settings = request.app.state.settings
+    if not is_push_service(told.endpoint, settings.push_hosts) or not is_subscription(told.p256dh, told.auth):
+        raise Problem(400, "no_push_service", "this is no subscription at a push service that we know")
+    async with _database(request).service() as c:
+        if not await contacts.renew(
+            c, (told.old_endpoint, told.old_auth), (told.endpoint, told.p256dh, told.auth), _now(request)
+        ):
+            raise Problem(404, "no_such_browser", "no browser has listened there")
+    return Response(status_code=204)
 
 
 @router.post("/{message}/{token}/shown")

@@ -286,6 +286,16 @@ async def subscribe(
     )
 
 
+async def renew(c: Connection, old: tuple[str, str], new: tuple[str, str, str], now: datetime) -> bool:
+    """A browser that listened at ``old`` (endpoint, auth) does so at ``new`` (endpoint, p256dh, auth); says whether it did."""
+    done = await c.execute(
+        "UPDATE push_subscription SET endpoint = %s, p256dh = %s, auth = %s, added_at = %s WHERE endpoint = %s AND auth = %s "
+        "AND NOT EXISTS (SELECT FROM push_subscription WHERE endpoint = %s)",
+        [*new, now, *old, new[0]],
+    )
+    return done.rowcount == 1
+
+
 async def subscriptions(c: Connection, person_id: UUID) -> list[Subscription]:
     """Where this person's browsers listen."""
     return await rows(

@@ -1,11 +1,11 @@
 // The browser's part of Web Push: shows a message, says that it has, and takes an alert or passes it on from there.
 const PAUSES_MS = [0, 1000, 4000];
 
-async function post(path) {
+async function post(path, body) {
   for (const pause of PAUSES_MS) {
     await new Promise((done) => setTimeout(done, pause));
     try {
-      const answer = await fetch(path, { method: "POST" });
+      const answer = await fetch(path, { method: "POST", body, headers: body ? { "Content-Type": "application/json" } : {} });
       if (answer.ok || answer.status < 500) return answer;
     } catch { /* away just now: once more */ }
   }
@@ -40,7 +40,17 @@ async function open() {
   return self.clients.openWindow("/");
 }
 
+// The push service has moved this browser: whoever knows the old secret is the same browser.
+async function renew({ oldSubscription, newSubscription }) {
+  if (!oldSubscription) return; // the page lets it in anew
+  const old = oldSubscription.toJSON();
+  const fresh = (newSubscription || await self.registration.pushManager.subscribe(oldSubscription.options)).toJSON();
+  const told = { old_endpoint: old.endpoint, old_auth: old.keys.auth, endpoint: fresh.endpoint, ...fresh.keys };
+  await post("/push/renewed", JSON.stringify(told));
+}
+
 self.addEventListener("install", () => self.skipWaiting());
+self.addEventListener("pushsubscriptionchange", (event) => event.waitUntil(renew(event)));
 self.addEventListener("push", (event) => event.waitUntil(show(event.data.json())));
 self.addEventListener("notificationclick", (event) => {
   event.notification.close();

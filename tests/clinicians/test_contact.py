@@ -313,6 +313,28 @@ class TestABrowser:
         given = {"endpoint": browser.endpoint, "p256dh": browser.p256dh, "auth": browser.auth}
         assert (await post(li, "/contact/push", **given | different)).startswith("400")
 
+    async def test_that_its_push_service_moves_proves_itself_by_its_old_secret(
+        self, app: FastAPI, home: Household
+    ) -> None:
+        old, new = Browser("https://push.example/old"), Browser("https://push.example/new")
+        await old.listen(app.state.database, home.li_na.id, NOW)
+        stranger = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="https://hearthwatch.test")
+        told = {
+            "old_endpoint": old.endpoint,
+            "old_auth": old.auth,
+            "endpoint": new.endpoint,
+            "p256dh": new.p256dh,
+            "auth": new.auth,
+        }
+        guessed = await stranger.post("/push/renewed", json=told | {"old_auth": new.auth})
+        assert guessed.status_code == 404
+        elsewhere = await stranger.post("/push/renewed", json=told | {"endpoint": "https://evil.example/1"})
+        assert elsewhere.status_code == 400
+        assert (await stranger.post("/push/renewed", json=told)).status_code == 204
+        async with app.state.database.service() as c:
+            [listening] = await contacts.subscriptions(c, home.li_na.id)
+        assert (listening.endpoint, listening.auth) == (new.endpoint, new.auth)
+
     async def test_says_that_it_has_shown_a_message(self, app: FastAPI, home: Household) -> None:
         """Also before the push service's answer has been written down, and without anybody signed in."""
         message = await self.push_message(app, home)
