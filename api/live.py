@@ -19,7 +19,7 @@ from fastapi.responses import StreamingResponse
 from api import sessions
 from api.metrics import STREAMS
 from clinicians.visitor import Visitor
-from store import administration, portal, residents
+from store import administration, portal
 from store.postgres import Database, Unavailable
 
 log = structlog.get_logger(__name__)
@@ -187,7 +187,7 @@ class _Sight:
         if now - self._looked_at > _RECHECK_S:
             try:
                 async with self._database.reader(self._person_id) as c:
-                    self._visible = frozenset(r.resident_id for r in await residents.relations(c, self._person_id))
+                    self._visible = await portal.visible(c)
                     self._administered = await administration.administered_centre(c)
                     self._staffed = await portal.staffed_centre(c)
                 self._looked_at = now

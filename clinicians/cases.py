@@ -85,6 +85,12 @@ _CHANNELS: Final = {
     "push": N_("by push message"),
     "email": N_("by e-mail"),
 }
+_WAYS: Final = {
+    "sms": N_("SMS"),
+    "voice": N_("telephone"),
+    "push": N_("push message"),
+    "email": N_("e-mail"),
+}
 # Why somebody whose turn it was is not called.
 _PASSED_OVER: Final = {
     "sick": N_("off sick"),
@@ -269,7 +275,7 @@ def _name(person_id: UUID | None, people: Mapping[UUID, Named], words: Words) ->
 
 def _called(call: Call, words: Words) -> Called:
     state = words.gettext(_CALL_STATES.get(call.state, N_("being sent")))
-    how = words.gettext(_CHANNELS.get(call.channel, N_("by SMS")))
+    how = words.gettext(_WAYS[call.channel]) if call.channel in _WAYS else call.channel
     return Called(call.name(words.language), how, state, call.state == "delivered", call.state == "failed")
 
 

@@ -30,3 +30,29 @@ CREATE TRIGGER tell_wall AFTER UPDATE ON alert FOR EACH ROW WHEN (
     OLD.exhausted_at IS DISTINCT FROM NEW.exhausted_at
     OR (NEW.priority = 'high' AND (OLD.state, OLD.priority, OLD.climb_at) IS DISTINCT FROM (NEW.state, NEW.priority, NEW.climb_at))
 ) EXECUTE FUNCTION tell_wall();
+
+-- Whoever of the staff has been called to an alert cares for that resident until it is closed, related or not: she is told who,
+-- where and what by the call, and finds on the page what she needs to help.
+CREATE FUNCTION called_to_residents() RETURNS SETOF int
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp ROWS 5
+AS $$
+    SELECT DISTINCT a.resident_id FROM alert a JOIN message m ON m.alert_id = a.id JOIN resident r ON r.id = a.resident_id
+    WHERE a.state NOT IN ('resolved', 'expired') AND m.person_id = current_person() AND m.purpose IN ('alert', 'also')
+      AND m.state <> 'cancelled' AND r.centre_id = staffed_centre()
+$$;
+REVOKE ALL ON FUNCTION called_to_residents() FROM PUBLIC;
+CREATE OR REPLACE FUNCTION visible_residents() RETURNS SETOF int
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp ROWS 50
+AS $$
+    SELECT resident_id FROM relation
+    WHERE person_id = current_person() AND valid_from <= now() AND (valid_until IS NULL OR valid_until > now())
+    UNION SELECT called_to_residents()
+$$;
+CREATE OR REPLACE FUNCTION residents_in_care() RETURNS SETOF int
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp ROWS 50
+AS $$
+    SELECT resident_id FROM relation
+    WHERE person_id = current_person() AND kind IN ('doctor', 'care_worker', 'supervisor')
+      AND valid_from <= now() AND (valid_until IS NULL OR valid_until > now())
+    UNION SELECT called_to_residents()
+$$;

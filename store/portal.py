@@ -239,6 +239,12 @@ async def exhausted(c: Connection) -> list[CentreAlert]:
     )
 
 
+async def visible(c: Connection) -> frozenset[int]:
+    """Whom the reader may see now: those related to her, and for staff those of open alerts to which she has been called."""
+    cursor = await c.execute("SELECT visible_residents()")
+    return frozenset(row[0] for row in await cursor.fetchall())
+
+
 async def staffed_centre(c: Connection) -> int | None:
     """The centre whose staff or administrator the reader is, or ``None`` when she is neither."""
     found: int | None = await value(c, "SELECT staffed_centre()")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from store import alerts, people, residents
+from store import alerts, messages, people, residents
 from tests.clinicians.lived import Lived, live_in, open_service, visit
 
 pytestmark = pytest.mark.anyio
@@ -111,6 +111,58 @@ async def test_a_care_worker_cannot_touch_an_alert_of_somebody_she_does_not_care
         row = await alerts.alert(c, lived.severe)
     assert row is not None
     assert row.state == "notifying"
+
+
+async def call(app: FastAPI, lived: Lived, person_id: UUID) -> None:
+    """Call her to Wang's alert, as the ladder does."""
+    to_her = messages.NewMessage(
+        purpose="alert",
+        priority="high",
+        person_id=person_id,
+        channel="sms",
+        address="+8613900000077",
+        language="en",
+        body="Wang Xiuying, Bldg 9-502",
+        due_at=lived.now,
+        expires_at=lived.now + timedelta(minutes=15),
+        made_at=lived.now,
+        alert_id=lived.severe,
+        resident_id=lived.home.wang,
+        step=1,
+    )
+    async with app.state.database.service() as c:
+        await messages.add(c, [to_her])
+
+
+async def test_who_is_called_to_somebody_she_is_not_related_to_finds_her_until_it_is_closed(
+    app: FastAPI, lived: Lived
+) -> None:
+    """She who is on duty tonight for another courtyard: the call alone must not be all she knows."""
+    called = await stranger(app, "care_worker")
+    browser = await visit(app, called, "en")
+    assert "Wang Xiuying" not in (await browser.get("/care")).text
+    await call(app, lived, called)
+    html = (await browser.get("/care")).text
+    assert "Wang Xiuying" in html
+    assert "192/118" in html
+    assert "Called: A Stranger (SMS: being sent)" in html
+    assert "Zhao Deming" not in html
+    assert (await browser.get(f"/care/residents/{lived.home.wang}")).status_code == 200
+    await browser.post(f"/care/alerts/{lived.severe}/attend", data={"csrf": "csrf"})
+    await browser.post(f"/care/alerts/{lived.severe}/resolve", data={"csrf": "csrf", "outcome": "helped"})
+    assert (await browser.get(f"/care/residents/{lived.home.wang}")).status_code == 404
+    assert "Wang Xiuying" not in (await browser.get("/care")).text
+
+
+async def test_a_call_opens_nothing_to_who_is_no_staff_of_the_centre(app: FastAPI, lived: Lived) -> None:
+    relative = await stranger(app, "family")
+    await call(app, lived, relative)
+    assert "Wang" not in (await (await visit(app, relative, "en")).get("/family")).text
+    async with app.state.database.service() as c:
+        elsewhere = await people.add_centre(c, "别处", "Elsewhere", None, "Asia/Shanghai")
+        await c.execute("UPDATE account SET face = 'care_worker' WHERE person_id = %s", [relative])
+        await c.execute("UPDATE person SET centre_id = %s WHERE id = %s", [elsewhere, relative])
+    assert "Wang" not in (await (await visit(app, relative, "en")).get("/care")).text
 
 
 @pytest.mark.parametrize("face", ["doctor", "family", "resident"])
