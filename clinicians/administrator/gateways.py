@@ -68,6 +68,7 @@ async def _list(request: Request, visitor: Visitor, problem: str = "", entered: 
         devices = await equipment.devices(c)
         rules = await deployment.standing(c, words.now)
         unreachable = await contacts.administered_troubles(c)
+    gaps, unserved = await look_for_gaps(request, visitor)
     known.sort(key=lambda g: _ORDER.index(g.mark))
     ill = [d.gateway_id for d in devices if shown.wrongs(d, words)]
     return render(
@@ -80,7 +81,8 @@ async def _list(request: Request, visitor: Visitor, problem: str = "", entered: 
         ill={g.id: ill.count(g.id) for g in known},
         rules=rules,
         unreachable=unreachable,
-        gaps=await look_for_gaps(request, visitor),
+        gaps=gaps,
+        unserved=unserved,
         problem=words.gettext(problem) if problem else "",
         entered=entered,
     )

@@ -23,7 +23,7 @@ from clinicians.words import Words
 from store import people, team
 from store import rota as record
 from store.rota import Area, Holiday, Roster, Rotation, Shift
-from store.team import Member
+from store.team import Home, Member
 
 _AROUND: Final = timedelta(days=3)
 """A shift that still lasts may have begun on a holiday some days ago."""
@@ -280,7 +280,24 @@ def _length(length: timedelta, words: Words) -> str:
     return words.span(length) if length >= timedelta(days=2) else words.ngettext("%(n)s hour", "%(n)s hours", max(round(length / timedelta(hours=1)), 1))  # fmt: skip
 
 
-async def look_for_gaps(request: Request, visitor: Visitor) -> list[Hole]:
-    """The gaps of the visitor's own centre, for a line on another page."""
+def unserved(book: Book, homes: Iterable[Home], words: Words) -> list[str]:
+    """Where residents live for whom no roster of a duty that must be manned stands at all, in words."""
+    lived_in = dict.fromkeys(home.area_id for home in homes)
+    duties = dict.fromkeys((roster.role, roster.line) for roster in book.rosters if roster.must_cover)
+    return [
+        words.gettext(
+            "For the residents of %(area)s nobody is ever on duty as %(duty)s: no roster stands for them.",
+            area=words.gettext("no area") if area is None else area_name(book, area, words),
+            duty=duty(role, line, words),
+        )
+        for role, line in duties
+        for area in lived_in
+        if not any(book.rota.circles(role, line, area))
+    ]
+
+
+async def look_for_gaps(request: Request, visitor: Visitor) -> tuple[list[Hole], list[str]]:
+    """What is missing on the rota of the visitor's own centre, for a line on another page."""
     async with office(request, visitor) as desk:
-        return holes(await open_book(desk), desk.words)
+        book, homes = await open_book(desk), await team.homes(desk.c, desk.centre.id)
+    return holes(book, desk.words), unserved(book, homes, desk.words)

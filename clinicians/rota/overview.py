@@ -10,13 +10,13 @@ from fastapi import APIRouter, Request, Response
 
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.rota import forms
-from clinicians.rota.book import Book, holes, open_book, shown
+from clinicians.rota.book import Book, holes, open_book, shown, unserved
 from clinicians.rota.desk import office
 from clinicians.rota.problems import Wrong, told
 from clinicians.rota.roles import LINES, ROLES
 from clinicians.visitor import Administrator, Visitor
 from clinicians.words import Words
-from store import rosters
+from store import rosters, team
 from store.rota import RotaError
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
@@ -35,6 +35,7 @@ async def show_rota(request: Request, visitor: Administrator) -> Response:
 async def _page(request: Request, visitor: Visitor, wrong: Wrong | None = None) -> Response:
     async with office(request, visitor) as desk:
         book = await open_book(desk)
+        homes = await team.homes(desk.c, desk.centre.id)
     words = desk.words
     return render(
         request,
@@ -42,6 +43,7 @@ async def _page(request: Request, visitor: Visitor, wrong: Wrong | None = None) 
         400 if wrong else 200,
         words=words,
         holes=holes(book, words),
+        unserved=unserved(book, homes, words),
         rosters=[shown(book, roster, words) for roster in book.rosters],
         holidays=[(h.day, h.name(words.language)) for h in book.holidays if h.day >= words.today],
         entered=wrong.entered if wrong else _NOTHING,

@@ -101,7 +101,7 @@ async def show_who(request: Request, visitor: Administrator) -> Response:
 
 
 def _moment(typed: str, words: Words) -> datetime:
-    found = times.local(typed, words) if typed else words.now
+    found = times.local(typed, words) if typed else words.now.replace(second=0, microsecond=0)
     if found is None or abs(found - words.now) > _FARTHEST:
         raise Refused(400)
     return found

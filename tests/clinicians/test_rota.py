@@ -166,6 +166,7 @@ async def test_those_on_duty_nearest_to_her_are_called_first(centre: Centre) -> 
     place = answer.headers["location"].partition("?")[0]
     hours = {"weekday": [1, 2, 3, 4, 5], "starts": "08:00", "ends": "20:00", "holidays": "also"}
     await office.send(f"{place}/shifts", hours, who=home.doctor.id)
+    assert "no roster stands for them" not in await office.read("/admin/rota")
     asked = "/admin/rota/who?at=2026-11-27T15:00&resident="
     assert "Liu Jianguo until Fri 27 Nov 20:00" in await office.read(f"{asked}{home.wang}")
     assert "Liu Jianguo until" not in await office.read(f"{asked}{home.zhao}")
@@ -173,6 +174,17 @@ async def test_those_on_duty_nearest_to_her_are_called_first(centre: Centre) -> 
     assert "In the roster East carers (East Courtyard) nobody is on duty who can be called." in night
     assert "The next is on duty from" not in night  # the next day is a Saturday
     assert "Chen Jing until Sat 28 Nov 08:00" in night
+
+
+async def test_residents_for_whom_no_roster_stands_are_named_in_red(centre: Centre) -> None:
+    office = await centre.office()
+    await office.send("/admin/rota/areas", name_zh="东院", name_en="East Courtyard")
+    async with centre.app.state.database.service() as c:
+        await c.execute("UPDATE roster SET area_id = (SELECT id FROM area) WHERE id = %s", [centre.first])
+        await c.execute("UPDATE resident SET area_id = (SELECT id FROM area) WHERE id = %s", [centre.home.wang])
+    red = "For the residents of no area nobody is ever on duty as care worker, called first: no roster stands for them."
+    assert f"Nobody is on duty for some residents {red}" in await office.read("/admin/rota")
+    assert red in await office.read("/admin")
 
 
 async def test_a_shift_that_rests_on_holidays_leaves_a_gap_there_that_is_explained(centre: Centre) -> None:
