@@ -259,7 +259,8 @@ class Dispatcher:
 
     async def _not_sent(self, message: MessageRow, error: SendError) -> None:
         now = self._clock()
-        log.warning("send_failed", message=message.id, attempt=message.attempts, error=str(error))
+        # A provider's own sentences hold telephone numbers: its code says enough.
+        log.warning("send_failed", message=message.id, attempt=message.attempts, error=error.code)
         match error:
             case Unreachable():
                 await self._record(lambda c: deliveries.fail(c, message, error.code, now))
@@ -282,7 +283,7 @@ class Dispatcher:
         try:
             found = await self._channels[message.channel].find(message)
         except SendError as error:
-            log.warning("look_up_failed", message=message.id, error=str(error))
+            log.warning("look_up_failed", message=message.id, error=error.code)
             await self._unknown(message)
             return
         async with self._database.service() as c:
@@ -318,7 +319,7 @@ class Dispatcher:
         try:
             receipt = await self._channels[message.channel].status(message.provider_sid)
         except SendError as error:
-            log.warning("status_unknown", message=message.id, error=str(error))
+            log.warning("status_unknown", message=message.id, error=error.code)
         else:
             if receipt.outcome != "sent":
                 await self._record(lambda c: deliveries.settle(c, message, receipt, self._clock()))

@@ -14,10 +14,11 @@ from rich.table import Table
 from alerts import deployment, quality
 from alerts.deployment import Standing
 from alerts.quality import Quality
-from store import alerts, feed, gateways, messages, readings
+from store import alerts, contacts, feed, gateways, messages, readings
 from store.gateways import SILENT_AFTER, Gateway
 from store.migrate import lacking
 from store.postgres import Database
+from store.self_watch import Standing as Chain
 
 _SLOW_S: Final = 30.0
 """A watch or a message this late is worth a look."""
@@ -36,16 +37,21 @@ async def show(database: Database) -> int:
         lag_s = await feed.lag_s(c)
         due = await messages.oldest_due(c, now)
         waiting = await messages.waiting(c)
+        chain = await self_watch.standing(c, now)
         open_alerts = await alerts.open_alerts(c)
         unusable = await readings.quarantine_size(c)
         protocols = await deployment.standing(c, now)
         week = await quality.report(c, now, _DAYS)
+        channels = await contacts.channels(c)
+        unreachable = await contacts.unreachable_persons(c)
     console.print(_gateways(known, now))
     late_s = 0.0 if due is None else (now - due).total_seconds()
     by_priority = Counter(a.priority for a in open_alerts)
     facts = Table(show_header=False, box=None)
     facts.add_row("watch", _judged(lag_s, f"{lag_s:.1f} s behind"))
     facts.add_row("messages waiting", _judged(late_s, f"{waiting}, the oldest for {late_s:.0f} s"))
+    facts.add_row("reaching people", _reach(channels, unreachable))
+    facts.add_row("calls arrive", _proved(chain, now))
     facts.add_row("open alerts", ", ".join(f"{n} {p}" for p, n in sorted(by_priority.items())) or "none")
     facts.add_row(f"alarms, {_DAYS} days", _quality(week, sum(now - a.raised_at > quality.STALE for a in open_alerts)))
     facts.add_row("in quarantine", str(unusable))
@@ -53,7 +59,23 @@ async def show(database: Database) -> int:
         facts.add_row(what, words)
     console.print(facts)
     late = lag_s > _SLOW_S or late_s > _SLOW_S
-    return int(late or protocols.needs_somebody or any(_is_silent(g, now) for g in known))
+    return int(late or unreachable > 0 or protocols.needs_somebody or any(_is_silent(g, now) for g in known))
+
+
+def _reach(channels: list[str], unreachable: int) -> str:
+    if not {"sms", "voice"} & set(channels):
+        return "[red]by no telephone: nobody is called[/]"
+    told = f"by {', '.join(channels)}"
+    return f"{told}; [red]{unreachable} do not get every message, see /admin/reach[/]" if unreachable else told
+
+
+def _proved(chain: Chain, now: datetime) -> str:
+    if chain.due_by is None:
+        return "not tried: HEARTHWATCH_HEARTBEAT_PHONE is not set"
+    words = "never proved" if chain.proved_at is None else f"proved {_age(now - chain.proved_at)} ago"
+    if not chain.is_broken(now):
+        return words
+    return f"[red]{words}{f', {chain.stuck}' if chain.stuck else ''}[/]"
 
 
 def _quality(week: Quality, stale: int) -> str:
