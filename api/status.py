@@ -14,7 +14,7 @@ from rich.table import Table
 from alerts import deployment, quality
 from alerts.deployment import Standing
 from alerts.quality import Quality
-from store import alerts, contacts, feed, gateways, messages, readings
+from store import alerts, contacts, feed, gateways, messages, readings, self_watch
 from store.gateways import SILENT_AFTER, Gateway
 from store.migrate import lacking
 from store.postgres import Database
