@@ -354,6 +354,11 @@ async def unreachable_by(c: Connection, person_id: UUID) -> list[Unreachable]:
     )
 
 
+async def unreachable_persons(c: Connection) -> int:
+    """How many people have an address that takes nothing."""
+    return int(await value(c, "SELECT count(DISTINCT person_id) FROM unreachable"))
+
+
 async def reachable_again(
     c: Connection, address: str, channels: Sequence[str] = ("sms", "voice", "email"), why: str | None = None
 ) -> int:

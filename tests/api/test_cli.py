@@ -16,7 +16,7 @@ from alerts.channels.push import PushKeys
 from api import users
 from api.cli import app
 from api.sessions import token_hash
-from store import gateways, people
+from store import contacts, gateways, people
 from store.pairing import code_hash
 from store.postgres import Database
 from tests.api.callers import PASSWORD
@@ -209,3 +209,20 @@ def test_keys_for_messages_in_browsers_are_printed_as_they_are_set() -> None:
     key = first.output.splitlines()[0].removeprefix("HEARTHWATCH_PUSH_PRIVATE_KEY=")
     assert PushKeys.parse(key).public in first.output
     assert first.output != second.output
+
+
+def test_the_status_says_by_what_people_are_reached_and_whom_nothing_reaches(
+    database_url: str, home: Household
+) -> None:
+    assert "nobody is called" in run("status", database=database_url).output
+    anyio.run(stop_sms, database_url, home)
+    done = run("status", database=database_url)
+    assert done.exit_code == 1
+    assert "by sms, voice; 1 do not get every message" in done.output
+
+
+async def stop_sms(database_url: str, home: Household) -> None:
+    now = datetime.now(UTC)
+    async with Database(database_url) as database, database.service() as c:
+        await contacts.set_channels(c, {"sms": ["twilio"], "voice": ["twilio"]}, now)
+        await contacts.note_unreachable(c, home.li_na.id, home.li_na.phone or "", "sms", "opted_out", "21610", now)
