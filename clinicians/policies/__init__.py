@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from clinicians.policies import editor, overview
+from clinicians.policies import editor, family, overview
 
 router = APIRouter()
-for part in (overview, editor):
+for part in (overview, editor, family):
     router.include_router(part.router)

@@ -30,6 +30,12 @@ async def back_to_roster(request: Request, visitor: AnyVisitor, roster_id: int) 
     return _back(request, f"/admin/rota/rosters/{roster_id}")
 
 
+@router.get("/admin/residents/{resident_id}/family/end")
+async def back_to_family(request: Request, visitor: AnyVisitor, resident_id: int) -> Response:
+    """To the page of the family."""
+    return _back(request, f"/admin/residents/{resident_id}/family")
+
+
 @router.get("/admin/rota/rosters")
 @router.get("/admin/rota/team/{form:path}")
 @router.get("/admin/rota/areas/{form:path}")

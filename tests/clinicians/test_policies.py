@@ -205,6 +205,25 @@ async def test_a_policy_too_slow_for_an_emergency_is_not_let_hold_for_one(centre
     assert "too long" in page  # it is tried for a task, but holds for emergencies
 
 
+async def test_a_relative_is_called_once_the_resident_agrees_and_not_in_her_quiet_hours(centre: Centre) -> None:
+    office, home = await centre.office(), centre.home
+    place = f"/admin/residents/{home.wang}/family"
+    assert "Zhang Xiaoyan is not called" in await office.read(place)
+    fields = typed([{"who": ["family"]}, FIRST], resident=home.wang)
+    story_at = "Zhang Xiaoyan is not called: these are her or his quiet hours."
+    assert "Zhang" not in await office.send("/admin/policies/new", fields, do="try", status=200)
+    agrees = {"person": home.daughter.id, "quiet_from": "22:00", "quiet_until": "07:00"}
+    assert "is called: not from 22:00–07:00" in await office.send(place, agrees)
+    assert story_at in await office.send("/admin/policies/new", fields, do="try", status=200)
+    assert "is called: at any hour" in await office.send(place, agrees | {"quiet_until": "22:00"})
+    page = await office.send("/admin/policies/new", fields, do="try", status=200)
+    assert "Step 1 03:10 SMS to Zhang Xiaoyan Step 2 03:12" in page
+    assert "Please say from when to when" in await office.send(place, agrees | {"quiet_from": ""}, status=400)
+    await office.send(place, agrees | {"person": home.chen.id}, status=404)
+    await (await elsewhere(centre)).send(place, agrees, status=404)
+    assert "Zhang Xiaoyan is not called" in await office.send(f"{place}/end", person=home.daughter.id)
+
+
 async def test_another_centre_s_policies_are_not_there(centre: Centre) -> None:
     office = await centre.office()
     await write(office, typed([FIRST]))
