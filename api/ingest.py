@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -51,7 +51,7 @@ async def post_readings(request: Request) -> Response:
     if _names_a_stranger(received, known):
         # A rejected reading leaves the gateway's queue: a device is not called unknown by a remembered list.
         known = await gatekeeper.admit(request, fresh=True)
-    outcome = await accept(request.app.state.database, known, received, datetime.now(UTC))
+    outcome = await accept(request.app.state.database, known, received, request.app.state.clock())
     return Response(msgspec.json.encode(outcome), media_type="application/json")
 
 
