@@ -48,9 +48,9 @@ async def answered(c: Connection, message_id: int, sid: str, by: voice.Answerer,
         log.warning("call_about_nothing", message=message_id, sid=sid)
         return None
     if by == "person":
-        await deliveries.settle(c, message, Receipt(sid, "delivered"), now)
+        await _settle(c, message_id, Receipt(sid, "delivered"), now)
     elif by == "machine":
-        await deliveries.settle(c, message, Receipt(sid, "failed", voice.MACHINE), now)
+        await _settle(c, message_id, Receipt(sid, "failed", voice.MACHINE), now)
     return message
 
 

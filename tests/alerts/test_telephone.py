@@ -622,6 +622,17 @@ async def test_a_habit_that_is_none_is_refused_in_words(line: Line) -> None:
         Habit(calls="sing")
 
 
+async def test_the_pages_own_forms_lead_back_to_the_page(line: Line, door: Door) -> None:
+    door.answer = ""
+    page = {"Accept": "text/html"}
+    await dial(line, To="+8613900000003")
+    for path, form in (("habit", {"name": "off"}), ("reply", {"body": "1"}), ("call", {"do": "decline"})):
+        phone = "+8613900000003" if path == "call" else LI
+        answer = await line.client.post(f"/phones/{phone}/{path}", data=form, headers=page)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/"), path
+    assert line.telephone.network.habit(LI).sms == "hold"
+
+
 def test_an_empty_answer_says_nothing() -> None:
     assert twiml.messages(" ") == []
 
