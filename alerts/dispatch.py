@@ -92,6 +92,7 @@ _SET_BACK: Final = timedelta(minutes=1)
 _FEED_KEPT: Final = timedelta(days=1)
 _TIDY_EVERY_S: Final = 600.0
 _GRACE_S: Final = 3.0
+_TRY_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0)
 
 
 class Dispatcher:
@@ -339,6 +340,15 @@ class Dispatcher:
                 log.error("look_up_crashed", message=message.id, kind=type(outcome).__name__, exc_info=outcome)
 
     async def _record(self, write: Callable[..., Awaitable[None]]) -> None:
+        """Write down what the provider said; tried again while the database is away, for it says so only once."""
+        for pause_s in _TRY_AGAIN_S:
+            try:
+                async with self._database.service() as c:
+                    await write(c)
+            except Unavailable:
+                await asyncio.sleep(pause_s)
+            else:
+                return
         async with self._database.service() as c:
             await write(c)
 

@@ -22,14 +22,14 @@ import time
 from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 
 from api.demo.processes import Child, Program
 from api.gateways import hash_token
-from store import contacts, gateways, people, residents
+from store import contacts, gateways, people
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 from store.postgres import Connection, Database
@@ -73,16 +73,28 @@ async def furnish(database: Database, residents_n: int) -> None:
         await gateways.issue_pairing_code(c, centre, "bench", b"code", now + timedelta(hours=1))
         gateway = await gateways.redeem(c, b"code", hash_token(KEY), now)
         assert gateway is not None
-        for n in range(residents_n):
-            await move_in(c, centre, gateway.id, n)
+        await move_in(c, centre, gateway.id, residents_n)
 
 
-async def move_in(c: Connection, centre: int, gateway: int, n: int) -> None:
-    person = await people.add_person(c, centre, f"居民{n:05d}", f"Resident {n:05d}", None, "en")
-    new = residents.NewResident(person.id, centre, date(1944, 1, 1), "female", "1号楼", "Building 1")
-    resident = await residents.add(c, new)
-    await gateways.add_device(c, address("AA", n), resident, "oximeter", gateway)
-    await gateways.add_device(c, address("BB", n), resident, "help_button", gateway)
+async def move_in(c: Connection, centre: int, gateway: int, many: int) -> None:
+    """So many residents, each with an oximeter and a help button: all at once, for one by one takes minutes."""
+    await c.execute(
+        "INSERT INTO person (centre_id, name_zh, name_en, language) "
+        "SELECT %s, '居民' || lpad(n::text, 5, '0'), 'Resident ' || lpad(n::text, 5, '0'), 'en' FROM generate_series(0, %s) n",
+        [centre, many - 1],
+    )
+    await c.execute(
+        "INSERT INTO resident (person_id, centre_id, born, sex, address_zh, address_en) "
+        "SELECT id, centre_id, '1944-01-01', 'female', '1号楼', 'Building 1' FROM person WHERE name_en LIKE 'Resident %'"
+    )
+    devices = [(address(kind, n), kind, n) for n in range(many) for kind in ("AA", "BB")]
+    await c.execute(
+        "INSERT INTO device (address, resident_id, gateway_id, kind) SELECT d.address, r.id, %s, "
+        "CASE d.kind WHEN 'AA' THEN 'oximeter' ELSE 'help_button' END "
+        "FROM unnest(%s::text[], %s::text[], %s::int[]) d (address, kind, n) "
+        "JOIN person p ON p.name_en = 'Resident ' || lpad(d.n::text, 5, '0') JOIN resident r ON r.person_id = p.id",
+        [gateway, *map(list, zip(*devices, strict=True))],
+    )
 
 
 def address(kind: str, n: int) -> str:
