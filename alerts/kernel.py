@@ -11,7 +11,7 @@ was compiled, not when one changes that it calls.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numba import njit
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
+Shorts = NDArray[np.uint16]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 Statistic = tuple[float, float, float]
@@ -28,6 +29,10 @@ NEVER: Final = 1 << 61
 """Later than any time; a quarter of the range, so that sums do not wrap."""
 LONG_AGO: Final = -(1 << 61)
 """Earlier than any time."""
+NO_DAY: Final = -(1 << 31)
+"""Earlier than any local day."""
+FORGOTTEN: Final = (1 << 48) - 1
+"""So long before the newest measurement of a metric, 8.9 years, none is remembered; in ``State.older``: there is none."""
 BLOCK: Final = 1024
 """Residents who share one entry of ``State.block_due``."""
 
@@ -40,16 +45,18 @@ RAISE, CLEAR, ASK, ANSWERED, CONFIRMED, NOTE = range(6)
 (
     C_DEPTH,
     C_TIME_AT,
+    C_OLDER_AT,
     C_VALUE_AT,
     C_DEVICE_AT,
     C_DAYS,
-    C_DAY_TIME_AT,
+    C_DAY_AT,
     C_DAY_VALUE_AT,
     C_DAY_COUNT_AT,
     C_USUAL_AT,
     C_USUAL_COUNT_AT,
-) = range(10)
-"""Of ``Tables.columns``: how many values are remembered and where; where the device, the days and the usual values."""
+) = range(11)
+"""Of ``Tables.columns``: how many values are remembered; where the newest one's time, how much older the others are, and the
+values; where the device, the days and the usual values."""
 (
     R_KIND,
     R_HEARS,
@@ -92,22 +99,34 @@ P_COLUMN, P_BAND, P_CONCERNS = range(3)
 S_PART, S_PART_END, S_FRESH, S_NEEDS = range(4)
 OVER, CLEAR_AT = range(2)
 ZONE, ZONE_END, EXTRA = range(3)
-NEXT_DUE, HEAD, PROFILE, TIMES = range(4)
-"""The first columns of ``State.times``: no later than her next timer; her first record in the pool or -1; her profile."""
+NEXT_DUE, TIMES = range(2)
+"""The first column of ``State.times``: no later than her next timer."""
+HEAD, PROFILE, NUMBERS = range(3)
+"""The first columns of ``State.numbers``: her first record in the pool or -1; her profile."""
+GAP: Final = 3
+"""Columns of ``State.older`` for one measurement."""
 CONFIRMATION: Final = -1
 """The last column of ``Told.told_values``."""
 
-ROW, RULE, NEXT, PHASE, BY_DEVICE, BASE_DAY = range(6)
+ROW, RULE, NEXT, PHASE, BY_DEVICE = range(5)
 """The columns of ``Pool.links``."""
-DUE, FIRST_AT, LAST_AT, RAISED_AT, RUN, CALM_SINCE, NOTED_AT, MASK = range(8)
-"""The columns of ``Pool.stands``. ``RUN``, ``CALM_SINCE`` and ``NOTED_AT`` are ``LONG_AGO`` where there is none; bit ``i``
-of ``MASK`` is the local day ``BASE_DAY - i``."""
-HEARD_AT: Final = CALM_SINCE
-"""When the device at fault was heard last: a rule on devices has no ``clear_after``."""
-LINKS, STANDS = 6, 8
+DUE, FIRST_AT, LAST_AT, RUN = range(4)
+"""The columns of ``Pool.stands``, ``LONG_AGO`` where there is none. What is never needed at once shares a place: a question
+has ``DUE`` and ``FIRST_AT``, an alarm ``RAISED_AT`` and ``CALM_SINCE`` or, of a device, ``HEARD_AT``; one rule persists, another
+counts days, and only of others notes are kept. Bit ``i`` of ``MASK`` is the local day ``BASE_DAY - i``."""
+CALM_SINCE = HEARD_AT = DUE
+RAISED_AT: Final = FIRST_AT
+MASK = NOTED_AT = RUN
+BASE_DAY: Final = BY_DEVICE
+LINKS, STANDS = 5, 4
 FREE, USED = range(2)
 """Of ``Pool.pool``: the first free record (-1: none beyond those never used), and how many were ever used."""
 
+IS_NEWEST, IS_OVER, IS_KNOWN, IS_BEHIND = 1, 2, 4, 8
+"""What ``Told.verdicts`` says of a rule on statistics: it is judged by this measurement; one limit is over; all are known;
+those known are behind their clear levels."""
+VERDICT, AS_OF = range(2)
+"""The columns of ``Told.verdicts``."""
 F_ROW, F_RULE, F_WHAT, F_AT, F_UNTIL, F_COUNT, F_DEVICE = range(7)
 """The columns of ``Told.told``; ``F_COUNT`` is -1 where the firing has none."""
 OUT_INTS: Final = 7
@@ -130,7 +149,7 @@ _MASK: Final = (1 << _MASK_DAYS) - 1
 
 
 class Tables(NamedTuple):
-    """A protocol as columns: ``columns (C, 10)`` by metric heard, ``rules (R, 32)`` (``hears`` again beside), ``limits (., 8)``, ``required (., 3)``,
+    """A protocol as columns: ``columns (C, 11)`` by metric heard, ``rules (R, 32)`` (``hears`` again beside), ``limits (., 8)``, ``required (., 3)``,
     the ``parts (., 3)`` of ``scores (., 4)`` and their bands, ``lists`` of columns; -1 stands for none. ``floor (C,)`` is
     the least spread by which a surprise is measured. ``derived`` are the columns of pulse, irregular pulse, systolic,
     diastolic and pulse pressure.
@@ -164,10 +183,13 @@ class Profiles(NamedTuple):
 
 
 class State(NamedTuple):
-    """One row per resident: ``times (N, .)``, ``values (N, .)`` and ``counts (N, .)`` as ``Tables.columns`` lays them out,
-    and whether it has changed (``dirty``). ``block_due`` is the least of ``NEXT_DUE`` over a block of rows, or less."""
+    """One row per resident: ``times``, ``numbers``, ``older``, ``values`` and ``counts`` as ``Tables.columns`` lays them out, and
+    whether it has changed (``dirty``). ``older`` is by how much a measurement is older than the newest one of its
+    metric, in 48 bits, the low ones first. ``block_due`` is the least of ``NEXT_DUE`` over a block of rows, or less."""
 
     times: Int64s
+    numbers: Int32s
+    older: Shorts
     values: Floats
     counts: NDArray[np.uint8]
     block_due: Int64s
@@ -175,7 +197,7 @@ class State(NamedTuple):
 
 
 class Pool(NamedTuple):
-    """What stands: one record per resident and rule that is not simply calm, in ``stands (., 8)`` and ``links (., 6)``, one
+    """What stands: one record per resident and rule that is not simply calm, in ``stands (., 4)`` and ``links (., 5)``, one
     leading to the next; the values ``kept (., K)`` of its measurement; and in ``pool`` the first free record and how
     many were ever used."""
 
@@ -187,12 +209,14 @@ class Pool(NamedTuple):
 
 class Told(NamedTuple):
     """Firings: ``told (F, 7)`` and ``told_values (F, 2 K + 1)``, of the measurement, of the first one that was over, and of
-    the confirmation (NaN: none); ``told_count[0]`` are filled. ``scratch (C,)`` holds the measurement being judged."""
+    the confirmation (NaN: none); ``told_count[0]`` are filled. ``scratch (C,)`` holds the measurement being judged, ``verdicts (R, 2)`` what
+    the rules on statistics say of it."""
 
     told: Int64s
     told_values: Floats
     told_count: Int64s
     scratch: Floats
+    verdicts: Int64s
 
 
 class Remembered(NamedTuple):
@@ -208,6 +232,8 @@ class Remembered(NamedTuple):
     of: Int64s
     zones: Int64s
     times: Int64s
+    numbers: Int32s
+    older: Shorts
     values: Floats
     counts: NDArray[np.uint8]
     floor: Floats
@@ -234,6 +260,8 @@ class Core(NamedTuple):
     of: Int64s
     zones: Int64s
     times: Int64s
+    numbers: Int32s
+    older: Shorts
     values: Floats
     counts: NDArray[np.uint8]
     block_due: Int64s
@@ -246,6 +274,7 @@ class Core(NamedTuple):
     told_values: Floats
     told_count: Int64s
     scratch: Floats
+    verdicts: Int64s
 
 
 class Readings(NamedTuple):
@@ -260,16 +289,21 @@ class Readings(NamedTuple):
     irregular: Bools
 
 
-def compiled(function: Function) -> Function:
+def compiled(function: Function, inline: Literal["never", "always"] = "never") -> Function:
     """Have numba make machine code of a function at its first call, and keep it on disk where there is a place for it.
 
     Nothing here makes an array. Without numba's reference counts (``_nrt``) a call that hands all columns on costs a
     quarter of what it does with them.
     """
     try:
-        return cast("Function", njit(cache=True, nogil=True, _nrt=False)(function))
+        return cast("Function", njit(cache=True, nogil=True, _nrt=False, inline=inline)(function))
     except RuntimeError:  # neither this folder nor the user's own can be written: made anew at each start
-        return cast("Function", njit(nogil=True, _nrt=False)(function))
+        return cast("Function", njit(nogil=True, _nrt=False, inline=inline)(function))
+
+
+def in_place(function: Function) -> Function:
+    """The same for what every measurement needs: it stands where it is called, for a call costs more than what it does."""
+    return compiled(function, "always")
 
 
 @compiled
@@ -300,12 +334,35 @@ def part_of_day(w: Core | Remembered, p: int, at: int) -> int:
     return (at + offset(w, p, at)) % DAY_US // _PART_US
 
 
+@in_place
+def gap(older: Shorts, row: int, place: int) -> int:
+    """By how much a remembered measurement is older than the newest, or ``FORGOTTEN``."""
+    high, middle, low = older[row, place + 2], older[row, place + 1], older[row, place]
+    return (np.int64(high) << 32) | (np.int64(middle) << 16) | np.int64(low)
+
+
+@in_place
+def set_gap(older: Shorts, row: int, place: int, by: int) -> None:
+    by = min(by, FORGOTTEN)
+    older[row, place], older[row, place + 1], older[row, place + 2] = by & 0xFFFF, (by >> 16) & 0xFFFF, by >> 32
+
+
 @compiled
+def time_at(w: Core | Remembered, row: int, column: int, i: int) -> int:
+    """When the value in place ``i`` was measured, of which 0 is the newest, or ``LONG_AGO``."""
+    newest = w.times[row, w.columns[column, C_TIME_AT]]
+    if i == 0:
+        return newest
+    older = gap(w.older, row, w.columns[column, C_OLDER_AT] + GAP * (i - 1))
+    return newest - older if older < FORGOTTEN else np.int64(LONG_AGO)
+
+
+@in_place
 def newest_at(w: Core | Remembered, row: int, column: int) -> int:
     return w.times[row, w.columns[column, C_TIME_AT]]
 
 
-@compiled
+@in_place
 def newest_value(w: Core | Remembered, row: int, column: int) -> np.float32:
     return w.values[row, w.columns[column, C_VALUE_AT]] if w.columns[column, C_VALUE_AT] >= 0 else np.float32(np.nan)
 
@@ -316,22 +373,28 @@ def value_at(w: Core | Remembered, row: int, column: int, at: int) -> np.float32
     if w.columns[column, C_VALUE_AT] < 0:
         return np.float32(np.nan)
     for i in range(w.columns[column, C_DEPTH]):
-        if w.times[row, w.columns[column, C_TIME_AT] + i] == at:
+        if time_at(w, row, column, i) == at:
             return w.values[row, w.columns[column, C_VALUE_AT] + i]
     return np.float32(np.nan)
 
 
-@compiled
+@in_place
+def newest_day(w: Core | Remembered, row: int, column: int) -> int:
+    """The newest local day of which something is known, or ``NO_DAY``."""
+    return np.int64(w.numbers[row, w.columns[column, C_DAY_AT]])
+
+
+@in_place
 def remember_day(w: Core | Remembered, row: int, column: int, day: int, value: np.float32) -> None:
     """Add a value to its local day, unless that day is too long ago."""
     days, base = w.columns[column, C_DAYS], w.columns[column, C_DAY_VALUE_AT]
     counts = w.columns[column, C_DAY_COUNT_AT]
-    newest = w.times[row, w.columns[column, C_DAY_TIME_AT]]
-    if newest == LONG_AGO or day > newest:
+    newest = newest_day(w, row, column)
+    if day > newest:
         for i in range(max(newest + 1, day - days + 1), day + 1):
             w.values[row, base + i % days] = 0.0
             w.counts[row, counts + i % days] = 0
-        w.times[row, w.columns[column, C_DAY_TIME_AT]] = day
+        w.numbers[row, w.columns[column, C_DAY_AT]] = day
     elif day <= newest - days:
         return
     slot = day % days
@@ -340,26 +403,26 @@ def remember_day(w: Core | Remembered, row: int, column: int, day: int, value: n
         w.counts[row, counts + slot] += 1
 
 
-@compiled
+@in_place
 def days_kept(w: Core | Remembered, row: int, column: int, first: int, last: int) -> tuple[int, int, int]:
     """The local days from ``first`` to ``last`` of which something can be known, as a range, and the place of the first."""
-    newest, days = w.times[row, w.columns[column, C_DAY_TIME_AT]], w.columns[column, C_DAYS]
+    newest, days = newest_day(w, row, column), w.columns[column, C_DAYS]
     begin, end = max(first, newest - days + 1), min(last, newest) + 1
     return begin, end, begin % days
 
 
-@compiled
+@in_place
 def day_count(w: Core | Remembered, row: int, column: int, slot: int) -> int:
     """How many readings a local day has."""
     return np.int64(w.counts[row, w.columns[column, C_DAY_COUNT_AT] + slot])
 
 
-@compiled
+@in_place
 def day_sum(w: Core | Remembered, row: int, column: int, slot: int) -> float:
     return np.float64(w.values[row, w.columns[column, C_DAY_VALUE_AT] + slot])
 
 
-@compiled
+@in_place
 def average(w: Core | Remembered, row: int, limit: int, today: int) -> Statistic:
     column, first = w.limits[limit, L_COLUMN], w.limits[limit, L_DROPS_FIRST]
     begin, end, slot = days_kept(w, row, column, today - w.limits[limit, L_DAYS] + 1, today)
@@ -377,7 +440,7 @@ def average(w: Core | Remembered, row: int, limit: int, today: int) -> Statistic
     return total / count, float(count), 0.0
 
 
-@compiled
+@in_place
 def deviation(w: Core | Remembered, row: int, limit: int, today: int, relative: bool) -> Statistic:
     column = w.limits[limit, L_COLUMN]
     begin, end, slot = days_kept(w, row, column, today - w.limits[limit, L_DAYS] + 1, today)
@@ -402,7 +465,7 @@ def deviation(w: Core | Remembered, row: int, limit: int, today: int, relative: 
     return (100.0 * spread / mean if relative else spread), float(count), 0.0
 
 
-@compiled
+@in_place
 def trend(w: Core | Remembered, row: int, limit: int, today: int) -> Statistic:
     """Least-squares slope of the daily means, per week."""
     column = w.limits[limit, L_COLUMN]
@@ -428,15 +491,14 @@ def trend(w: Core | Remembered, row: int, limit: int, today: int) -> Statistic:
     return 7.0 * above / below, float(count), 0.0
 
 
-@compiled
-def change(w: Core | Remembered, p: int, row: int, limit: int, as_of: int, sign: float) -> Statistic:
+@in_place
+def change(w: Core | Remembered, row: int, limit: int, as_of: int, today: int, sign: float) -> Statistic:
     """How far the newest value lies above the lowest (``sign`` 1), or below the highest, of those before it."""
     column = w.limits[limit, L_COLUMN]
     if newest_at(w, row, column) != as_of:
         return np.nan, 0.0, 0.0
     best, count = np.inf, 0
     if w.limits[limit, L_DAYS] > 0:
-        today = local_day(w, p, as_of)
         begin, end, slot = days_kept(w, row, column, today - w.limits[limit, L_DAYS], today - 1)
         for _ in range(begin, end):
             here = day_count(w, row, column, slot)
@@ -446,7 +508,7 @@ def change(w: Core | Remembered, p: int, row: int, limit: int, as_of: int, sign:
             slot = slot + 1 if slot + 1 < w.columns[column, C_DAYS] else 0
     else:
         for i in range(w.columns[column, C_DEPTH]):
-            at = w.times[row, w.columns[column, C_TIME_AT] + i]
+            at = time_at(w, row, column, i)
             if as_of - w.limits[limit, L_WITHIN] <= at < as_of:
                 best = min(best, sign * np.float64(w.values[row, w.columns[column, C_VALUE_AT] + i]))
                 count += 1
@@ -455,12 +517,11 @@ def change(w: Core | Remembered, p: int, row: int, limit: int, as_of: int, sign:
     return sign * np.float64(newest_value(w, row, column)) - best, sign * best, 0.0
 
 
-@compiled
-def from_usual(w: Core | Remembered, p: int, row: int, limit: int, as_of: int) -> Statistic:
+@in_place
+def from_usual(w: Core | Remembered, row: int, limit: int, as_of: int, part: int) -> Statistic:
     column = w.limits[limit, L_COLUMN]
     if newest_at(w, row, column) != as_of:
         return np.nan, 0.0, 0.0
-    part = part_of_day(w, p, as_of)
     base = w.columns[column, C_USUAL_AT] + 2 * part
     if w.counts[row, w.columns[column, C_USUAL_COUNT_AT] + part] < w.limits[limit, L_NEEDS]:
         return np.nan, 0.0, 0.0
@@ -468,7 +529,7 @@ def from_usual(w: Core | Remembered, p: int, row: int, limit: int, as_of: int) -
     return np.float64(newest_value(w, row, column)) - mean, mean, np.float64(w.values[row, base + 1])
 
 
-@compiled
+@in_place
 def points(w: Core | Remembered, p: int, row: int, score: int, as_of: int, worst: bool) -> Statistic:
     """The points of a score, how many parts are known, and of how many."""
     total, highest, known, parts = 0, 0, 0, 0
@@ -490,27 +551,35 @@ def points(w: Core | Remembered, p: int, row: int, score: int, as_of: int, worst
     return float(highest if worst else total + w.of[p, EXTRA + score]), float(known), float(parts)
 
 
-@compiled
-def statistic(w: Core | Remembered, p: int, row: int, limit: int, as_of: int) -> Statistic:
-    """What a limit judges, and two numbers of which it was made; NaN where it is unknown."""
-    kind = w.limits[limit, L_STATISTIC]
+@in_place
+def statistic(w: Core | Remembered, p: int, row: int, limit: int, as_of: int, local: int) -> Statistic:
+    """What a limit judges, and two numbers of which it was made; NaN where it is unknown. ``local`` is what the clock
+    of the resident's home shows then."""
+    kind, today = w.limits[limit, L_STATISTIC], local // DAY_US
     if kind == AVERAGE:
-        return average(w, row, limit, local_day(w, p, as_of))
+        return average(w, row, limit, today)
     if kind in (DEVIATION, VARIATION):
-        return deviation(w, row, limit, local_day(w, p, as_of), kind == VARIATION)
+        return deviation(w, row, limit, today, kind == VARIATION)
     if kind == TREND:
-        return trend(w, row, limit, local_day(w, p, as_of))
+        return trend(w, row, limit, today)
     if kind in (RISE, DROP):
-        return change(w, p, row, limit, as_of, 1.0 if kind == RISE else -1.0)
+        return change(w, row, limit, as_of, today, 1.0 if kind == RISE else -1.0)
     if kind == FROM_USUAL:
-        return from_usual(w, p, row, limit, as_of)
+        return from_usual(w, row, limit, as_of, local % DAY_US // _PART_US)
     return points(w, p, row, w.limits[limit, L_SCORE], as_of, kind == WORST_PART)
 
 
 @compiled
-def learn(w: Core | Remembered, p: int, row: int, column: int, at: int, value: np.float32) -> None:
-    """Let what is usual at this part of the day take in one value."""
+def learn(w: Core | Remembered, p: int, row: int, at: int, values: Floats, present: int) -> None:
+    """Let what is usual at this part of the day take in a measurement."""
     part = part_of_day(w, p, at)
+    for column in range(len(w.columns)):
+        if w.columns[column, C_USUAL_AT] >= 0 and (present >> column) & 1:
+            learn_one(w, row, column, part, values[column])
+
+
+@in_place
+def learn_one(w: Core | Remembered, row: int, column: int, part: int, value: np.float32) -> None:
     base, counted_at = w.columns[column, C_USUAL_AT] + 2 * part, w.columns[column, C_USUAL_COUNT_AT] + part
     n, mean, spread = (
         np.int64(w.counts[row, counted_at]),
@@ -531,27 +600,23 @@ def learn(w: Core | Remembered, p: int, row: int, column: int, at: int, value: n
 
 
 @compiled
-def is_ill(w: Core, row: int, at: int) -> bool:
-    """Whether an alarm on her own body stands that was raised less than a fortnight before."""
-    record = w.times[row, HEAD]
+def is_ill(links: Int32s, stands: Int64s, rules: Int64s, record: int, at: int) -> bool:
+    """Whether one of the records from ``record`` on is an alarm on her own body, raised less than a fortnight before."""
     while record >= 0:
         if (
-            w.links[record, PHASE] == ACTIVE
-            and w.rules[w.links[record, RULE], R_PHYSIOLOGICAL]
-            and w.stands[record, RAISED_AT] > at - _FROZEN_US
+            links[record, PHASE] == ACTIVE
+            and rules[links[record, RULE], R_PHYSIOLOGICAL]
+            and stands[record, RAISED_AT] > at - _FROZEN_US
         ):
             return True
-        record = w.links[record, NEXT]
+        record = links[record, NEXT]
     return False
 
 
 @compiled
 def find(w: Core, row: int, rule: int) -> int:
     """The record of this resident and rule, or -1: she is simply calm."""
-    record = np.int64(w.times[row, HEAD])
-    while record >= 0 and w.links[record, RULE] != rule:
-        record = w.links[record, NEXT]
-    return record
+    return standing(w.links, np.int64(w.numbers[row, HEAD]), rule)
 
 
 @compiled
@@ -565,11 +630,10 @@ def take(w: Core, row: int, rule: int) -> int:
         w.pool[USED] += 1
     for i in range(STANDS):
         w.stands[record, i] = LONG_AGO
-    w.links[record, ROW], w.links[record, RULE], w.links[record, NEXT] = row, rule, w.times[row, HEAD]
-    w.links[record, PHASE], w.links[record, BY_DEVICE], w.links[record, BASE_DAY] = CALM, 0, 0
-    w.stands[record, DUE], w.stands[record, MASK] = NEVER, 0
+    w.links[record, ROW], w.links[record, RULE], w.links[record, NEXT] = row, rule, w.numbers[row, HEAD]
+    w.links[record, PHASE], w.links[record, BY_DEVICE] = CALM, 0
     empty(w.kept, record)
-    w.times[row, HEAD] = record
+    w.numbers[row, HEAD] = record
     return record
 
 
@@ -577,10 +641,10 @@ def take(w: Core, row: int, rule: int) -> int:
 def give_back(w: Core, record: int) -> None:
     """Forget a record."""
     row = w.links[record, ROW]
-    if w.times[row, HEAD] == record:
-        w.times[row, HEAD] = w.links[record, NEXT]
+    if w.numbers[row, HEAD] == record:
+        w.numbers[row, HEAD] = w.links[record, NEXT]
     else:
-        before = np.int64(w.times[row, HEAD])
+        before = np.int64(w.numbers[row, HEAD])
         while w.links[before, NEXT] != record:
             before = w.links[before, NEXT]
         w.links[before, NEXT] = w.links[record, NEXT]
@@ -591,26 +655,29 @@ def give_back(w: Core, record: int) -> None:
 
 @compiled
 def forget_if_idle(w: Core, record: int) -> None:
-    """A calm record that holds nothing is not kept."""
-    if (
-        w.links[record, PHASE] == CALM
-        and w.stands[record, RUN] == LONG_AGO
-        and w.stands[record, NOTED_AT] == LONG_AGO
-        and w.stands[record, MASK] == 0
-    ):
+    """A calm record that holds nothing, neither a run nor days nor a note, is not kept."""
+    if w.links[record, PHASE] == CALM and w.stands[record, RUN] == LONG_AGO:
         give_back(w, record)
 
 
 @compiled
 def settle(w: Core, record: int, phase: int, due: int) -> None:
+    """``due`` is when a question times out; an alarm that begins has not been calm yet."""
     w.links[record, PHASE] = phase
-    set_due(w, record, due)
+    w.stands[record, DUE] = due if phase == ASKING else LONG_AGO
+    if phase == ASKING:
+        lower_due(w, w.links[record, ROW], due)
 
 
 @compiled
-def set_due(w: Core, record: int, due: int) -> None:
-    w.stands[record, DUE] = due
-    lower_due(w, w.links[record, ROW], due)
+def close(w: Core, rows: Int64s, rules: Int64s) -> None:
+    """Somebody has closed the alarm of each of these rows and rules, if there is one: she is judged anew."""
+    for i in range(len(rows)):
+        record = find(w, rows[i], rules[i])
+        if record >= 0:
+            settle(w, record, CALM, NEVER)
+            forget_if_idle(w, record)
+            w.dirty[rows[i]] = True
 
 
 @compiled
@@ -680,7 +747,7 @@ def next_older(w: Core, row: int, rule: int, before: int) -> int:
     for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
         column = w.limits[limit, L_COLUMN]
         for i in range(w.columns[column, C_DEPTH]):
-            at = w.times[row, w.columns[column, C_TIME_AT] + i]
+            at = time_at(w, row, column, i)
             if at < before:
                 found = max(found, at)
                 break
@@ -708,10 +775,10 @@ def is_required(w: Core, row: int, rule: int, at: int) -> bool:
     """Whether all that must be so besides is so, by the newest of each that was measured no later."""
     for i in range(w.rules[rule, R_REQUIRED], w.rules[rule, R_REQUIRED_END]):
         column, k = w.required[i, Q_COLUMN], 0
-        base, depth = w.columns[column, C_TIME_AT], w.columns[column, C_DEPTH]
-        while k < depth and w.times[row, base + k] > at:
+        depth = w.columns[column, C_DEPTH]
+        while k < depth and time_at(w, row, column, k) > at:
             k += 1
-        if k == depth or w.times[row, base + k] < at - w.required[i, Q_WITHIN]:
+        if k == depth or time_at(w, row, column, k) < at - w.required[i, Q_WITHIN]:
             return False
         if w.columns[column, C_VALUE_AT] >= 0:
             value = w.values[row, w.columns[column, C_VALUE_AT] + k]
@@ -781,7 +848,7 @@ def raise_kept(w: Core, p: int, record: int) -> None:
 @compiled
 def run_timers(w: Core, row: int, before: int) -> None:
     """Let this resident's timers run that are due before a moment, the earliest first; then say when the next is due."""
-    p = w.times[row, PROFILE]
+    p = np.int64(w.numbers[row, PROFILE])
     while True:
         due, rule, record = find_due(w, row, p)
         if due >= before or rule < 0:
@@ -803,12 +870,12 @@ def run_timers(w: Core, row: int, before: int) -> None:
 def find_due(w: Core, row: int, p: int) -> tuple[int, int, int]:
     """The resident's next timer: when, of which rule, and its record (-1: a silence that runs)."""
     due, rule, found = np.int64(NEVER), np.int64(-1), np.int64(-1)
-    record = np.int64(w.times[row, HEAD])
+    record = np.int64(w.numbers[row, HEAD])
     while record >= 0:
-        its, its_rule = w.stands[record, DUE], w.links[record, RULE]
-        if its < due or (its == due and its != NEVER and its_rule < rule):
+        its, its_rule = w.stands[record, DUE], np.int64(w.links[record, RULE])
+        if w.links[record, PHASE] == ASKING and (its < due or (its == due and its_rule < rule)):
             due, rule, found = its, its_rule, record
-        record = w.links[record, NEXT]
+        record = np.int64(w.links[record, NEXT])
     for its_rule in range(len(w.rules)):
         if w.rules[its_rule, R_KIND] == SILENCE and w.concerns[p, its_rule]:
             its = w.times[row, w.rules[its_rule, R_SILENCE_AT]] + w.rules[its_rule, R_SILENCE]
@@ -936,7 +1003,7 @@ def has_said_newer(w: Core, row: int, rule: int, at: int, device: int, present: 
     """Whether the same device has said something newer of itself already."""
     for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
         column = w.limits[limit, L_COLUMN]
-        last = w.times[row, w.columns[column, C_DEVICE_AT]]
+        last = w.numbers[row, w.columns[column, C_DEVICE_AT]]
         if has(present, column) and newest_at(w, row, column) > at and last == device:
             return True
     return False
@@ -967,9 +1034,9 @@ def judge_device(
         return
     if record < 0:
         record = take(w, row, rule)
+    settle(w, record, ACTIVE, NEVER)
     w.links[record, BY_DEVICE], w.stands[record, HEARD_AT] = device, at
     w.stands[record, LAST_AT], w.stands[record, RAISED_AT] = at, at
-    settle(w, record, ACTIVE, NEVER)
     number = fire(w, row, rule, RAISE, at, NEVER, 1, device)
     fill(w, row, rule, at, values, present, at, w.told_values, number, 0)
 
@@ -994,7 +1061,7 @@ def is_remembered(w: Core, row: int, rule: int, at: int) -> bool:
     for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
         column = w.limits[limit, L_COLUMN]
         for i in range(w.columns[column, C_DEPTH]):
-            if w.times[row, w.columns[column, C_TIME_AT] + i] == at:
+            if time_at(w, row, column, i) == at:
                 return True
     return False
 
@@ -1002,9 +1069,9 @@ def is_remembered(w: Core, row: int, rule: int, at: int) -> bool:
 @compiled
 def note_day(w: Core, record: int, day: int) -> None:
     """Note that the count was reached on this local day."""
-    mask, base = w.stands[record, MASK], w.links[record, BASE_DAY]
-    if mask == 0 or day > base:
-        mask = 0 if mask == 0 or day - base >= _MASK_DAYS else (mask << (day - base)) & _MASK
+    mask, base = w.stands[record, MASK], np.int64(w.links[record, BASE_DAY])
+    if mask == LONG_AGO or day > base:
+        mask = np.int64(0) if mask == LONG_AGO or day - base >= _MASK_DAYS else (mask << (day - base)) & _MASK
         base = day
     if base - day < _MASK_DAYS:
         mask |= np.int64(1) << (base - day)
@@ -1130,7 +1197,6 @@ def decide(
     elif at == newest and not over and ((phase == ASKING and known) or long_calm):
         number = fire(w, row, rule, ANSWERED if phase == ASKING else CLEAR, at, NEVER, -1, -1)
         fill(w, row, rule, at, values, present, at, w.told_values, number, 0)
-        w.stands[record, CALM_SINCE] = LONG_AGO
         settle(w, record, CALM, NEVER)
 
 
@@ -1151,7 +1217,8 @@ def raise_level(
     fill(w, row, rule, newest, values, present, at, w.told_values, number, 0)
     if count > 1 and oldest != newest:
         fill(w, row, rule, oldest, values, present, at, w.told_values, number, w.kept.shape[1])
-    w.stands[record, MASK], w.stands[record, CALM_SINCE] = 0, LONG_AGO
+    if w.rules[rule, R_ON_DAYS] > 1:
+        w.stands[record, MASK] = LONG_AGO
     w.stands[record, RAISED_AT] = newest
     settle(w, record, ACTIVE, NEVER)
 
@@ -1170,26 +1237,12 @@ def ask_again(
 
 
 @compiled
-def judge_statistic(w: Core, row: int, rule: int, at: int, received: int, present: int, p: int) -> None:
+def judge_statistic(w: Core, row: int, rule: int, received: int, p: int) -> None:
     """A reading came that changes what a rule on statistics judges."""
-    as_of, is_newest = newest_heard(w, w.rules, p, row, rule, at, present)
-    if is_newest:
-        judge_as_of(w, row, rule, as_of, received, p)
-
-
-@compiled
-def judge_as_of(w: Core, row: int, rule: int, as_of: int, received: int, p: int) -> None:
     record = find(w, row, rule)
     phase = CALM if record < 0 else w.links[record, PHASE]
-    first, last = w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]
-    over, known, behind = False, True, True
-    for limit in range(first, last):
-        value = np.float32(statistic(w, p, row, limit, as_of)[0])
-        if value != value:
-            known = False
-            continue
-        over = over or w.limits[limit, L_SIGN] * value >= w.levels[p, limit, OVER]
-        behind = behind and w.limits[limit, L_SIGN] * value <= w.levels[p, limit, CLEAR_AT]
+    verdict, as_of = w.verdicts[rule, VERDICT], w.verdicts[rule, AS_OF]
+    over, known, behind = verdict & IS_OVER != 0, verdict & IS_KNOWN != 0, verdict & IS_BEHIND != 0
     past = as_of < received - w.rules[rule, R_EXPIRES]
     if phase == ACTIVE:
         if is_long_calm(w, record, rule, as_of, as_of, known, behind):
@@ -1205,7 +1258,6 @@ def judge_as_of(w: Core, row: int, rule: int, as_of: int, received: int, p: int)
 def end_statistic(w: Core, row: int, rule: int, record: int, what: int, as_of: int, p: int) -> None:
     number = fire(w, row, rule, what, as_of, NEVER, -1, -1)
     fill_statistics(w, row, rule, as_of, p, w.told_values, number)
-    w.stands[record, CALM_SINCE] = LONG_AGO
     settle(w, record, CALM, NEVER)
     forget_if_idle(w, record)
 
@@ -1239,10 +1291,10 @@ def speak_statistic(
 @compiled
 def fill_statistics(w: Core, row: int, rule: int, as_of: int, p: int, into: Floats, i: int) -> None:
     """The values of the rule's metrics, then of each limit its statistic and the two numbers it was made of."""
-    kept = w.rules[rule, R_MEASURED_END] - w.rules[rule, R_MEASURED]
+    kept, local = w.rules[rule, R_MEASURED_END] - w.rules[rule, R_MEASURED], as_of + offset(w, p, as_of)
     for limit in range(w.rules[rule, R_WHEN], w.rules[rule, R_WHEN_END]):
         place = kept + 3 * (limit - w.rules[rule, R_WHEN])
-        value, one, other = statistic(w, p, row, limit, as_of)
+        value, one, other = statistic(w, p, row, limit, as_of, local)
         if value == value:
             into[i, place], into[i, place + 1], into[i, place + 2] = value, one, other
         else:
@@ -1309,73 +1361,109 @@ def judge(w: Core, row: int, at: int, received: int, device: int, values: Floats
         w.of,
         w.zones,
         w.times,
+        w.numbers,
+        w.older,
         w.values,
         w.counts,
         w.floor,
     )
-    times, rules, concerns, hears = w.times, w.rules, w.concerns, w.hears
-    p = times[row, PROFILE]
+    times, rules, concerns, hears, verdicts = w.times, w.rules, w.concerns, w.hears, w.verdicts
+    p = np.int64(w.numbers[row, PROFILE])
     if times[row, NEXT_DUE] < received:
         run_timers(w, row, received)
     remember(m, p, row, at, device, values, present)
+    look(m, rules, hears, w.levels, p, row, at, present, verdicts)
     for rule in range(len(rules)):
         if hears[rule] & present == 0:
             continue
-        kind = rules[rule, R_KIND]
-        if not is_standing(w.links, times[row, HEAD], rule):
+        kind, record = rules[rule, R_KIND], standing(w.links, np.int64(w.numbers[row, HEAD]), rule)
+        if kind == STATISTIC:
+            verdict = verdicts[rule, VERDICT]
+            if verdict & (IS_OVER if record < 0 else IS_NEWEST) == 0:
+                continue
+            if record >= 0 and w.links[record, PHASE] == ACTIVE and verdict & IS_BEHIND == 0:
+                w.stands[record, CALM_SINCE] = LONG_AGO
+                continue
+            judge_statistic(w, row, rule, received, p)
+            continue
+        if record < 0:
             if kind == SILENCE:
                 place = rules[rule, R_SILENCE_AT]
                 times[row, place] = max(times[row, place], at)
                 continue
-            if kind == LEVEL and (not concerns[p, rule] or is_calm(m, rules, w.levels, p, rule, values, present)):
-                continue
-            if kind == STATISTIC and (not concerns[p, rule] or is_usual(m, rules, w.levels, p, row, rule, at, present)):
+            on_value = kind in (LEVEL, DEVICE)
+            if on_value and (not concerns[p, rule] or is_calm(m, rules, w.levels, p, rule, values, present)):
                 continue
         meet(w, row, rule, at, received, device, values, present, p)
     for column in range(len(w.columns)):
-        if w.columns[column, C_USUAL_AT] >= 0 and (present >> column) & 1 and not is_ill(w, row, at):
-            learn(m, p, row, column, at, values[column])
+        if w.columns[column, C_USUAL_AT] >= 0 and (present >> column) & 1:
+            if not is_ill(w.links, w.stands, rules, np.int64(w.numbers[row, HEAD]), at):
+                learn(m, p, row, at, values, present)
+            break
 
 
 @compiled
 def remember(m: Remembered, p: int, row: int, at: int, device: int, values: Floats, present: int) -> None:
     """Put each value into its place among the newest, and to its day; of one time the later arrival stays."""
-    times, remembered, columns = m.times, m.values, m.columns
+    columns = m.columns
     today, day_known = np.int64(0), False
     for column in range(len(columns)):
         if (present >> column) & 1 == 0:
             continue
-        base, depth, place = columns[column, C_TIME_AT], columns[column, C_DEPTH], columns[column, C_VALUE_AT]
-        i = 0
-        while i < depth and times[row, base + i] > at:
-            i += 1
-        if i < depth:
-            if times[row, base + i] != at:
-                for j in range(depth - 1, i, -1):
-                    times[row, base + j] = times[row, base + j - 1]
-                    remembered[row, place + j] = remembered[row, place + j - 1]
-            times[row, base + i] = at
-            if place >= 0:
-                remembered[row, place + i] = values[column]
+        i = place_for(m, row, column, at)
+        if i < columns[column, C_DEPTH]:
+            if columns[column, C_VALUE_AT] >= 0:
+                m.values[row, columns[column, C_VALUE_AT] + i] = values[column]
             if columns[column, C_DEVICE_AT] >= 0:
-                times[row, columns[column, C_DEVICE_AT]] = device
+                m.numbers[row, columns[column, C_DEVICE_AT]] = device
         if columns[column, C_DAYS] > 0:
             if not day_known:
                 today, day_known = local_day(m, p, at), True
             remember_day(m, row, column, today, values[column])
 
 
-@compiled
-def is_standing(links: Int32s, record: int, rule: int) -> bool:
-    """Whether one of the records from ``record`` on is this rule's."""
-    while record >= 0:
-        if links[record, RULE] == rule:
-            return True
-        record = links[record, NEXT]
-    return False
+@in_place
+def place_for(m: Remembered, row: int, column: int, at: int) -> int:
+    """Make room for a value among the newest; returns its place, or how many there are: it is older than all of them."""
+    depth, older = m.columns[column, C_DEPTH], m.columns[column, C_OLDER_AT] - GAP
+    late = newest_at(m, row, column) - at
+    if late < 0:
+        for j in range(depth - 1, 0, -1):
+            before = gap(m.older, row, older + GAP * (j - 1)) if j > 1 else np.int64(0)
+            set_gap(m.older, row, older + GAP * j, before - late)
+            move_value(m, row, column, j)
+        m.times[row, m.columns[column, C_TIME_AT]] = at
+        return np.int64(0)
+    i = np.int64(0 if late == 0 else 1)
+    while 0 < i < depth and gap(m.older, row, older + GAP * i) < late:
+        i += 1
+    if late >= FORGOTTEN:
+        return depth
+    if 0 < i < depth and gap(m.older, row, older + GAP * i) != late:
+        for j in range(depth - 1, i, -1):
+            set_gap(m.older, row, older + GAP * j, gap(m.older, row, older + GAP * (j - 1)))
+            move_value(m, row, column, j)
+        set_gap(m.older, row, older + GAP * i, late)
+    return i
 
 
-@compiled
+@in_place
+def move_value(m: Remembered, row: int, column: int, to: int) -> None:
+    """Let a value take the place of the next older one."""
+    place = m.columns[column, C_VALUE_AT]
+    if place >= 0:
+        m.values[row, place + to] = m.values[row, place + to - 1]
+
+
+@in_place
+def standing(links: Int32s, record: int, rule: int) -> int:
+    """Which of the records from ``record`` on is this rule's, or -1."""
+    while record >= 0 and links[record, RULE] != rule:
+        record = np.int64(links[record, NEXT])
+    return record
+
+
+@in_place
 def is_calm(m: Remembered, rules: Int64s, levels: Floats, p: int, rule: int, values: Floats, present: int) -> bool:
     """Whether all of a rule's metrics have come, and none is over."""
     for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END]):
@@ -1386,17 +1474,39 @@ def is_calm(m: Remembered, rules: Int64s, levels: Floats, p: int, rule: int, val
 
 
 @compiled
-def is_usual(m: Remembered, rules: Int64s, levels: Floats, p: int, row: int, rule: int, at: int, present: int) -> bool:
-    """Whether a rule on statistics has nothing to judge by this measurement, or none of them is over."""
-    as_of, is_newest = newest_heard(m, rules, p, row, rule, at, present)
-    for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END] if is_newest else 0):
-        value = np.float32(statistic(m, p, row, limit, as_of)[0])
-        if m.limits[limit, L_SIGN] * value >= levels[p, limit, OVER]:
-            return False
-    return True
+def look(
+    m: Remembered, rules: Int64s, hears: Int64s, levels: Floats, p: int, row: int, at: int, present: int, into: Int64s
+) -> None:
+    """What the rules on statistics say of a measurement that has found its place: for all of them at once."""
+    local = at + offset(m, p, at)
+    for rule in range(len(rules)):
+        if hears[rule] & present == 0 or rules[rule, R_KIND] != STATISTIC:
+            continue
+        into[rule, VERDICT] = 0
+        if not m.concerns[p, rule]:
+            continue
+        as_of, is_newest = newest_heard(m, rules, p, row, rule, at, present)
+        if is_newest:
+            then = local if as_of == at else as_of + offset(m, p, as_of)
+            into[rule, VERDICT] = IS_NEWEST | verdict(m, rules, levels, p, row, rule, as_of, then)
+            into[rule, AS_OF] = as_of
 
 
-@compiled
+@in_place
+def verdict(m: Remembered, rules: Int64s, levels: Floats, p: int, row: int, rule: int, as_of: int, local: int) -> int:
+    over, known, behind = 0, IS_KNOWN, IS_BEHIND
+    for limit in range(rules[rule, R_WHEN], rules[rule, R_WHEN_END]):
+        value = m.limits[limit, L_SIGN] * np.float32(statistic(m, p, row, limit, as_of, local)[0])
+        if value != value:
+            known = 0
+        elif value >= levels[p, limit, OVER]:
+            over = IS_OVER
+        if value > levels[p, limit, CLEAR_AT]:
+            behind = 0
+    return over | known | behind
+
+
+@in_place
 def newest_heard(
     m: Core | Remembered, rules: Int64s, p: int, row: int, rule: int, at: int, present: int
 ) -> tuple[int, bool]:
@@ -1432,8 +1542,6 @@ def meet(
     if w.rules[rule, R_JUDGED_BY] & present != 0:
         if kind == LEVEL:
             judge_level(w, row, rule, at, received, values, present, p)
-        elif kind == STATISTIC:
-            judge_statistic(w, row, rule, at, received, present, p)
         elif kind == EVENT:
             judge_event(w, row, rule, at, received, values, present, p)
         elif kind == DEVICE:
@@ -1533,7 +1641,7 @@ def next_due(w: Core, rows: int) -> int:
         if w.times[row, NEXT_DUE] > w.block_due[block]:
             w.block_due[block] = w.times[row, NEXT_DUE]
             continue
-        due = find_due(w, row, w.times[row, PROFILE])[0]
+        due = find_due(w, row, np.int64(w.numbers[row, PROFILE]))[0]
         if due == w.times[row, NEXT_DUE]:
             return due
         w.times[row, NEXT_DUE] = due

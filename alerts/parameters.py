@@ -54,9 +54,10 @@ _YEARS: Final = (2000, 2060)
 
 
 class Parameters:
-    """A protocol laid out: ``tables`` for the loop, and how wide a resident's row is in each of the three matrices.
+    """A protocol laid out: ``tables`` for the loop, and how wide a resident's row is in each of its matrices.
 
-    ``metrics`` are the codes of what is heard, by column; ``names`` of each rule's values in a firing.
+    ``metrics`` are the codes of what is heard, by column; ``names`` of each rule's values in a firing; ``saved`` is where a
+    saved row has it all.
     """
 
     def __init__(self, protocol: Protocol) -> None:
@@ -144,7 +145,7 @@ class Parameters:
         )
 
     def _memory(self, metrics: Sequence[Metric]) -> NDArray[np.int64]:
-        """Where in a resident's row each metric is remembered, shape ``(C, 10)``."""
+        """Where in a resident's row each metric is remembered, shape ``(C, 11)``."""
         days = dict.fromkeys(self.metrics, 0)
         usual = set()
         for limit in self.limits:
@@ -152,24 +153,31 @@ class Parameters:
                 days[limit.metric.code] = max(days[limit.metric.code], 1 + limit.statistic.days)
             if limit.statistic and limit.statistic.kind == "from_usual":
                 usual.add(limit.metric.code)
-        times, values, counts = _Places(kernel.TIMES), _Places(), _Places()
+        times, numbers, older = _Places(kernel.TIMES), _Places(kernel.NUMBERS), _Places()
+        values, counts = _Places(), _Places()
         depth = [self._look_back(metric) if metric.kind is Kind.VITAL else 1 for metric in metrics]
+        on_device = [int(metric.kind is Kind.DEVICE) for metric in metrics]
+        with_days = [int(n > 0) for n in days.values()]
+        silences = [int(_kind(rule) == kernel.SILENCE) for rule in self.rules]
         laid_out = np.column_stack(
             [
                 depth,
-                times.lay(depth),
+                times.lay(1 for _ in depth),
+                older.lay(kernel.GAP * (d - 1) for d in depth),
                 values.lay(0 if m.kind is Kind.EVENT else d for m, d in zip(metrics, depth, strict=True)),
-                times.lay(int(metric.kind is Kind.DEVICE) for metric in metrics),
+                numbers.lay(on_device),
                 list(days.values()),
-                times.lay(int(n > 0) for n in days.values()),
+                numbers.lay(with_days),
                 values.lay(days.values()),
                 counts.lay(days.values()),
                 values.lay(USUAL * (code in usual) for code in self.metrics),
                 counts.lay(PARTS_OF_DAY * (code in usual) for code in self.metrics),
             ]
         ).astype(np.int64)
-        self._silence_at = times.lay(int(_kind(rule) == kernel.SILENCE) for rule in self.rules).tolist()
-        self.times, self.values, self.counts = times.used, values.used, counts.used
+        self._silence_at = times.lay(silences).tolist()
+        self.times, self.numbers, self.older = times.used, numbers.used, older.used
+        self.values, self.counts = values.used, counts.used
+        self.saved = Saved(depth, on_device, with_days, silences)
         return laid_out
 
     def _look_back(self, metric: Metric) -> int:
@@ -278,6 +286,21 @@ class _Places:
             found.append(self.used if size else -1)
             self.used += size
         return np.array(found, np.int64)
+
+
+class Saved:
+    """Where a saved row has its times, each of them whole: of each metric its measurements, its device and its newest day,
+    and since when each silence lasts. -1 where there is none."""
+
+    def __init__(
+        self, depth: Sequence[int], on_device: Sequence[int], with_days: Sequence[int], silences: Sequence[int]
+    ) -> None:
+        places = _Places()
+        self.time_at = places.lay(depth)
+        self.device_at = places.lay(on_device)
+        self.day_at = places.lay(with_days)
+        self.silence_at = places.lay(silences)
+        self.times = places.used
 
 
 def metric_of(code: int) -> Metric:

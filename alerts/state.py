@@ -1,7 +1,8 @@
 """The rules core's memory: a row per resident, and a pool of what stands. Pure.
 
 A row is saved together with what its places belong to, so that one written under another protocol is taken up where
-that means the same, and left behind where it does not.
+that means the same, and left behind where it does not. There every time stands whole, however closely it is packed
+in memory: how that is done may change without a row being lost.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from alerts.rule import PARTS_OF_DAY, Rule
 
 _MAGIC: Final = b"watchrw2"
 _SIZES: Final = struct.Struct("<8sHHHHHH")
-_SAVED_LINKS: Final = slice(kernel.PHASE, kernel.LINKS)
+_FIRST: Final = 3
+"""The places of the times in a saved row are counted from here on."""
+_SAVED_COLUMNS: Final = 11
+_BITS: Final = 16 * np.arange(kernel.GAP)
 
 
 class Memory:
@@ -35,6 +39,8 @@ class Memory:
         self.count = 0
         self.rows = State(
             times=np.zeros((0, parameters.times), np.int64),
+            numbers=np.zeros((0, parameters.numbers), np.int32),
+            older=np.zeros((0, max(parameters.older, 1)), np.uint16),
             values=np.zeros((0, max(parameters.values, 1)), np.float32),
             counts=np.zeros((0, max(parameters.counts, 1)), np.uint8),
             block_due=np.zeros(0, np.int64),
@@ -52,10 +58,12 @@ class Memory:
             told_values=np.zeros((firings, 2 * self.pool.kept.shape[1] + 1), np.float32),
             told_count=np.zeros(1, np.int64),
             scratch=np.zeros(len(parameters.metrics), np.float32),
+            verdicts=np.zeros((len(parameters.rules), 2), np.int64),
         )
         self.resident: NDArray[np.int32] = np.zeros(0, np.int32)
         self._row_of: Rows = np.full(1024, -1, np.intp)
         self._marks = np.array([fingerprint(rule) for rule in parameters.rules], np.uint64)
+        self._rule_of = {int(mark): rule for rule, mark in enumerate(self._marks)}
         self._silences = np.flatnonzero(self._t.rules[:, kernel.R_SILENCE_AT] >= 0)
         self._prefix = self._description()
 
@@ -94,10 +102,14 @@ class Memory:
     def _grow(self, size: int) -> None:
         s = self.rows
         times = _grown(s.times, size, LONG_AGO)
-        times[len(s.times) :, [kernel.NEXT_DUE, kernel.HEAD, kernel.PROFILE]] = NEVER, -1, 0
+        times[len(s.times) :, kernel.NEXT_DUE] = NEVER
+        numbers = _grown(s.numbers, size, kernel.NO_DAY)
+        numbers[len(s.numbers) :, [kernel.HEAD, kernel.PROFILE]] = -1, 0
         self.resident = _grown(self.resident, size, 0)
         self.rows = State(
             times=times,
+            numbers=numbers,
+            older=_grown(s.older, size, kernel.FORGOTTEN & 0xFFFF),
             values=_grown(s.values, size, 0),
             counts=_grown(s.counts, size, 0),
             block_due=_grown(s.block_due, -(-size // BLOCK), NEVER),
@@ -113,7 +125,7 @@ class Memory:
 
     def records(self, row: int) -> Iterator[int]:
         """The records of a row."""
-        record = int(self.rows.times[row, kernel.HEAD])
+        record = int(self.rows.numbers[row, kernel.HEAD])
         while record >= 0:
             following = int(self.pool.links[record, kernel.NEXT])
             yield record
@@ -131,19 +143,56 @@ class Memory:
         rows = np.flatnonzero(s.dirty[: self.count])
         s.dirty[rows] = False
         saved = np.zeros(len(rows), _fixed(*self._widths()))
-        saved["times"] = s.times[rows, kernel.TIMES :]
+        saved["times"] = self._times(rows)
         saved["values"], saved["counts"] = s.values[rows], s.counts[rows]
+        standing = [list(self.records(row)) for row in rows.tolist()]
+        stood = iter(self._saved([record for records in standing for record in records]))
         return {
-            int(self.resident[row]): self._prefix + fixed.tobytes() + b"".join(self._saved(row))
-            for row, fixed in zip(rows.tolist(), saved, strict=True)
+            int(self.resident[row]): self._prefix + fixed.tobytes() + b"".join(next(stood).tobytes() for _ in records)
+            for row, fixed, records in zip(rows.tolist(), saved, standing, strict=True)
         }
 
-    def _saved(self, row: int) -> Iterator[bytes]:
-        for record in self.records(row):
-            yield int(self._marks[self.pool.links[record, kernel.RULE]]).to_bytes(8, "little")
-            yield self.pool.links[record, _SAVED_LINKS].tobytes()
-            yield self.pool.stands[record].tobytes()
-            yield self.pool.kept[record].tobytes()
+    def _times(self, rows: Rows) -> Int64s:
+        """The times of these rows as they are saved."""
+        s, t, saved = self.rows, self._t, self._p.saved
+        newest = s.times[rows][:, t.columns[:, kernel.C_TIME_AT]]
+        times = np.full((len(rows), saved.times), LONG_AGO)
+        times[:, saved.time_at] = newest
+        of, place = _older(t.columns[:, kernel.C_DEPTH])
+        gaps = (s.older[rows][:, : kernel.GAP * len(of)].reshape(len(rows), len(of), kernel.GAP) << _BITS).sum(2)
+        times[:, saved.time_at[of] + place] = np.where(gaps < kernel.FORGOTTEN, newest[:, of] - gaps, LONG_AGO)
+        devices, days = np.flatnonzero(saved.device_at >= 0), np.flatnonzero(saved.day_at >= 0)
+        times[:, saved.device_at[devices]] = s.numbers[rows][:, t.columns[devices, kernel.C_DEVICE_AT]]
+        day = s.numbers[rows][:, t.columns[days, kernel.C_DAY_AT]]
+        times[:, saved.day_at[days]] = np.where(day == kernel.NO_DAY, LONG_AGO, day)
+        times[:, saved.silence_at[self._silences]] = s.times[rows][:, t.rules[self._silences, kernel.R_SILENCE_AT]]
+        return times
+
+    def _saved(self, records: list[int]) -> NDArray[np.void]:
+        """What stands as it is saved: each number in a place of its own."""
+        links, stands = self.pool.links[records], self.pool.stands[records]
+        rule, phase = links[:, kernel.RULE], links[:, kernel.PHASE]
+        persists, on_days = self._kinds(rule)
+        is_asked, is_active = phase == kernel.ASKING, phase == kernel.ACTIVE
+        due, first, last, run = stands.T
+        saved = np.zeros(len(records), _record(self.pool.kept.shape[1]))
+        saved["rule"], saved["phase"], saved["values"] = self._marks[rule], phase, self.pool.kept[records]
+        saved["device"] = np.where(on_days, 0, links[:, kernel.BY_DEVICE])
+        saved["base_day"] = np.where(on_days, links[:, kernel.BASE_DAY], 0)
+        saved["due"], saved["calm_since"] = np.where(is_asked, due, NEVER), np.where(is_active, due, LONG_AGO)
+        saved["first_at"], saved["raised_at"] = (
+            np.where(is_active, LONG_AGO, first),
+            np.where(is_active, first, LONG_AGO),
+        )
+        saved["last_at"], saved["run"] = last, np.where(persists, run, LONG_AGO)
+        saved["noted_at"] = np.where(persists | on_days, LONG_AGO, run)
+        saved["mask"] = np.where(on_days & (run != LONG_AGO), run, 0)
+        return saved
+
+    def _kinds(self, rules: NDArray[np.int32]) -> tuple[Bools, Bools]:
+        """Which of these rules persist, and which count days."""
+        of = self._t.rules[rules]
+        return of[:, kernel.R_PERSISTS] > 0, of[:, kernel.R_ON_DAYS] > 1
 
     def load(self, rows: Mapping[int, bytes]) -> tuple[Rows, Bools]:
         """Take up saved rows; returns them, and which silences (columns, as ``silences``) are still to begin."""
@@ -184,20 +233,32 @@ class Memory:
             was = old.column.get(code)
             if was is None:
                 continue
-            mine, theirs = _Column(*t.columns[column].tolist()), _Column(*old.columns[was].tolist())
-            depth = min(mine.depth, theirs.depth)
-            _copy(s.times, mine.time_at, fixed["times"], theirs.time_at, depth, rows)
-            _copy(s.values, mine.value_at, fixed["values"], theirs.value_at, depth, rows)
-            _copy(s.times, mine.device_at, fixed["times"], theirs.device_at, 1, rows)
+            mine, theirs = _Column(*t.columns[column].tolist()), _SavedColumn(*old.columns[was].tolist())
+            self._take_measurements(rows, mine, fixed, theirs)
+            _copy(s.values, mine.value_at, fixed["values"], theirs.value_at, min(mine.depth, theirs.depth), rows)
             _copy(s.values, mine.usual_at, fixed["values"], theirs.usual_at, USUAL, rows)
             _copy(s.counts, mine.usual_count_at, fixed["counts"], theirs.usual_count_at, PARTS_OF_DAY, rows)
             if mine.days and theirs.days:
                 self._take_days(rows, mine, fixed, theirs)
 
-    def _take_days(self, rows: Rows, mine: _Column, fixed: NDArray[np.void], theirs: _Column) -> None:
+    def _take_measurements(self, rows: Rows, mine: _Column, fixed: NDArray[np.void], theirs: _SavedColumn) -> None:
         s = self.rows
-        newest = fixed["times"][:, theirs.day_time_at - kernel.TIMES]
-        s.times[rows, mine.day_time_at] = newest
+        times = fixed["times"][:, theirs.time_at - _FIRST :][:, : min(mine.depth, theirs.depth)]
+        s.times[rows, mine.time_at] = times[:, 0]
+        if mine.depth > 1:
+            gaps = np.full((len(rows), mine.depth - 1), kernel.FORGOTTEN)
+            known = np.where(times[:, 1:] == LONG_AGO, kernel.FORGOTTEN, times[:, :1] - times[:, 1:])
+            gaps[:, : times.shape[1] - 1] = np.minimum(known, kernel.FORGOTTEN)
+            packed = (gaps[:, :, None] >> _BITS & 0xFFFF).reshape(len(rows), -1)
+            s.older[rows, mine.older_at : mine.older_at + packed.shape[1]] = packed
+        if mine.device_at >= 0 and theirs.device_at >= 0:
+            device = fixed["times"][:, theirs.device_at - _FIRST]
+            s.numbers[rows, mine.device_at] = np.where(times[:, 0] == LONG_AGO, 0, device)
+
+    def _take_days(self, rows: Rows, mine: _Column, fixed: NDArray[np.void], theirs: _SavedColumn) -> None:
+        s = self.rows
+        newest = fixed["times"][:, theirs.day_at - _FIRST]
+        s.numbers[rows, mine.day_at] = np.maximum(newest, kernel.NO_DAY)
         known = np.flatnonzero(newest != LONG_AGO)
         for back in range(min(mine.days, theirs.days)):
             day = newest[known] - back
@@ -216,33 +277,50 @@ class Memory:
                 self.rows.times[rows, self._t.rules[rule, kernel.R_SILENCE_AT]] = heard
                 missing[:, i] = heard == LONG_AGO
             else:
-                self.rows.times[rows, self._t.rules[rule, kernel.R_SILENCE_AT]] = fixed["times"][:, was - kernel.TIMES]
+                self.rows.times[rows, self._t.rules[rule, kernel.R_SILENCE_AT]] = fixed["times"][:, was - _FIRST]
         return missing
 
     def _take_records(self, row: int, saved: bytes, old: _Layout) -> None:
-        rule_of = {int(mark): rule for rule, mark in enumerate(self._marks)}
         for stood in np.frombuffer(saved, old.record):
-            rule = rule_of.get(int(stood["rule"]))
+            rule = self._rule_of.get(int(stood["rule"]))
             if rule is None:
                 continue
             self.make_room(1)
             record = kernel.take(self.core, row, rule)
-            self.pool.links[record, _SAVED_LINKS], self.pool.stands[record] = stood["links"], stood["stands"]
+            persists, on_days = (bool(kind[0]) for kind in self._kinds(np.array([rule], np.int32)))
+            phase, mask = int(stood["phase"]), int(stood["mask"])
+            self.pool.links[record, kernel.PHASE] = phase
+            self.pool.links[record, kernel.BY_DEVICE] = stood["base_day" if on_days else "device"]
+            self.pool.stands[record] = (
+                {kernel.ASKING: stood["due"], kernel.ACTIVE: stood["calm_since"]}.get(phase, LONG_AGO),
+                stood["raised_at" if phase == kernel.ACTIVE else "first_at"],
+                stood["last_at"],
+                (mask or LONG_AGO) if on_days else stood["run" if persists else "noted_at"],
+            )
             kept = min(self.pool.kept.shape[1], len(stood["values"]))
             self.pool.kept[record, :kept] = stood["values"][:kept]
 
     def _widths(self) -> tuple[int, int, int]:
         s = self.rows
-        return s.times.shape[1] - kernel.TIMES, s.values.shape[1], s.counts.shape[1]
+        return self._p.saved.times, s.values.shape[1], s.counts.shape[1]
 
     def _description(self) -> bytes:
         """What the places of a row belong to, as :class:`_Layout` reads it."""
         code = np.array(self._p.metrics)
         sizes = _SIZES.pack(_MAGIC, len(code), len(self._silences), *self._widths(), self.pool.kept.shape[1])
-        of_metrics = np.column_stack([code, self._t.columns]).astype("<i2").tobytes()
-        marks, at = self._marks[self._silences], self._t.rules[self._silences, kernel.R_SILENCE_AT]
+        of_metrics = np.column_stack([code, *self._saved_columns()]).astype("<i2").tobytes()
+        marks, at = self._marks[self._silences], self._p.saved.silence_at[self._silences] + _FIRST
         of_silences: bytes = marks.astype("<u8").tobytes() + at.astype("<i2").tobytes()
         return sizes + of_metrics + of_silences
+
+    def _saved_columns(self) -> Iterator[Int64s]:
+        """The columns of :class:`_SavedColumn`, by metric."""
+        t, saved = self._t.columns, self._p.saved
+        yield from (t[:, kernel.C_DEPTH], saved.time_at + _FIRST, t[:, kernel.C_VALUE_AT])
+        yield np.where(saved.device_at < 0, -1, saved.device_at + _FIRST)
+        yield t[:, kernel.C_DAYS]
+        yield np.where(saved.day_at < 0, -1, saved.day_at + _FIRST)
+        yield from t[:, kernel.C_DAY_VALUE_AT :].T
 
 
 class _Column(NamedTuple):
@@ -250,10 +328,26 @@ class _Column(NamedTuple):
 
     depth: int
     time_at: int
+    older_at: int
     value_at: int
     device_at: int
     days: int
-    day_time_at: int
+    day_at: int
+    day_value_at: int
+    day_count_at: int
+    usual_at: int
+    usual_count_at: int
+
+
+class _SavedColumn(NamedTuple):
+    """Where a saved row has what is remembered of a metric."""
+
+    depth: int
+    time_at: int
+    value_at: int
+    device_at: int
+    days: int
+    day_at: int
     day_value_at: int
     day_count_at: int
     usual_at: int
@@ -265,36 +359,45 @@ class _Layout:
 
     def __init__(self, prefix: bytes) -> None:
         _, metrics, silences, times, values, counts, kept = _SIZES.unpack_from(prefix)
-        ends = _SIZES.size + 22 * metrics
-        columns = np.frombuffer(prefix[_SIZES.size : ends], "<i2").reshape(metrics, 11).astype(np.int64)
+        ends = _SIZES.size + 2 * _SAVED_COLUMNS * metrics
+        columns = np.frombuffer(prefix[_SIZES.size : ends], "<i2").reshape(metrics, _SAVED_COLUMNS).astype(np.int64)
         self.columns = columns[:, 1:]
         self.column = {int(code): column for column, code in enumerate(columns[:, 0])}
         marks = np.frombuffer(prefix[ends : ends + 8 * silences], "<u8")
         at = np.frombuffer(prefix[ends + 8 * silences :], "<i2")
         self.silence_at = dict(zip(marks.tolist(), at.tolist(), strict=True))
         self.fixed = _fixed(times, values, counts)
-        links, stands = (kernel.LINKS - kernel.PHASE,), (kernel.STANDS,)
-        self.record = np.dtype(
-            [("rule", "<u8"), ("links", "<i4", links), ("stands", "<i8", stands), ("values", "<f4", (kept,))]
-        )
+        self.record = _record(kept)
 
 
 def _fixed(times: int, values: int, counts: int) -> np.dtype[np.void]:
     return np.dtype([("times", "<i8", (times,)), ("values", "<f4", (values,)), ("counts", "u1", (counts,))])
 
 
+def _record(kept: int) -> np.dtype[np.void]:
+    numbers = [(name, "<i4") for name in ("phase", "device", "base_day")]
+    moments = ("due", "first_at", "last_at", "raised_at", "run", "calm_since", "noted_at", "mask")
+    times = [(name, "<i8") for name in moments]
+    return np.dtype([("rule", "<u8"), *numbers, *times, ("values", "<f4", (kept,))])
+
+
+def _older(depth: Int64s) -> tuple[Rows, Rows]:
+    """Of every place but the newest: of which column it is, and which place of that."""
+    of = np.repeat(np.arange(len(depth)), depth - 1)
+    return of, np.concatenate([np.arange(1, d) for d in depth] or [np.zeros(0, np.intp)])
+
+
 def _prefix(resident: int, row: bytes) -> bytes:
     if not row.startswith(_MAGIC):
         raise ValueError(f"the saved row of resident {resident} is not a row of the watch")
     metrics, silences = _SIZES.unpack_from(row)[1:3]
-    end = int(_SIZES.size + 22 * metrics + 10 * silences)
+    end = int(_SIZES.size + 2 * _SAVED_COLUMNS * metrics + 10 * silences)
     return row[:end]
 
 
 def _copy(to: NDArray[Any], at: int, found: NDArray[Any], was: int, size: int, rows: Rows) -> None:
-    """Copy ``size`` places, where both have them; saved rows lack the first columns of the times."""
+    """Copy ``size`` places, where both have them."""
     if at >= 0 and was >= 0:
-        was -= kernel.TIMES if to.dtype == np.int64 else 0
         to[rows, at : at + size] = found[:, was : was + size]
 
 

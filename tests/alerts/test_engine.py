@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import zlib
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from alerts import protocol
 from alerts.engine import Batch, Engine, Firing
 from alerts.protocol import Protocol, Rule
 from devices.readings import METRICS
+from tests.alerts.protocols import asking, texts
+from tests.alerts.protocols import rule as written
 from tests.alerts.reference import Heard
 from tests.alerts.streams import batch
 
@@ -379,6 +383,41 @@ def test_a_rule_that_judges_otherwise_begins_anew_and_its_silence_is_still_notic
     assert [(f.rule, f.at) for f in new.step(Batch.empty(), when(2 * 24 * 60 + 1))] == [
         ("bp.missing", when(2 * 24 * 60))
     ]
+
+
+SAVED = """
+eNorTyxJzigqN2JmYGBgZWBmYARDZgYQ//9/EIYBDaA4G5iPLGoAFGXHEGU4V9vvFs/GwHAgrANMQ8ADhlDBySh8BgdnBgYxZzCvRzA9N2vhseWM
+DAjQIHF7ClgDTCOGAXhphrS0NPuGLdtWRiiU6jAxYAAFDH3oDsZhLtBn9QA7008f
+"""
+"""How a row was saved on the day the first residents were watched: a pressure over, one that raised, a question."""
+
+
+def test_a_row_that_was_saved_long_ago_goes_on() -> None:
+    counted = '[rule.count]\nover = 2\nof = 3\nwithin = "30 min"\nsource = "a guideline"\n'
+    rules = (
+        written("high", "高", "High", more=counted),
+        written("low", "低", "Raised", level=140, priority="medium"),
+        asking("fall", "您好吗", "Are you well"),
+    )
+    engine = Engine(protocol.parse_all(texts(*rules)))
+    engine.load_rows({WANG: zlib.decompress(base64.b64decode(SAVED))})
+    assert engine.raised(np.array([WANG], np.int32)) == [(WANG, "low")]
+    said = engine.step(batch([heard("systolic", 188, 6), heard("systolic", 120, 8)]), when(8))
+    assert [(f.rule, f.what, f.at) for f in said] == [
+        ("fall", "raise", when(3)),
+        ("high", "raise", when(6)),
+        ("high", "clear", when(8)),
+        ("low", "clear", when(8)),
+    ]
+    assert said[1].evidence == {"systolic": 188, "first_systolic": 192, "count": 2}
+
+
+@pytest.mark.parametrize(("years", "remembered"), [(8, True), (9, False)])
+def test_what_lies_nine_years_before_the_newest_is_forgotten(day: Day, years: int, remembered: bool) -> None:
+    later = years * 365 * 24 * 60
+    day.hear(heard("pulse", 96, 0), heard("pulse", 72, later))
+    assert day.hear(*pressure(192, 118, 0, received=later), now=later) == [("bp.severe", "note")]
+    assert ("pulse" in day.firings[0].evidence) == remembered
 
 
 def test_a_strange_row_is_refused() -> None:

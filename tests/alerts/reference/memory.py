@@ -16,6 +16,7 @@ from tests.alerts.reference.measurement import Measurement
 MOST_OF_A_DAY = 255
 MOST_LEARNED = 65_535
 A_FEW = 3
+FORGOTTEN = timedelta(microseconds=(1 << 48) - 1)
 SYSTOLIC, DIASTOLIC = METRICS["systolic"], METRICS["diastolic"]
 MADE_OF = {IRREGULAR_PULSE: (METRICS["pulse"],), PULSE_PRESSURE: (SYSTOLIC, DIASTOLIC)}
 """The metrics that no device sends, with those that they are made of."""
@@ -104,6 +105,8 @@ class Memory:
             if metric.kind is Kind.VITAL:
                 theirs = self.values.setdefault(metric, {})
                 theirs[m.at] = value
+                for at in [at for at in theirs if max(theirs) - at >= FORGOTTEN]:
+                    del theirs[at]
                 if len(theirs) > kept.times[metric]:
                     del theirs[min(theirs)]
             else:
