@@ -1,6 +1,6 @@
 """What a protocol would have done with a part of the record: the rules core itself, and a small model of people. Pure.
 
-The firings are those of :meth:`alerts.engine.Engine.step`, given the readings as they were received. What becomes of
+The firings are those of :meth:`alerts.engine.Engine.step_barely`, given the readings as they were received. What becomes of
 them is counted as the watch would have written it down (:mod:`alerts.verdicts`): one open alert of a rule, nothing
 beside its ``cause``, what ``joins`` has no alert of its own, nothing about who has left. How long an alert stays open
 is known of those that were in fact raised; of all others it is assumed (:class:`Assumed`). A call counts as answered at
@@ -23,7 +23,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from alerts.engine import Batch, Engine, Firing
+from alerts import kernel
+from alerts.engine import Bare, Batch, Engine
 from alerts.escalation import morning_after
 from alerts.lifecycle import CHATTER_RAISES, CHATTER_WITHIN
 from alerts.profiles import Profile
@@ -144,13 +145,13 @@ class Replay:
     def __init__(
         self, protocol: Protocol, profiles: Mapping[int, Profile], past: Past, assumed: Assumed | None = None
     ) -> None:
-        self._rules = protocol.rules
+        self._rules = [_Rule.of(rule) for rule in protocol.rules]
         self._number = {rule.id: number for number, rule in enumerate(protocol.rules)}
         self._engine = Engine(protocol)
         self._profiles = profiles
         self._ledger = _Ledger(protocol, profiles, past, assumed or Assumed())
         self._given = sorted((given for given in past.given if given.rule in self._number), key=lambda g: -g.raised)
-        self._asked: dict[tuple[int, int], tuple[int, int]] = {}
+        self._asked: dict[tuple[int, int], int] = {}
         self._standing: defaultdict[int, set[str]] = defaultdict(set)
         self._begun = 0
 
@@ -182,7 +183,7 @@ class Replay:
     def step(self, batch: Batch, now: np.datetime64) -> None:
         """Judge what was received up to now; ``batch.received`` is needed and must not decrease, here and between steps."""
         self._let_go()
-        firings = self._engine.step(batch, now)
+        firings = self._engine.step_barely(batch, now)
         until = _us(now.astype("datetime64[us]"))
         if firings or (self._given and self._given[-1].raised <= until):
             self._carry_out(firings, _Heard(batch, firings), until)
@@ -205,13 +206,13 @@ class Replay:
         for resident, rule in gone:
             self._standing[resident].discard(rule)
 
-    def _carry_out(self, firings: Sequence[Firing], heard: _Heard, until: int) -> None:
+    def _carry_out(self, firings: Sequence[Bare], heard: _Heard, until: int) -> None:
         """In order of when each was known, whichever rule it came from."""
         latest: dict[tuple[int, int], int] = {}
-        happened: list[tuple[int, int, Firing | Given]] = []
+        happened: list[tuple[int, int, Bare | Given]] = []
         for order, firing in enumerate(firings):
-            key = firing.resident, self._number[firing.rule]
-            known = max(self._known_at(firing, key, heard, until), latest.get(key, self._begun))
+            key = firing.resident, firing.rule
+            known = max(self._known_at(firing, heard, until), latest.get(key, self._begun))
             latest[key] = known
             happened.append((known, order, firing))
         while self._given and self._given[-1].raised <= until:
@@ -220,62 +221,72 @@ class Replay:
         for known, _, what in sorted(happened, key=lambda h: h[:2]):
             self._act(known, what)
 
-    def _act(self, known: int, what: Firing | Given) -> None:
-        number, rule = self._number[what.rule], self._rules[self._number[what.rule]]
+    def _act(self, known: int, what: Bare | Given) -> None:
         if isinstance(what, Given):
-            self._ledger.open_as_given(what, number)
+            self._ledger.open_as_given(what, self._number[what.rule])
             return
-        ledger, resident, at, did = self._ledger, what.resident, _us(what.at), what.what
-        if did == "raise":
-            ledger.raised(known, resident, number, at)
-            if _is_on_values(rule):
+        ledger, resident, number, did = self._ledger, what.resident, what.rule, what.what
+        rule = self._rules[number]
+        if did == kernel.RAISE:
+            ledger.raised(known, resident, number, what.at)
+            if rule.is_on_values:
                 self._standing[resident].add(rule.id)
                 ledger.look_again(resident, rule.id, known)
-        elif did == "clear":
-            ledger.cleared(known, resident, rule)
+        elif did == kernel.CLEAR:
+            ledger.cleared(known, resident, rule.id)
             self._standing[resident].discard(rule.id)
-        elif did == "ask":
+        elif did == kernel.ASK:
             ledger.asked.append((resident, number, known))
-        elif did == "answered":
-            ledger.answered(known, resident, rule, at)
-        elif did == "note":
+        elif did == kernel.ANSWERED:
+            ledger.answered(known, resident, rule.id, what.at)
+        elif did == kernel.NOTE:
             ledger.noted.append((resident, number, known))
 
-    def _known_at(self, firing: Firing, key: tuple[int, int], heard: _Heard, until: int) -> int:
+    def _known_at(self, firing: Bare, heard: _Heard, until: int) -> int:
         """When the service knew: a silence or a question by its own timer, all else with the reading that says it."""
-        rule, at = self._rules[key[1]], _us(firing.at)
-        if firing.what == "ask" and rule.ask and firing.until is not None:
-            runs_out = _us(firing.until)
-            self._asked[key] = (at, runs_out)
-            return runs_out - rule.ask.within // _US
-        asked = self._asked.pop(key, None) if firing.what in ("raise", "answered") else None
-        if firing.what == "raise":
-            if rule.missing:
+        rule, at, key = self._rules[firing.rule], firing.at, (firing.resident, firing.rule)
+        if firing.what == kernel.ASK:
+            self._asked[key] = firing.until
+            return firing.until - rule.ask
+        asked = self._asked.pop(key, None) if firing.what in (kernel.RAISE, kernel.ANSWERED) else None
+        if firing.what == kernel.RAISE:
+            if rule.is_silence:
                 return min(at, until)
-            if asked and _ran_out(rule, firing):
-                return min(asked[1], until)
+            if asked is not None and rule.has_run_out(firing):
+                return min(asked, until)
         return heard.received(firing.resident, at, min(max(at, self._begun), until))
 
 
-def _is_on_values(rule: Rule) -> bool:
-    """Whether it watches a resident's own values: an event raises anew by itself, and a device is not closed by a person."""
-    return bool(rule.when) and not rule.on_event and not rule.on_device
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What is asked about a rule at each of its firings. ``ask`` in microseconds."""
 
+    id: str
+    ask: int
+    k: int
+    is_silence: bool
+    is_on_event: bool
+    is_on_values: bool
 
-def _ran_out(rule: Rule, firing: Firing) -> bool:
-    """Whether it was raised because nobody had answered."""
-    evidence = firing.evidence
-    return "confirmed" not in evidence and (rule.on_event or float(evidence.get("count", 0)) < rule.count.k)
+    @classmethod
+    def of(cls, rule: Rule) -> _Rule:
+        ask = rule.ask.within // _US if rule.ask else 0
+        on_values = bool(rule.when) and not rule.on_event and not rule.on_device
+        return cls(rule.id, ask, rule.count.k, rule.missing is not None, rule.on_event, on_values)
+
+    def has_run_out(self, firing: Bare) -> bool:
+        """Whether it was raised because nobody had answered."""
+        return not firing.confirmed and (self.is_on_event or firing.counted < self.k)
 
 
 class _Heard:
     """When the measurements of which a step's firings speak were received."""
 
-    def __init__(self, batch: Batch, firings: Sequence[Firing]) -> None:
+    def __init__(self, batch: Batch, firings: Sequence[Bare]) -> None:
         self._received: dict[tuple[int, int], int] = {}
         if batch.received is None or not firings or not len(batch):
             return
-        wanted = np.unique(np.array([_us(firing.at) for firing in firings], np.int64))
+        wanted = np.unique(np.array([firing.at for firing in firings], np.int64))
         at = batch.at.astype("datetime64[us]").astype(np.int64)
         place = np.minimum(np.searchsorted(wanted, at), len(wanted) - 1)
         rows = np.flatnonzero(wanted[place] == at)
@@ -305,6 +316,8 @@ class _Ledger:
     def __init__(self, protocol: Protocol, profiles: Mapping[int, Profile], past: Past, assumed: Assumed) -> None:
         self._rules = protocol.rules
         self._number = {rule.id: number for number, rule in enumerate(protocol.rules)}
+        self._causes = {rule.id: rule.cause for rule in protocol.rules if rule.cause}
+        self._on_event = [rule.on_event for rule in protocol.rules]
         self._answers = {
             rule.id: [n for n, other in enumerate(protocol.rules) if other.answered and other.answered.rule == rule.id]
             for rule in protocol.rules
@@ -338,8 +351,10 @@ class _Ledger:
         return self._opened(resident, rule, moment) is not None or self._is_said(resident, rule, moment)
 
     def _is_said(self, resident: int, rule: str, moment: int) -> bool:
-        causes = self._rules[self._number[rule]].cause
-        return bool(causes) and any(self._opened(resident, cause, moment) for cause in causes)
+        for cause in self._causes.get(rule, ()):
+            if (resident, cause) in self._open and self._opened(resident, cause, moment) is not None:
+                return True
+        return False
 
     def raised(self, moment: int, resident: int, number: int, at: int) -> None:
         rule = self._rules[number]
@@ -348,11 +363,11 @@ class _Ledger:
             self._open_or_raise_again(moment, resident, number, at)
         elif not self._has_left(resident, moment):
             worse.is_over = False
-            self._keep_open(worse, resident, rule, moment)
+            self._keep_open(worse, resident, number, moment)
             self._call(worse, resident, number, moment)
 
-    def cleared(self, moment: int, resident: int, rule: Rule) -> None:
-        alert = self._opened(resident, rule.id, moment)
+    def cleared(self, moment: int, resident: int, rule: str) -> None:
+        alert = self._opened(resident, rule, moment)
         if alert is None or alert.is_over:
             return
         alert.is_over = True
@@ -361,8 +376,8 @@ class _Ledger:
         if alert.morning is not None and moment < alert.morning:
             alert.morning = None
 
-    def answered(self, moment: int, resident: int, rule: Rule, at: int) -> None:
-        for number in self._answers[rule.id]:
+    def answered(self, moment: int, resident: int, rule: str, at: int) -> None:
+        for number in self._answers[rule]:
             self._open_or_raise_again(moment, resident, number, at)
 
     def open_as_given(self, given: Given, number: int) -> None:
@@ -393,10 +408,10 @@ class _Ledger:
             self._open[resident, rule.id] = alert
             self._close_at(alert, resident, alert.closes)
             self._raised.append((resident, number, moment))
-        self._keep_open(alert, resident, rule, moment)
+        self._keep_open(alert, resident, number, moment)
         alert.is_over = False
         alert.raises = [*(before for before in alert.raises if before > moment - self._chatter), moment]
-        if rule.on_event or len(alert.raises) < CHATTER_RAISES:
+        if self._on_event[number] or len(alert.raises) < CHATTER_RAISES:
             self._call(alert, resident, number, moment)
 
     def _close_at(self, alert: _Open, resident: int, moment: int) -> None:
@@ -404,9 +419,10 @@ class _Ledger:
         if moment < NEVER:
             heappush(self._closings, (moment, resident))
 
-    def _keep_open(self, alert: _Open, resident: int, rule: Rule, moment: int) -> None:
+    def _keep_open(self, alert: _Open, resident: int, number: int, moment: int) -> None:
         if not alert.by_record:
-            passes = rule.on_event or rule.answered is not None
+            rule = self._rules[number]
+            passes = self._on_event[number] or rule.answered is not None
             longest = self._at_most if rule.calls else self._task_at_most
             self._close_at(alert, resident, moment + (self._after_clear if passes else longest))
 
