@@ -30,8 +30,8 @@ $(VENV)/.bench: $(VENV)/.dev requirements/bench.lock
 demo: $(VENV)/.demo ## the whole service on this machine, with a street of virtual homes
 	$(BIN)/hearthwatch demo
 
-test: $(VENV)/.dev ## the whole suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+test: $(VENV)/.dev ## the whole suite (by three processes on two cores: a good part of it waits)
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 check: $(VENV)/.dev ## lint, types, and who may import whom
 	$(BIN)/ruff check .

@@ -34,8 +34,17 @@ CHROMIUM_ARGUMENTS = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The quick ones first: a browser and whole processes come when the rest is known to be well."""
-    items.sort(key=lambda item: ("browser" in item.keywords) + 2 * ("story" in item.keywords))
+    """The quick ones first, those with a browser last. The stories, which wait more than they work, stand far apart among
+    them: beside each the others go on, and at the end nobody waits for one alone."""
+    items.sort(key=lambda item: "browser" in item.keywords)
+    files: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.path, []).append(item)
+    stories = [those for those in files.values() if "story" in those[0].keywords]
+    order = [those for those in files.values() if "story" not in those[0].keywords]
+    for number, story in enumerate(stories, 1):
+        order.insert(number * len(order) // (len(stories) + 2), story)
+    items[:] = [item for those in order for item in those]
 
 
 @pytest.fixture
