@@ -17,6 +17,7 @@ from prometheus_client import Counter, Gauge
 
 from alerts.channels import Channel, Receipt, SendError, TryAgain, Uncertain, Unreachable, utc_now
 from alerts.channels.gateway_sms import GatewaySms
+from alerts.unreachable import DEAD, OPTED_OUT
 from store.messages import MessageRow
 
 log = structlog.get_logger(__name__)
@@ -137,8 +138,8 @@ class WithFallback:
     async def _by_second(self, message: MessageRow, *, then_first: bool) -> Receipt:
         try:
             receipt = await self._second.send(message)
-        except TryAgain as error:
-            if not then_first:
+        except (TryAgain, Unreachable) as error:
+            if not then_first or error.code in (OPTED_OUT, DEAD):
                 raise
             log.warning("second_provider_failed", message=message.id, code=error.code)
             return await self._by_first(message)

@@ -144,7 +144,11 @@ class GatewaySms:
         await self._client.aclose()
 
     async def _ask(self, exchange: _Exchange, values: Mapping[str, object]) -> Mapping[str, Any]:
-        response = await ask(self._client, exchange.request(self._client, values))
+        try:
+            request = exchange.request(self._client, values)
+        except (httpx.InvalidURL, TemplateError) as error:
+            raise Unreachable("bad_request", f"no request to {self.name} can be made: {error}") from error
+        response = await ask(self._client, request)
         code = response.status_code
         if code in (401, 403):
             log.error("sms_gateway_refuses_this_service", gateway=self.name, status=code)

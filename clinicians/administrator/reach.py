@@ -40,6 +40,7 @@ _PROBLEMS: Final = {
 }
 _STOPPED: Final = N_("Ask her or him to send START to the number our SMS come from; it ends here by itself then.")
 _DEAD: Final = N_("Find out the right number and write it down below.")
+_NO_EMAIL: Final = N_("Ask her or him for another address, on the page 'How I am reached'.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,11 +159,12 @@ def _state(one: AdministeredContact, troubles: Sequence[Trouble], *, is_called: 
 def _trouble(written: Mapping[str, str], words: Words) -> Trouble:
     stopped = written["why"] == "opted_out"
     channel = cast("ChannelName", written["channel"])
+    what_to_do = _NO_EMAIL if channel == "email" else _STOPPED if stopped else _DEAD
     return Trouble(
         written["address"],
         channel,
         words.gettext(TITLES[channel]),
         why_not("opted_out" if stopped else written["error"], words),
         datetime.fromisoformat(written["since"]),
-        words.gettext(_STOPPED if stopped else _DEAD),
+        words.gettext(what_to_do),
     )

@@ -339,6 +339,12 @@ class TestTwoProviders:
         two.north.answers.append((500, "oops"))
         assert await two.send(1, attempts=2) == "twilio"
 
+    async def test_or_when_the_second_refuses_it_for_a_reason_of_its_own(self, two: Two) -> None:
+        two.north.answers += [(200, {"code": 99}), (200, {"code": 17})]
+        assert await two.send(1, attempts=2) == "twilio"
+        with pytest.raises(Unreachable, match="opted_out"):
+            await two.send(2, attempts=2)
+
     async def test_each_is_asked_after_its_own(self, two: Two) -> None:
         assert (await two.channel.status("SM1")).outcome == "delivered"
         assert (await two.channel.status("north:n1")).outcome == "sent"

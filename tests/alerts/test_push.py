@@ -191,6 +191,8 @@ async def test_it_never_sends_to_a_host_that_is_no_push_service(
         ("https://push.example@evil.example/1", False),
         ("https://127.0.0.1/1", False),
         ("nonsense", False),
+        ("https://[push.example/1", False),
+        ("https://push.example/\n1", False),
     ],
 )
 def test_where_a_browser_may_listen(endpoint: str, is_one: bool) -> None:
