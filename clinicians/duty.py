@@ -122,8 +122,9 @@ async def _page(request: Request, visitor: Visitor, wrong: Wrong | None = None) 
 
 
 def _duties(book: Book, person: UUID, words: Words) -> list[Duty]:
-    """Her hours from now on, as far as the book reaches."""
-    return [duty for duty in book.rota.duties_of(person, book.rota.since, book.rota.until) if duty.ends > words.now]
+    """Her hours that are not over and begin within the fourteen days."""
+    found = book.rota.duties_of(person, book.rota.since, book.rota.until)
+    return [duty for duty in found if duty.ends > words.now and duty.begins < bounds(words)[1]]
 
 
 def _turn(book: Book, duty: Duty, words: Words) -> MyTurn:

@@ -25,6 +25,7 @@ from store import rota as record
 from store.rota import Area, Holiday, Roster, Rotation, Shift
 from store.team import Home, Member
 
+_MORE: Final = timedelta(days=1)
 _AROUND: Final = timedelta(days=3)
 """A shift that still lasts may have begun on a holiday some days ago."""
 
@@ -97,9 +98,9 @@ class Hole:
 
 
 async def open_book(desk: Office, days: int = DAYS) -> Book:
-    """From the midnight before now, for so many days."""
+    """From the midnight before now, for so many days; and a day more at both ends, so that no shift is cut off there."""
     since, until = bounds(desk.words, days)
-    return await book_of(desk, await on_duty.rota(desk.c, desk.centre.id, since, until))
+    return await book_of(desk, await on_duty.rota(desk.c, desk.centre.id, since - _MORE, until + _MORE))
 
 
 async def book_of(desk: Office, rota: Rota) -> Book:
@@ -210,8 +211,7 @@ def _bands(
 
 def _in_order(book: Book, roster: Roster) -> dict[UUID, None]:
     """Everybody of a roster, each once: whoever comes first has the first colour."""
-    since, until = book.rota.since, book.rota.until
-    spans = book.rota.timeline(roster.id, since, until)
+    spans = book.rota.timeline(roster.id, book.rota.since, book.rota.until)
     return dict.fromkeys(t.person for span in spans for t in (*span.turns, *span.absent))
 
 

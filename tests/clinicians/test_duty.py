@@ -37,6 +37,14 @@ async def test_she_sees_what_is_hers_now_and_next_and_who_else_is_on_duty(centre
     assert "+86139" not in page  # names, no colleague's telephone
 
 
+async def test_a_night_is_shown_whole_though_it_began_yesterday(centre: Centre) -> None:
+    chen = await centre.window(centre.home.chen.id)
+    centre.passes(timedelta(hours=15))
+    page = await chen.read(HERE)
+    assert "You are on duty care_worker 1 Fri 27 Nov 20:00 to Sat 28 Nov 08:00" in page
+    assert "Fri 11 Dec 20:00 to Sat 12 Dec 08:00" in page
+
+
 async def test_a_visit_ends_by_itself(centre: Centre) -> None:
     li = await centre.window(centre.home.li_na.id)
     page = await li.send(f"{HERE}/away", {"kind": "on_visit", "for": 30})
