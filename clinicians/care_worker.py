@@ -17,7 +17,7 @@ from alerts.lifecycle import WAITS, TransitionError
 from alerts.rule import JOINED
 from clinicians import cases, falls, maintenance, vitals
 from clinicians.advice import next_steps
-from clinicians.doctor import conditions, words_of
+from clinicians.doctor import conditions, words_of, write_down_the_look
 from clinicians.equipment import health
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
@@ -375,6 +375,7 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         episodes = await quality.episodes(c, [row.id for row in rows])
         lapses = await portal.lapses(c, [row.id for row in rows if row.state in WAITS])
         maintained = await maintenance.of_resident(c, resident_id, protocols.present, words)
+    await write_down_the_look(request, database, visitor, resident_id)
     known = [
         cases.case(
             row,

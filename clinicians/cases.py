@@ -131,7 +131,7 @@ class Case:
 
     ``standing``: ``waiting``, ``taken`` (somebody is on the way, to be there ``by``), ``attended`` (is there), ``cancelled``
     (the resident took it back: to be asked after), ``shelved`` or ``closed``. ``exhausted_at``: since when everybody has been
-    called in vain. ``lapsed_by`` had taken it and has not come. ``replaced`` is the protocol that made it, when another is in force by now. ``times``: how often its condition has
+    called in vain. ``lapsed_by`` had taken it and has not come. ``held_until``: nobody is called before. ``replaced`` is the protocol that made it, when another is in force by now. ``times``: how often its condition has
     come since ``first_at``, so often in so short a time that it ``chatters``. ``is_stale``: open for more than a day.
     """
 
@@ -165,6 +165,7 @@ class Case:
     attended_at: datetime | None = None
     cancelled_at: datetime | None = None
     lapsed_by: str = ""
+    held_until: datetime | None = None
 
     @property
     def is_fall(self) -> bool:
@@ -256,6 +257,7 @@ def case(
         first_at=episodes.since if episodes else None,
         chatters=episodes is not None and episodes.chatters,
         is_stale=alert.state not in ENDS and words.now - alert.raised_at > STALE,
+        held_until=alert.climb_at if alert.state == "raised" and alert.call == 0 else None,
         lapsed_by=lapse.name(words.language) if lapse else "",
     )
 

@@ -140,7 +140,7 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         written = await notes.of_resident(c, resident_id)
         fallen = await falls.of_alerts(c, resident_id, rows, words)
         maintained = await maintenance.of_resident(c, resident_id, protocols.present, words)
-    await _write_down_the_look(request, database, visitor, resident_id)
+    await write_down_the_look(request, database, visitor, resident_id)
     asked = perf_counter()
     known = [
         cases.case(
@@ -194,7 +194,7 @@ def _charts(series: dict[str, readings.Series], target: Target, words: Words) ->
     }
 
 
-async def _write_down_the_look(request: Request, database: Database, visitor: Visitor, resident_id: int) -> None:
+async def write_down_the_look(request: Request, database: Database, visitor: Visitor, resident_id: int) -> None:
     """Who looked at whom; a page that refreshes itself is the same look."""
     if "x-live" not in request.headers:
         async with database.service() as c:

@@ -144,8 +144,9 @@ def on_duty_now(
 
 def wall(rows: Iterable[CentreAlert], sentences: Mapping[int, str], words: Words) -> Wall:
     """What stands open, one place for each resident. ``sentences`` by alert, for those that may be read here."""
+    shown = [_place(row, sentences.get(row.id, ""), words) for row in rows if not _is_held_back(row, words.now)]
     places: dict[int, Place] = {}
-    for place in sorted((_place(row, sentences.get(row.id, ""), words) for row in rows), key=_worst_first):
+    for place in sorted(shown, key=_worst_first):
         worse = places.get(place.resident_id)
         places[place.resident_id] = replace(worse, count=worse.count + 1) if worse else place
     unanswered = [place for place in places.values() if place.standing in ("exhausted", "waiting")]
@@ -154,6 +155,14 @@ def wall(rows: Iterable[CentreAlert], sentences: Mapping[int, str], words: Words
         len(unanswered[MOST_PLACES:]),
         tuple(place for place in places.values() if place.standing in ("coming", "there")),
     )
+
+
+def _is_held_back(row: CentreAlert, now: datetime) -> bool:
+    """Whether nobody is to be called yet: she is being asked whether she is well, or it is night and can wait.
+
+    One whose first call is overdue is shown: should the calls stand still, the wall is not still too.
+    """
+    return row.state == "raised" and row.call == 0 and row.climb_at is not None and row.climb_at > now
 
 
 def _worst_first(place: Place) -> tuple[int, int, datetime]:

@@ -2,7 +2,7 @@
 -- page when nobody answers: who and where, since when, who comes and by when. Nothing about anybody's health: what it is
 -- about is read by those who care for her, from the alert itself.
 CREATE VIEW centre_alert WITH (security_barrier) AS
-    SELECT a.id, a.resident_id, a.priority, a.state, a.raised_at, a.climb_at, a.exhausted_at, a.acknowledged_at,
+    SELECT a.id, a.resident_id, a.priority, a.state, a.call, a.raised_at, a.climb_at, a.exhausted_at, a.acknowledged_at,
            a.attended_at, w.name_zh, w.name_en, r.address_zh, r.address_en, t.name_zh AS taker_zh, t.name_en AS taker_en
     FROM alert a JOIN resident r ON r.id = a.resident_id JOIN person w ON w.id = r.person_id
     LEFT JOIN person t ON t.id = a.acknowledged_by

@@ -19,7 +19,7 @@ from store.readings import UNKNOWN_USER, Incoming, ReadingRow, insert
 
 _DAY_S: Final = 86_400
 _CENTRE_ALERT: Final[LiteralString] = (
-    "id, resident_id, priority, state, raised_at, climb_at, exhausted_at, acknowledged_at, attended_at, "
+    "id, resident_id, priority, state, call, raised_at, climb_at, exhausted_at, acknowledged_at, attended_at, "
     "name_zh, name_en, address_zh, address_en, taker_zh, taker_en"
 )
 
@@ -192,12 +192,16 @@ async def names(c: Connection, ids: Sequence[UUID]) -> dict[UUID, Named]:
 
 @dataclass(frozen=True, slots=True)
 class CentreAlert:
-    """An open alert of the reader's centre to which people are called: who and where and who comes, not what it is about."""
+    """An open alert of the reader's centre to which people are called: who and where and who comes, not what it is about.
+
+    ``call`` counts the calls made so far.
+    """
 
     id: int
     resident_id: int
     priority: str
     state: str
+    call: int
     raised_at: datetime
     climb_at: datetime | None
     exhausted_at: datetime | None

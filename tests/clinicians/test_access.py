@@ -148,6 +148,11 @@ async def test_who_is_called_to_somebody_she_is_not_related_to_finds_her_until_i
     assert "Called: A Stranger (SMS: being sent)" in html
     assert "Zhao Deming" not in html
     assert (await browser.get(f"/care/residents/{lived.home.wang}")).status_code == 200
+    async with app.state.database.service() as c:
+        looked = await c.execute(
+            "SELECT resident_id FROM audit WHERE action = 'opened_resident' AND person_id = %s", [called]
+        )
+        assert await looked.fetchall() == [(lived.home.wang,)]
     await browser.post(f"/care/alerts/{lived.severe}/attend", data={"csrf": "csrf"})
     await browser.post(f"/care/alerts/{lived.severe}/resolve", data={"csrf": "csrf", "outcome": "helped"})
     assert (await browser.get(f"/care/residents/{lived.home.wang}")).status_code == 404

@@ -19,7 +19,7 @@ from devices.readings import METRICS
 from store import alerts, feed, readings
 from store.alerts import Prompt
 from store.readings import Latest, utc
-from tests.clinicians.lived import Lived, live_in, open_service, settle, visit
+from tests.clinicians.lived import Lived, live_in, open_service, raise_alert, settle, visit
 from tests.clinicians.test_family import FRESH, measured
 from tests.clinicians.test_worklist import ALERT, EN, NOW, TAKEN, TARGET, TASK, WANG, ZH
 
@@ -150,6 +150,31 @@ async def test_she_answers_a_fall_that_a_clock_ahead_of_ours_has_told(app: FastA
         assert heard is not None
         assert utc(heard.at[0]) >= fell_at
         assert heard.received_at[0] < heard.at[0]
+
+
+@pytest.mark.anyio
+async def test_who_says_within_the_time_that_she_is_well_is_believed_and_asked_after(
+    app: FastAPI, lived: Lived
+) -> None:
+    until = datetime.now(UTC) + timedelta(seconds=30)
+    async with app.state.database.service() as c:
+        await alerts.update(c, lived.severe, {"state": "resolved", "climb_at": None})
+        fall = await raise_alert(c, lived.home.wang, "fall", lived.now, {"probability": 0.9})
+        await alerts.update(c, fall, {"climb_at": until})
+        await alerts.ask(c, lived.home.wang, "fall", "are_you_well", lived.now, until)
+    care = await visit(app, lived.home.li_na.id, "en")
+    assert "Nobody has been called yet. First call at" in (await care.get("/care")).text
+    assert "Nobody waits" in (await care.get("/station")).text
+    browser = await visit(app, lived.home.wang_person, "en")
+    await browser.post("/me/answer", data={"csrf": "csrf", "said": "well"})
+    html = (await browser.get("/me")).text
+    assert "Good to hear that you are well" in html
+    assert "Somebody from the health centre will ask how you are." in html
+    assert "To be asked after" in (await care.get("/care")).text
+    daughter = await visit(app, lived.home.daughter.id, "en")
+    assert "Mum has said that all is well. The health centre will still ask." in (await daughter.get("/family")).text
+    async with app.state.database.service() as c:
+        assert [step.kind for step in (await alerts.trail(c, [fall]))[fall]] == ["raised", "cancelled"]
 
 
 @pytest.mark.anyio

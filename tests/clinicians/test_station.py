@@ -23,6 +23,7 @@ WAITING = CentreAlert(
     resident_id=1,
     priority="high",
     state="notifying",
+    call=1,
     raised_at=NOW - timedelta(minutes=3),
     climb_at=NOW + timedelta(minutes=1),
     exhausted_at=None,
@@ -56,6 +57,14 @@ def test_only_what_is_urgent_sounds_and_only_until_it_is_taken() -> None:
     assert wall([SOON], {}, EN).sounds == ""
     assert wall([WAITING], {}, EN).sounds == "waiting"
     assert wall([COMING], {}, EN).sounds == ""
+
+
+def test_what_is_held_back_is_shown_when_its_first_call_is_overdue_and_not_before() -> None:
+    asked = replace(WAITING, state="raised", call=0, climb_at=NOW + timedelta(seconds=30))
+    assert wall([asked], {}, EN).unanswered == ()
+    assert wall([replace(asked, climb_at=NOW)], {}, EN).sounds == "waiting"
+    lapsed = replace(asked, call=2)
+    assert wall([lapsed], {}, EN).sounds == "waiting"
 
 
 def test_who_has_no_room_is_counted() -> None:
