@@ -71,6 +71,7 @@ class Story:
     again: tuple[Act, ...]
     end: Act | None
     summary: str
+    remark: str = ""
 
     @property
     def unmanned(self) -> bool:
@@ -84,8 +85,12 @@ def story(
     names: Mapping[UUID, str],
     ways: Mapping[UUID, Sequence[Way]],
     words: Words,
+    morning: datetime | None = None,
 ) -> Story:
-    """The calls of :func:`alerts.escalation.simulate` told one after the other. Everybody called has a name in ``names``."""
+    """The calls of :func:`alerts.escalation.simulate` told one after the other. Everybody called has a name in ``names``.
+
+    ``morning``: when those alerts are called that can wait, if it is night; ``None``: none waits.
+    """
     tell = _Teller(policy, names, ways, words)
     before: list[datetime | None] = [None, *(at for at, _ in calls)]
     acts = [(plan, tell.act(at, plan, last)) for (at, plan), last in zip(calls, before, strict=False)]
@@ -96,6 +101,7 @@ def story(
         again=tuple(act for plan, act in goes_on if plan.rounds),
         end=end,
         summary=tell.summary(calls),
+        remark=tell.remark(morning),
     )
 
 
@@ -149,6 +155,11 @@ class _Teller:
         """Hours and minutes, and seconds where they are not nought."""
         local = self.words.local(moment)
         return local.strftime("%H:%M:%S" if local.second else "%H:%M")
+
+    def remark(self, morning: datetime | None) -> str:
+        """That others of this priority would wait."""
+        sentence = N_("This is an alert that cannot wait. At night most of this priority are called only at %(time)s.")
+        return "" if morning is None else self.words.gettext(sentence, time=self.words.clock(morning))
 
     def summary(self, calls: Sequence[tuple[datetime, Plan]]) -> str:
         """How soon a second person is called, and when everybody has been: the two figures that matter."""

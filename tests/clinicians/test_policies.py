@@ -125,6 +125,22 @@ async def test_whoever_is_away_at_that_moment_is_passed_over_and_the_page_says_s
     assert "No step names anybody who can be called. So everybody of the centre is: 03:10 SMS to Chen Jing" in page
 
 
+async def test_whoever_has_no_way_at_all_is_passed_over_as_in_a_real_call(centre: Centre) -> None:
+    office = await centre.office()
+    async with centre.app.state.database.service() as c:
+        await c.execute("INSERT INTO channel_state (channel, providers, since) VALUES ('push', '{}', now())")
+    page = await office.send("/admin/policies/new", typed([FIRST, SECOND]), do="try", status=200)
+    assert "Chen Jing cannot be reached and is passed over." in page
+
+
+async def test_at_night_what_can_wait_is_said_to_wait(centre: Centre) -> None:
+    office = await centre.office()
+    page = await office.send("/admin/policies/new", typed([FIRST], priority="medium"), do="try", status=200)
+    assert "At night most of this priority are called only at 07:00." in page
+    page = await office.send("/admin/policies/new", typed([FIRST]), do="try", status=200)
+    assert "At night most" not in page
+
+
 async def test_steps_are_added_moved_and_removed_and_what_was_typed_stays(centre: Centre) -> None:
     office = await centre.office()
     fields = typed([FIRST, {**SECOND, "wait": "7"}])
