@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from itertools import groupby
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal
@@ -24,7 +24,7 @@ from clinicians.doctor import words_of
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import Refused, Visitor, current
 from clinicians.words import N_, Words
-from store import audit, contacts, people, portal
+from store import audit, contacts, people, policies, portal
 from store.contacts import Asked, Tried, Unreachable
 from store.people import Person
 from store.postgres import Connection, Database
@@ -62,6 +62,7 @@ _TOLD: Final = {
     "test_sent": N_("On its way. What came of it is shown beside it in a moment."),
     "no_way": N_("There is no such way to you yet."),
     "removed": N_("Removed."),
+    "quiet": N_("Saved. At these hours you are not called."),
     "subscribed": N_("This browser shows messages from now on."),
 }
 _WRONG: Final = frozenset({"taken", "too_often", "wrong", "over", "phone", "email", "no_way"})
@@ -160,6 +161,7 @@ async def _page(
         browsers = await contacts.browsers(c, visitor.person_id)
         asked = await contacts.asked(c, visitor.person_id, now)
         failing = await contacts.unreachable_by(c, visitor.person_id)
+        quiet = await contacts.quiet_hours(c, visitor.person_id)
     assert mine is not None, "whoever is signed in is a person of the record"
     available = tuple(channel for channel in CHANNELS if channel in (channels or ("sms",)))
     profile = contacts.Profile(
@@ -181,6 +183,7 @@ async def _page(
         can_mail="email" in available,
         wishes=[_shown(priority, wished[priority], available, words) for priority in PRIORITIES],
         has_chosen=bool(chosen),
+        quiet=quiet,
         told=words.gettext(_TOLD[told]) if told in _TOLD and told not in _WRONG else "",
         problem=problem or (words.gettext(_TOLD[told]) if told in _WRONG else ""),
     )
@@ -309,6 +312,23 @@ async def choose(request: Request, visitor: Called) -> Response:
         return "saved"
 
     return await _change(request, visitor, keep, "wishes")
+
+
+@router.post(PAGE + "/quiet/{resident_id}")
+async def keep_quiet(
+    request: Request,
+    visitor: Called,
+    resident_id: int,
+    begins: Annotated[time, Form()],
+    ends: Annotated[time, Form()],
+) -> Response:
+    """A relative says at which hours she is not called to a resident's alerts."""
+
+    async def keep(c: Connection, person: Person) -> str:
+        await policies.set_quiet_hours(c, person.id, resident_id, (begins, ends))
+        return "quiet"
+
+    return await _change(request, visitor, keep, "quiet")
 
 
 def browser_of(agent: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, time
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -111,6 +111,21 @@ class AdministeredContact:
     def name(self, language: str) -> str:
         """The name as it is written in ``language``."""
         return self.name_zh if language == "zh_Hans" else self.name_en
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """When a relative is not called to a resident's alerts, in local time; equal ones mean that she always is."""
+
+    resident_id: int
+    called_zh: str
+    called_en: str
+    quiet_from: time
+    quiet_until: time
+
+    def name(self, language: str) -> str:
+        """What she calls the resident, in ``language``."""
+        return self.called_zh if language == "zh_Hans" else self.called_en
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,6 +393,21 @@ async def tests_since(c: Connection, person_id: UUID, since: datetime) -> list[T
         "SELECT channel, state, error, created_at, sent_at, delivered_at, expires_at FROM message "
         "WHERE person_id = %s AND purpose = 'test' AND created_at > %s ORDER BY created_at DESC, id",
         [person_id, since],
+    )
+
+
+async def quiet_hours(c: Connection, person_id: UUID) -> list[QuietHours]:
+    """The residents to whose alerts this relative is called, and her quiet hours for each."""
+    return await rows(
+        c,
+        QuietHours,
+        "SELECT f.resident_id, coalesce(r.called_zh, p.name_zh) AS called_zh, coalesce(r.called_en, p.name_en) AS called_en, "
+        "f.quiet_from, f.quiet_until FROM family_call f "
+        "JOIN relation r ON r.person_id = f.person_id AND r.resident_id = f.resident_id AND r.kind = 'family' "
+        "AND (r.valid_until IS NULL OR r.valid_until > now()) "
+        "JOIN resident s ON s.id = f.resident_id JOIN person p ON p.id = s.person_id "
+        "WHERE f.person_id = %s AND f.ended_at IS NULL ORDER BY f.resident_id",
+        [person_id],
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from alerts.channels.push import PushChannel, PushKeys
-from store import alerts, contacts, messages
+from store import alerts, contacts, messages, policies
 from store.messages import MessageRow, NewMessage
 from tests.alerts.browsers import Browser
 from tests.browser.conftest import Service, Visit, speak
@@ -35,13 +35,14 @@ async def open_every_channel(service: Service) -> None:
 
 
 async def live_with_troubles(service: Service) -> None:
-    """Li has stopped our SMS, a code of hers is on its way, and a browser of hers listens."""
+    """Li has stopped our SMS, a code of hers is on its way, a browser of hers listens; Zhang is called for her mother."""
     home, now = service.lived.home, datetime.now(UTC)
     await Browser("https://push.example/1").listen(service.database, home.li_na.id, now - timedelta(days=3))
     async with service.database.service() as c:
         phone = home.li_na.phone or ""
         await contacts.note_unreachable(c, home.li_na.id, phone, "sms", "opted_out", "21610", now - timedelta(hours=2))
         await contacts.ask(c, home.li_na.id, "phone", phone, b"", now, now + timedelta(minutes=10))
+        await policies.let_call(c, home.daughter.id, home.wang, home.wang_person, now)
 
 
 @pytest.mark.parametrize("language", ["zh_Hans", "en"])
@@ -49,7 +50,12 @@ def test_the_pages_can_be_read_and_used_at_every_width(service: Service, open_wi
     service.run(open_every_channel(service))
     service.run(live_with_troubles(service))
     home = service.lived.home
-    for username, person, path in (("na", home.li_na, "/contact"), ("sun", home.administrator, "/admin/reach")):
+    looked_at = (
+        ("na", home.li_na, "/contact"),
+        ("zhang", home.daughter, "/contact"),
+        ("sun", home.administrator, "/admin/reach"),
+    )
+    for username, person, path in looked_at:
         speak(service, person.id, language)
         window = open_window(language=language)
         page = window.sign_in(username)

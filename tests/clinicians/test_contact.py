@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any
 
 import httpx
@@ -17,7 +17,7 @@ from alerts.channels.push import PushKeys
 from alerts.contact import MOST_ASKED, MOST_TRIES
 from api.app import create_app
 from api.settings import Settings
-from store import contacts, messages, people
+from store import contacts, messages, people, policies
 from store.messages import MessageRow
 from tests.alerts.browsers import Browser
 from tests.alerts.clock import Clock
@@ -367,6 +367,22 @@ class TestABrowser:
             found = await messages.message(c, message.id)
         assert found is not None
         return found.state
+
+
+class TestQuietHours:
+    async def test_are_the_relatives_own_to_say(self, app: FastAPI, home: Household) -> None:
+        async with app.state.database.service() as c:
+            await policies.let_call(c, home.daughter.id, home.wang, home.wang_person, NOW)
+        daughter = await visit(app, home.daughter.id, "en")
+        assert "Mum" in await seen(daughter)
+        assert "Saved" in await post(daughter, f"/contact/quiet/{home.wang}", begins="23:30", ends="06:00")
+        async with app.state.database.service() as c:
+            [hours] = await contacts.quiet_hours(c, home.daughter.id)
+        assert (hours.quiet_from, hours.quiet_until) == (time(23, 30), time(6))
+
+    async def test_are_nobodys_who_is_not_called(self, app: FastAPI, home: Household) -> None:
+        daughter = await visit(app, home.daughter.id, "en")
+        assert "My quiet hours" not in await seen(daughter)
 
 
 class TestWhoseItIs:
