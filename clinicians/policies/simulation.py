@@ -47,9 +47,10 @@ async def follow(office: Office, written: Policy | None, resident_id: int, prior
         if not more:
             break
         mute += tuple(Skipped(person, "unreachable") for person in sorted(more))
-    names = {person: whom.person(person).name(words.language) for person in called | skipped}
+    unreached = {one.person for one in mute}
+    names = {person: whom.person(person).name(words.language) for person in called | skipped | unreached}
     morning = None if priority == "high" else escalation.morning_after(start, words.zone)
-    return story(policy, calls, names, ways, words, morning)
+    return story(policy, calls, names, ways, words, morning, unreached)
 
 
 def _around_at(whom: Whom, resident: Resident, out: Collection[Skipped]) -> Callable[[datetime], Around]:

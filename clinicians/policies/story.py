@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -71,7 +71,7 @@ class Story:
     again: tuple[Act, ...]
     end: Act | None
     summary: str
-    remark: str = ""
+    remarks: tuple[str, ...] = ()
 
     @property
     def unmanned(self) -> bool:
@@ -86,10 +86,12 @@ def story(
     ways: Mapping[UUID, Sequence[Way]],
     words: Words,
     morning: datetime | None = None,
+    unreached: Collection[UUID] = (),
 ) -> Story:
     """The calls of :func:`alerts.escalation.simulate` told one after the other. Everybody called has a name in ``names``.
 
-    ``morning``: when those alerts are called that can wait, if it is night; ``None``: none waits.
+    ``morning``: when those alerts are called that can wait, if it is night; ``None``: none waits. ``unreached``: whom no way
+    of this service reaches.
     """
     tell = _Teller(policy, names, ways, words)
     before: list[datetime | None] = [None, *(at for at, _ in calls)]
@@ -101,7 +103,7 @@ def story(
         again=tuple(act for plan, act in goes_on if plan.rounds),
         end=end,
         summary=tell.summary(calls),
-        remark=tell.remark(morning),
+        remarks=tuple(tell.remarks(morning, unreached)),
     )
 
 
@@ -156,10 +158,15 @@ class _Teller:
         local = self.words.local(moment)
         return local.strftime("%H:%M:%S" if local.second else "%H:%M")
 
-    def remark(self, morning: datetime | None) -> str:
-        """That others of this priority would wait."""
-        sentence = N_("This is an alert that cannot wait. At night most of this priority are called only at %(time)s.")
-        return "" if morning is None else self.words.gettext(sentence, time=self.words.clock(morning))
+    def remarks(self, morning: datetime | None, unreached: Collection[UUID]) -> Iterator[str]:
+        """What the calls alone do not show."""
+        gettext = self.words.gettext
+        if unreached:
+            names = gettext(", ").join(sorted(self.names[person] for person in unreached))
+            yield gettext("By no way of this service can be reached: %(names)s.", names=names)
+        if morning is not None:
+            waits = N_("This is an alert that cannot wait. At night most of this priority are called only at %(time)s.")
+            yield gettext(waits, time=self.words.clock(morning))
 
     def summary(self, calls: Sequence[tuple[datetime, Plan]]) -> str:
         """How soon a second person is called, and when everybody has been: the two figures that matter."""
