@@ -36,9 +36,12 @@ CREATE TRIGGER tell_wall AFTER UPDATE ON alert FOR EACH ROW WHEN (
 CREATE FUNCTION called_to_residents() RETURNS SETOF int
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp ROWS 5
 AS $$
-    SELECT DISTINCT a.resident_id FROM alert a JOIN message m ON m.alert_id = a.id JOIN resident r ON r.id = a.resident_id
-    WHERE a.state NOT IN ('resolved', 'expired') AND m.person_id = current_person() AND m.purpose IN ('alert', 'also')
-      AND m.state <> 'cancelled' AND r.centre_id = staffed_centre()
+    -- One look for each open alert, however many messages she has had in her life.
+    SELECT DISTINCT a.resident_id FROM alert a JOIN resident r ON r.id = a.resident_id CROSS JOIN LATERAL (
+        SELECT FROM message m WHERE m.alert_id = a.id AND m.person_id = current_person() AND m.purpose IN ('alert', 'also')
+            AND m.state <> 'cancelled' LIMIT 1
+    ) call
+    WHERE a.state NOT IN ('resolved', 'expired') AND a.step > 0 AND r.centre_id = staffed_centre()
 $$;
 REVOKE ALL ON FUNCTION called_to_residents() FROM PUBLIC;
 CREATE OR REPLACE FUNCTION visible_residents() RETURNS SETOF int
