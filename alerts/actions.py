@@ -12,10 +12,8 @@ from uuid import UUID
 
 import structlog
 
-from alerts import deliveries, deployment, lifecycle
+from alerts import deployment, lifecycle
 from alerts.calls import Caller, move, standing
-from alerts.channels import Receipt
-from alerts.channels.sms import outcome_of
 from alerts.lifecycle import Alert, TransitionError
 from store import alerts, duty_changes, messages, notes, people
 from store.alerts import AlertRow
@@ -141,6 +139,7 @@ async def resolve(
     after = lifecycle.resolve(standing(row), person_id, now, outcome)
     await _write(c, row, after, "resolved", person_id, now, channel, outcome=after.outcome or "")
     await messages.cancel_unsent(c, row.id)
+    await Caller(c, now).tell_closed(row, person_id)
     await duty_changes.end_visits(c, row.id, now)
 
 
@@ -177,20 +176,6 @@ async def add_note(
     if alert_id is not None and (row := await alerts.alert(c, alert_id)) and row.resident_id != resident_id:
         raise NotAllowed
     await notes.add(c, resident_id, person_id, text, now, alert_id)
-
-
-async def on_status(c: Connection, sid: str, status: str, error_code: str | None, now: datetime) -> None:
-    """The network says what became of a message. ``sent`` is not delivered, and says nothing new."""
-    outcome = outcome_of(status)
-    if outcome is None:
-        return
-    message = await messages.by_sid(c, sid)
-    if message is None:
-        # It overtook the answer to the send itself; the dispatcher asks after what it has not heard of.
-        log.info("status_of_unknown_message", sid=sid, status=status)
-        return
-    error = (error_code or status) if outcome == "failed" else None
-    await deliveries.settle(c, message, Receipt(sid, outcome, error), now)
 
 
 async def _allowed(c: Connection, alert_id: int, person_id: UUID) -> tuple[AlertRow, list[AlertRow]]:

@@ -26,7 +26,7 @@ from alerts.protocol import Protocol
 from alerts.reach import Way
 from alerts.rule import Audience, Rule
 from alerts.whom import Whom
-from store import alerts, messages, residents
+from store import alerts, messages, people, residents
 from store.alerts import AlertRow, NewEvent
 from store.messages import MessageRow, NewMessage
 from store.people import Person
@@ -199,10 +199,29 @@ class Caller:
 
     async def tell_taken(self, row: AlertRow, taker: Person) -> None:
         """Tell the others who were called that somebody has taken it."""
-        resident = await self.resident(row.resident_id)
+        await self._tell("taken", row, await self._called_in_writing(row, but=taker.id), taker)
+
+    async def tell_closed(self, row: AlertRow, by: UUID) -> None:
+        """Tell those who still think of going that it is closed: whoever has taken it, or was called while nobody had."""
+        called = await self._called_in_writing(row, but=by)
+        thinking = called if standing(row).waits else [m for m in called if m.person_id == row.acknowledged_by]
+        await self._tell("closed", row, thinking)
+
+    async def _called_in_writing(self, row: AlertRow, but: UUID) -> list[MessageRow]:
+        """The last call that each of the others was sent, by every way but a telephone that rang."""
         sent = [m for m in await messages.of_alert(self.c, row.id) if m.purpose in ("alert", "also") and _went_out(m)]
-        others = {(m.person_id, m.channel): m for m in sent if m.person_id != taker.id and m.channel != "voice"}
-        await messages.add(self.c, [self._news("taken", row, resident, m, taker) for m in others.values()])
+        last = {(m.person_id, m.channel): m for m in sent if m.person_id != but and m.channel != "voice"}
+        return list(last.values())
+
+    async def _tell(self, kind: str, row: AlertRow, to: Sequence[MessageRow], taker: Person | None = None) -> None:
+        if not to:
+            return
+        resident = await self.resident(row.resident_id)
+        await self._whom.look_up([resident])
+        known = await people.people(self.c, [m.person_id for m in to])
+        await messages.add(
+            self.c, [self._news(kind, row, self._named(resident, known[m.person_id]), m, taker) for m in to]
+        )
 
     async def resident(self, resident_id: int) -> Resident:
         """The resident, looked up once."""
@@ -393,18 +412,26 @@ class Caller:
 
     def _kind(self, call: _Call, person: Person, resident: Resident) -> tuple[str, Audience, wording.About]:
         """In which words a person is called, for whom they are meant, and how the resident is named to her."""
-        relative = self._whom.relative(resident.id, person.id)
-        if (relative is not None and resident.centre_id != person.centre_id) or (
-            relative is not None and not call.taker
-        ):
-            called = relative.called_zh if person.language == wording.ZH else relative.called_en
-            return "family", "family", wording.About(called or resident.name(person.language), "")
-        named = about(resident, person.language)
+        named = self._named(resident, person)
+        if self._is_relative(resident, person.id):
+            return "family", "family", named
         if call.taker == person.id:
             return "also", "staff", named
         if call.going.broken is not None:
             return "lapsed", "staff", named
         return ("exhausted" if call.plan.exhausted else "alert"), "staff", named
+
+    def _named(self, resident: Resident, person: Person) -> wording.About:
+        """The resident as this person calls her; where she lives and her telephone are for staff."""
+        relative = self._whom.relative(resident.id, person.id)
+        if relative is None or not self._is_relative(resident, person.id):
+            return about(resident, person.language)
+        called = relative.called_zh if person.language == wording.ZH else relative.called_en
+        return wording.About(called or resident.name(person.language), "")
+
+    def _is_relative(self, resident: Resident, person_id: UUID) -> bool:
+        is_staff = self._whom.is_staff(resident, person_id)
+        return self._whom.relative(resident.id, person_id) is not None and not is_staff
 
     def _broken_by(self, call: _Call, reader: Person) -> str:
         """Who promised to come and has not, as ``reader`` reads it; empty when that is she herself."""
@@ -438,10 +465,9 @@ class Caller:
     ) -> NewEvent:
         return NewEvent(row.id, row.resident_id, kind, self.now, person_id, detail=detail or {})
 
-    def _news(self, kind: str, row: AlertRow, resident: Resident, to: MessageRow, taker: Person) -> NewMessage:
-        said = wording.say(
-            kind, to.channel, to.language, about(resident, to.language), person=taker.name(to.language), code=to.code
-        )
+    def _news(self, kind: str, row: AlertRow, named: wording.About, to: MessageRow, taker: Person | None) -> NewMessage:
+        by = taker.name(to.language) if taker else ""
+        said = wording.say(kind, to.channel, to.language, named, person=by, code=to.code)
         return NewMessage(
             purpose=kind,
             priority="low",

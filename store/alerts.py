@@ -413,41 +413,6 @@ async def set_evidence(c: Connection, alert_id: int, evidence: Mapping[str, Any]
     await c.execute("UPDATE alert SET evidence = %s WHERE id = %s", [Jsonb(dict(evidence)), alert_id])
 
 
-async def last_called_to(c: Connection, person_id: UUID, since: datetime) -> AlertRow | None:
-    """The newest alert about which this person has been sent a message since then, open or not."""
-    return await one(
-        c,
-        AlertRow,
-        "SELECT " + _ALERT + " FROM alert WHERE id = (SELECT alert_id FROM message "
-        "WHERE person_id = %s AND purpose = 'alert' AND created_at >= %s ORDER BY created_at DESC, id DESC LIMIT 1)",
-        [person_id, since],
-    )
-
-
-async def waiting_for(c: Connection, person_id: UUID) -> list[AlertRow]:
-    """Open alerts about which this person has been sent a message and which nobody has taken, newest first."""
-    return await rows(
-        c,
-        AlertRow,
-        "SELECT " + _ALERT + " FROM alert WHERE state IN ('raised', 'notifying') AND EXISTS (SELECT 1 FROM message m "
-        "WHERE m.alert_id = alert.id AND m.person_id = %s AND m.purpose = 'alert' AND m.state <> 'cancelled') ORDER BY raised_at DESC",
-        [person_id],
-    )
-
-
-async def by_reply_code(c: Connection, person_id: UUID, code: int) -> AlertRow | None:
-    """The newest open alert of this code about which this person has been sent a message."""
-    return await one(
-        c,
-        AlertRow,
-        "SELECT "
-        + _ALERT
-        + " FROM alert WHERE reply_code = %s AND state NOT IN ('resolved', 'expired') AND EXISTS (SELECT 1 FROM message m "
-        "WHERE m.alert_id = alert.id AND m.person_id = %s AND m.purpose = 'alert') ORDER BY raised_at DESC LIMIT 1",
-        [code, person_id],
-    )
-
-
 async def reply_codes(c: Connection, resident_ids: Sequence[int]) -> dict[int, int]:
     """A number for each resident's conversation: that of her open alerts, else the smallest from 11 on that none bears.
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from alerts import actions
+from alerts import actions, callbacks
 from alerts.lifecycle import TransitionError
 from store import alerts, notes
 from store.postgres import Database, value
@@ -148,7 +148,7 @@ async def statuses(service: Service, *told: tuple[str, str | None]) -> tuple[str
         sid = await value(c, "UPDATE message SET provider_sid = 'SM1', state = 'sent' RETURNING provider_sid")
     async with service.database.service() as c:
         for status, code in told:
-            await actions.on_status(c, sid, status, code, service.clock.now)
+            await callbacks.of_sms(c, None, sid, status, code, service.clock.now)
     [message] = await service.messages(row.id)
     return message.state, message.error
 
@@ -174,7 +174,7 @@ async def test_what_the_network_tells_late_twice_or_out_of_order_never_goes_back
 
 async def test_a_status_of_an_unknown_message_harms_nothing(service: Service) -> None:
     async with service.database.service() as c:
-        await actions.on_status(c, "SM0", "undelivered", "30003", service.clock.now)
+        await callbacks.of_sms(c, None, "SM0", "undelivered", "30003", service.clock.now)
 
 
 async def test_undelivered_calls_the_next_at_once(service: Service) -> None:
@@ -193,5 +193,5 @@ async def test_an_undelivered_late_call_does_not_hurry_the_rung_that_is_called_n
     first = (await service.messages(row.id))[0]
     async with service.database.service() as c:
         await c.execute("UPDATE message SET state = 'sent' WHERE id = %s", [first.id])
-        await actions.on_status(c, first.provider_sid or "", "undelivered", "30003", service.clock.now)
+        await callbacks.of_sms(c, None, first.provider_sid or "", "undelivered", "30003", service.clock.now)
     assert (await service.alert(row.id)).climb_at == climb_at

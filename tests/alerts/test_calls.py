@@ -249,3 +249,33 @@ async def test_a_task_whose_reason_is_over_for_a_week_expires(service: Service) 
         await actions.expire(c, service.clock.now + timedelta(days=7), 10)
     assert (await service.alert(row.id)).state == "expired"
     assert (await service.trail(row.id))[-1] == "expired"
+
+
+async def test_whoever_still_thinks_of_going_is_told_that_it_is_closed_and_nobody_else(service: Service) -> None:
+    async def told(row: AlertRow) -> list[tuple[str, str]]:
+        return await service.states(row.id, "closed")
+
+    waiting = await service.raised()
+    await service.work()
+    async with service.database.service() as c:
+        await actions.resolve(c, waiting.id, service.home.doctor.id, service.clock.now, "well")
+    assert [name for name, _ in await told(waiting)] == ["Na Li"]
+    taken = await service.raised("fall")
+    await later(service, minutes=2)
+    await act(service, "acknowledge", taken, service.home.chen)
+    async with service.database.service() as c:
+        await actions.resolve(c, taken.id, service.home.chen.id, service.clock.now, "helped")
+    assert await told(taken) == []
+
+
+async def test_a_relative_reads_in_the_news_what_she_calls_her(service: Service) -> None:
+    home = service.home
+    await holds(service, policy(Step((Target("family"), FIRST), MINUTE)))
+    async with service.database.service() as c:
+        await policies.let_call(c, home.daughter.id, home.wang, home.wang_person, service.clock.now, (time(0), time(0)))
+    row = await service.raised()
+    await service.work()
+    await act(service, "acknowledge", row, home.li_na)
+    [news] = [m.body for m in await service.messages(row.id) if m.purpose == "taken"]
+    assert "Mum" in news
+    assert "Wang" not in news

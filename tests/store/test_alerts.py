@@ -138,21 +138,6 @@ async def test_two_who_want_a_number_at_the_same_moment_get_two(database: Databa
         assert await alerts.reply_codes(other, [home.zhao]) == {home.zhao: 12}
 
 
-async def test_a_number_means_the_alert_only_to_whom_it_was_sent(database: Database, home: Household) -> None:
-    async with database.service() as c:
-        number = await raised(c, home.wang)
-        assert number is not None
-        await alerts.update(c, number, {"reply_code": 27})
-        await called(c, number, home)
-        found = await alerts.by_reply_code(c, home.li_na.id, 27)
-        assert found is not None
-        assert found.id == number
-        assert await alerts.by_reply_code(c, home.chen.id, 27) is None
-        assert await alerts.by_reply_code(c, home.li_na.id, 28) is None
-        assert [row.id for row in await alerts.waiting_for(c, home.li_na.id)] == [number]
-        assert await alerts.waiting_for(c, home.chen.id) == []
-
-
 async def test_who_cannot_be_reached_or_cannot_come_is_known_for_a_while(database: Database, home: Household) -> None:
     async with database.service() as c:
         number = await raised(c, home.wang)
