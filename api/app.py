@@ -19,6 +19,7 @@ from alerts.backtest.desk import Desk
 from alerts.channels import Channel, ChannelName, utc_now
 from alerts.deployment import keep_registered
 from alerts.dispatch import Dispatcher
+from alerts.gap_notices import GapNotices
 from alerts.heartbeat import Heartbeat
 from alerts.maintenance import Maintenance
 from alerts.silence import Silence
@@ -124,6 +125,7 @@ async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], A
         dispatcher = Dispatcher(database, channels, clock=clock, paces=paces(settings))
         work["dispatch"] = lambda: _dispatch(dispatcher, database, channels, clock)
         work["heartbeat"] = heartbeat(settings, database, clock).run
+        work["gaps"] = GapNotices(database, clock=clock).run
     return work
 
 
