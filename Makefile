@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 FUZZ_S ?= 60
 CATALOGUE := clinicians/locales/zh_Hans/LC_MESSAGES/messages.po
 
-.PHONY: help demo test check fuzz browser bluez soak faults timescale bench screenshots messages lock clean
+.PHONY: help demo test check fuzz browser bluez soak faults nights timescale bench screenshots messages lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
@@ -54,6 +54,9 @@ soak: $(VENV)/.dev ## fifty devices misbehave for ten minutes, the gateway is ki
 
 faults: $(VENV)/.dev ## a week of 5,000 residents while the watch and its database are killed 200 times (about ten minutes)
 	$(BIN)/python -m bench.watch
+
+nights: $(VENV)/.dev ## a thousand calls for help while everything between a button and a telephone breaks (about eight minutes)
+	$(BIN)/python -m bench.nights
 
 timescale: ## a real TimescaleDB in .timescale/, nothing installed (Debian and its kin)
 	deploy/timescale-here.sh .timescale

@@ -354,7 +354,7 @@ async def under_fire(server: EmbeddedPostgres, place: Path, week: Week, scale: S
     async with _record(server, "fire", week) as record:
         workers = []
         for n in range(scale.workers):
-            way = Way(_socket(server))
+            way = Way(lambda: asyncio.open_unix_connection(socket_of(server)))
             await way.start()
             workers.append(Worker(record.database.dsn, place / f"worker-{n}.log", way))
             workers[-1].start()
@@ -383,5 +383,6 @@ async def _record(server: EmbeddedPostgres, name: str, week: Week) -> AsyncItera
         yield record
 
 
-def _socket(server: EmbeddedPostgres) -> str:
+def socket_of(server: EmbeddedPostgres) -> str:
+    """Where its database listens."""
     return f"{conninfo_to_dict(server.dsn)['host']}/.s.PGSQL.5432"

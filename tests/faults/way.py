@@ -1,17 +1,20 @@
-"""The way from one worker to the database, which can be cut in the middle of everything, or fall silent."""
+"""The way from one process to another, which can be cut in the middle of everything, or fall silent."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable
+
+Reached = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 class Way:
-    """Carries TCP connections on ``port`` to the database's unix socket."""
+    """Carries TCP connections on ``port`` to whatever ``reach`` connects to."""
 
-    def __init__(self, socket: str) -> None:
-        self.port = 0
-        self._socket = socket
+    def __init__(self, reach: Reached, port: int = 0) -> None:
+        self.port = port
+        self._reach = reach
         self._open: set[asyncio.StreamWriter] = set()
         self._is_cut = False
         self._flows = asyncio.Event()
@@ -19,7 +22,7 @@ class Way:
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def cut(self, for_s: float) -> None:
@@ -49,7 +52,7 @@ class Way:
             writer.transport.abort()
             return
         try:
-            far_reader, far_writer = await asyncio.open_unix_connection(self._socket)
+            far_reader, far_writer = await self._reach()
         except OSError:
             writer.transport.abort()
             return
