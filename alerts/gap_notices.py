@@ -16,14 +16,14 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from alerts import on_duty, reach, wording
+from alerts import on_duty, reach
 from alerts.escalation import morning_after
+from alerts.notices import PRIORITY, written
 from alerts.reach import Way
 from alerts.rota import Gap, Rota
 from alerts.worker import utc_now
 from store import messages, notices, people
 from store import rota as record
-from store.messages import NewMessage
 from store.people import Centre, Person
 from store.postgres import Connection, Database, Unavailable
 from store.rota import Roster
@@ -36,9 +36,7 @@ MOST: Final = 3
 """Gaps of which somebody is told at one time: the nearest; who looks at the rota then sees all."""
 ONCE_IN: Final = timedelta(days=3)
 """A gap that was told is not told again for so long: longer than it lies ahead."""
-_GOOD_FOR: Final = timedelta(hours=12)
 _EVERY_S: Final = 300.0
-_PRIORITY: Final = "medium"
 _LONGEST_NAME: Final = 16
 _SENTENCES: Final = {
     "zh_Hans": "{when}起{roster}无人值班，请安排",
@@ -87,7 +85,7 @@ async def tell(c: Connection, centre: Centre, now: datetime) -> None:
         message
         for person, ways in readers
         for gap in gaps
-        for message in _messages(person, ways, _sentence(gap, rosters[gap.roster], person.language, zone, now), now)
+        for message in written(person, ways, _sentence(gap, rosters[gap.roster], person.language, zone, now), now, now)
         if message.body not in told.get(person.id, ())
     ]
     await messages.add(c, made)
@@ -104,7 +102,7 @@ async def _readers(c: Connection, centre_id: int, rota: Rota, now: datetime) -> 
 
 
 async def _reached(c: Connection, persons: Sequence[Person]) -> list[tuple[Person, tuple[Way, ...]]]:
-    ways = await reach.ways(c, persons, _PRIORITY)
+    ways = await reach.ways(c, persons, PRIORITY)
     return [(person, ways[person.id]) for person in persons if ways[person.id]]
 
 
@@ -117,26 +115,3 @@ def _sentence(gap: Gap, roster: Roster, language: str, zone: ZoneInfo, now: date
     else:
         when = f"{begins.day} {month_abbr[begins.month]} {clock}".strip()
     return _SENTENCES[language].format(when=when, roster=roster.name(language)[:_LONGEST_NAME])
-
-
-def _messages(person: Person, ways: Sequence[Way], sentence: str, now: datetime) -> list[NewMessage]:
-    return [_message(person, way, sentence, now) for way in ways if way.channel != "voice"] or [
-        _message(person, way, sentence, now) for way in ways
-    ]
-
-
-def _message(person: Person, way: Way, sentence: str, now: datetime) -> NewMessage:
-    said = wording.say("notice", way.channel, person.language, sentence=sentence, priority=_PRIORITY)
-    return NewMessage(
-        purpose="notice",
-        priority=_PRIORITY,
-        person_id=person.id,
-        channel=way.channel,
-        address=way.address,
-        language=person.language,
-        body=said.body,
-        subject=said.subject,
-        due_at=now + way.after,
-        expires_at=now + _GOOD_FOR,
-        made_at=now,
-    )

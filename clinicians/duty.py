@@ -11,7 +11,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.datastructures import FormData
 
-from alerts import on_duty
+from alerts import notices, on_duty
 from alerts.rota import Duty
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.rota import forms, reasons, times
@@ -23,7 +23,7 @@ from clinicians.rota.reasons import ABSENCES
 from clinicians.rota.strips import midnight
 from clinicians.visitor import Refused, Visitor, only
 from clinicians.words import N_, Words
-from store import duty_changes
+from store import duty_changes, people
 from store import rota as record
 from store.duty_changes import NewSwap
 from store.rota import Absence, RotaError, Swap
@@ -47,6 +47,10 @@ _TOLD: Final = {
     "withdrawn": N_("You do not ask any more. The hours are yours."),
     "cancelled": N_("You will not be away then."),
 }
+
+_ASKS: Final = N_("%(name)s asks you to be on duty %(hours)s. Answer under My duty")
+_ACCEPTS: Final = N_("%(name)s is on duty for you %(hours)s")
+_DECLINES: Final = N_("%(name)s cannot be on duty for you %(hours)s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +291,9 @@ async def ask_swap(request: Request, visitor: Staff) -> Response:
     asked = {name: forms.text(form, name)[:16] for name in ("roster", "begins", "ends")}
     try:
         async with staff_room(request, visitor) as room:
-            await on_duty.ask_swap(room.c, room.centre.id, _new_swap(form, room), room.now)
+            new = _new_swap(form, room)
+            await on_duty.ask_swap(room.c, room.centre.id, new, room.now)
+            await _tell(room, new.asked_of, new, _ASKS)
     except RotaError as error:
         return await _swap_page(request, visitor, asked, Wrong("swap", error.code, forms.entered(form)))
     return back_to(HERE, "asked")
@@ -307,12 +313,24 @@ def _new_swap(form: FormData, room: Office) -> NewSwap:
     return NewSwap(roster, room.by, person, begins, ends, *takes)
 
 
+async def _tell(room: Office, reader: UUID, swap: NewSwap | Swap, sentence: str) -> None:
+    """Tell the other of a swap by message, in her language: nobody looks at her own duty all the time."""
+    found = await people.people(room.c, [reader, room.by])
+    words = Words.of(found[reader].language, room.centre.time_zone, room.now)
+    hours = times.stretch(swap.gives_from, swap.gives_until, words)
+    text = words.gettext(sentence, name=found[room.by].name(words.language), hours=hours)
+    await notices.give(room.c, found[reader], text, words.zone, room.now)
+
+
 @router.post(f"{HERE}/swaps/{{swap_id}}/accept")
 async def accept_swap(request: Request, visitor: Staff, swap_id: int) -> Response:
     """Take the hours that a colleague asks her to take."""
 
     async def write(room: Office, _: FormData) -> None:
+        asked = await record.swap(room.c, swap_id)
         await on_duty.accept_swap(room.c, room.centre.id, swap_id, room.now, room.by)
+        if asked is not None:
+            await _tell(room, asked.asked_by, asked, _ACCEPTS)
 
     return await _change(request, visitor, "swaps", "accepted", write)
 
@@ -322,7 +340,10 @@ async def decline_swap(request: Request, visitor: Staff, swap_id: int) -> Respon
     """She will not."""
 
     async def write(room: Office, _: FormData) -> None:
+        asked = await record.swap(room.c, swap_id)
         await duty_changes.decline_swap(room.c, swap_id, room.now, room.by)
+        if asked is not None:
+            await _tell(room, asked.asked_by, asked, _DECLINES)
 
     return await _change(request, visitor, "swaps", "declined", write)
 

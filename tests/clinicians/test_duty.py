@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -25,6 +26,13 @@ async def centre(database_url: str) -> AsyncIterator[Centre]:
 async def newest(centre: Centre, table: str) -> int:
     async with centre.app.state.database.service() as c:
         return int(await value(c, f"SELECT max(id) FROM {table}".encode()))  # type: ignore[arg-type]
+
+
+async def noticed(centre: Centre, person: UUID) -> list[str]:
+    """What somebody has been told by message."""
+    async with centre.app.state.database.service() as c:
+        sql = "SELECT body FROM message WHERE purpose = 'notice' AND person_id = %s ORDER BY id"
+        return [row[0] for row in await (await c.execute(sql, [person])).fetchall()]
 
 
 async def test_she_sees_what_is_hers_now_and_next_and_who_else_is_on_duty(centre: Centre) -> None:
@@ -98,10 +106,16 @@ async def test_a_colleague_who_accepts_is_on_duty_in_her_place_and_she_in_the_ot
     assert "Na Li asks you to be on duty instead of her or him: Sat 28 Nov 08:00 to 20:00" in page
     assert "and takes in return: Sun 29 Nov 20:00 to Mon 30 Nov 08:00" in page
 
+    assert await noticed(centre, centre.home.chen.id) == [
+        "Hearthwatch: Na Li asks you to be on duty Sat 28 Nov 08:00 to 20:00. Answer under My duty."
+    ]
+
     swap = f"{HERE}/swaps/{await newest(centre, 'duty_swap')}"
     await li.send(f"{swap}/accept", status=404)
     assert "Swapped. The rota is changed." in await chen.send(f"{swap}/accept")
     assert "Chen Jing does it." in await li.read(HERE)
+    [told] = await noticed(centre, centre.home.li_na.id)
+    assert "Chen Jing is on duty for you Sat 28 Nov 08:00 to 20:00" in told
     office = await centre.office()
     page = await office.read(f"/admin/rota/who?resident={centre.home.wang}&at=2026-11-28T12:00")
     assert "Chen Jing is on duty in place of Na Li. They have swapped." in page
