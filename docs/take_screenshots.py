@@ -83,6 +83,7 @@ def main() -> None:
         take(windows["resident"], "resident", "/me")
         demo.until("sms", rule="bp.severe")
         take(windows["care"], "care", "/care")
+        take(windows["care"], "care-duty", "/care/duty")
         take(windows["care"], "station", "/station")
         demo.until("acknowledged", rule="bp.severe")
         take(windows["family"], "family", "/family")
@@ -111,6 +112,8 @@ def take_administrators(windows: list[Window]) -> None:
     take(windows, "admin-gateway", gateway)
     take(windows, "admin-device", device)
     take(windows, "admin-residents", "/admin/residents")
+    take(windows, "admin-rota", "/admin/rota")
+    take(windows, "admin-policies", "/admin/policies")
     for window in windows:
         window.take_code()
 
