@@ -18,13 +18,14 @@ from zoneinfo import ZoneInfo
 import structlog
 from prometheus_client import Counter
 
-from alerts import deployment, lifecycle, reach, wording
+from alerts import deployment, lifecycle, reach
 from alerts.escalation import BEFORE, Plan, Position, Skipped, ask_taker, morning_after, next_call
+from alerts.letters import Call, Going, Letters
 from alerts.lifecycle import Alert
 from alerts.policy import Policy
 from alerts.protocol import Protocol
 from alerts.reach import Way
-from alerts.rule import Audience, Rule
+from alerts.rule import Rule
 from alerts.whom import Whom
 from store import alerts, messages, people, residents
 from store.alerts import AlertRow, NewEvent
@@ -36,14 +37,6 @@ from store.residents import Resident
 log = structlog.get_logger(__name__)
 
 CALLS: Final = Counter("hearthwatch_calls_total", "Messages that call a person to an alert.", ["priority", "channel"])
-UNMANNED: Final = Counter("hearthwatch_calls_unmanned_total", "Calls for which nobody on duty could be named.")
-EXHAUSTED: Final = Counter("hearthwatch_alerts_exhausted_total", "Alerts to which everybody was called in vain.")
-
-# A stale alert must not arrive tomorrow: a message lives about as long as its policy takes for two rounds.
-_GOOD_FOR: Final = MappingProxyType(
-    {"high": timedelta(minutes=15), "medium": timedelta(hours=1), "low": timedelta(hours=4)}
-)
-_NEWS_GOOD_FOR: Final = timedelta(hours=1)
 _OUT_FOR: Final = MappingProxyType(
     {"high": timedelta(minutes=10), "medium": timedelta(minutes=50), "low": timedelta(hours=10)}
 )
@@ -84,37 +77,6 @@ async def move(c: Connection, row: AlertRow, after: Alert, **also: Any) -> None:
         await alerts.update(c, row.id, changes)
 
 
-def about(resident: Resident, language: str) -> wording.About:
-    """The resident as a message in ``language`` names her to staff."""
-    return wording.About(resident.name(language), resident.address(language), resident.phone)
-
-
-@dataclass(frozen=True, slots=True)
-class _Going:
-    """An alert that goes on: as it stood, as it stands before the call, and who had promised to come and did not."""
-
-    row: AlertRow
-    alert: Alert
-    broken: UUID | None = None
-
-    @property
-    def promised_min(self) -> int | None:
-        """How many minutes ago she promised to come who has not."""
-        if self.broken is None or self.row.acknowledged_at is None or self.row.climb_at is None:
-            return None
-        return round((self.row.climb_at - self.row.acknowledged_at).total_seconds() / 60)
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call that is made: the alert it is about, whom it reaches, and who of them is told something else."""
-
-    going: _Going
-    plan: Plan
-    after: Alert
-    taker: UUID | None = None
-
-
 @dataclass(slots=True)
 class Caller:
     """Calls people at one moment, in one transaction; whom it has looked up it remembers for that long.
@@ -128,9 +90,11 @@ class Caller:
     _residents: dict[int, Resident] = field(default_factory=dict)
     _ways: dict[tuple[str, UUID], tuple[Way, ...]] = field(default_factory=dict)
     _whom: Whom = field(init=False)
+    _letters: Letters = field(init=False)
 
     def __post_init__(self) -> None:
         self._whom = Whom(self.c, self.now)
+        self._letters = Letters(self._whom, self.now)
 
     async def go_on(self, rows: Sequence[AlertRow]) -> None:
         """Do what these alerts' time has come for: the next call of those that wait, a new beginning for a promise that
@@ -220,7 +184,8 @@ class Caller:
         await self._whom.look_up([resident])
         known = await people.people(self.c, [m.person_id for m in to])
         await messages.add(
-            self.c, [self._news(kind, row, self._named(resident, known[m.person_id]), m, taker) for m in to]
+            self.c,
+            [self._letters.news(kind, row, self._letters.named(resident, known[m.person_id]), m, taker) for m in to],
         )
 
     async def resident(self, resident_id: int) -> Resident:
@@ -233,24 +198,24 @@ class Caller:
             self._residents |= {resident.id: resident for resident in await residents.of_ids(self.c, new)}
         return self._residents
 
-    def _begin(self, rows: Sequence[AlertRow]) -> tuple[list[_Going], list[NewEvent]]:
-        going: list[_Going] = []
+    def _begin(self, rows: Sequence[AlertRow]) -> tuple[list[Going], list[NewEvent]]:
+        going: list[Going] = []
         events: list[NewEvent] = []
         for row in rows:
             before = standing(row)
             if before.state == "shelved":
-                events.append(self._event(row, "unshelved"))
-                going.append(_Going(row, lifecycle.unshelve(before, self.now)))
+                events.append(self._letters.event(row, "unshelved"))
+                going.append(Going(row, lifecycle.unshelve(before, self.now)))
             elif before.state == "acknowledged":
-                events.append(self._event(row, "lapsed", row.acknowledged_by))
-                going.append(_Going(row, lifecycle.lapse(before, self.now), row.acknowledged_by))
+                events.append(self._letters.event(row, "lapsed", row.acknowledged_by))
+                going.append(Going(row, lifecycle.lapse(before, self.now), row.acknowledged_by))
             else:
-                going.append(_Going(row, before))
+                going.append(Going(row, before))
         return going, events
 
     def _by_day(
-        self, going: Sequence[_Going], rules: Mapping[int, Rule | None], known: Mapping[int, Resident]
-    ) -> tuple[list[_Going], list[_Going]]:
+        self, going: Sequence[Going], rules: Mapping[int, Rule | None], known: Mapping[int, Resident]
+    ) -> tuple[list[Going], list[Going]]:
         """Those to which people are called now, and those that only change: tasks, and what can wait for the morning."""
         waiting, later = [], []
         for one in going:
@@ -266,7 +231,7 @@ class Caller:
                 later.append(replace(one, alert=lifecycle.call_later(one.alert, morning)))
         return waiting, later
 
-    async def _plan(self, waiting: Sequence[_Going], known: Mapping[int, Resident]) -> list[_Call]:
+    async def _plan(self, waiting: Sequence[Going], known: Mapping[int, Resident]) -> list[Call]:
         await self._whom.look_up(known[one.row.resident_id] for one in waiting)
         out = await self._out([one.row for one in waiting])
         takers = await alerts.takers(self.c, [one.row.resident_id for one in waiting])
@@ -288,7 +253,7 @@ class Caller:
 
     async def _next(
         self,
-        one: _Going,
+        one: Going,
         known: Mapping[int, Resident],
         out: Collection[Skipped],
         takers: Mapping[int, UUID],
@@ -304,15 +269,15 @@ class Caller:
             return plan
         return replace(plan, persons=tuple(dict.fromkeys((one.broken, *plan.persons))))
 
-    def _call(self, one: _Going, plan: Plan, taker: UUID | None) -> _Call:
+    def _call(self, one: Going, plan: Plan, taker: UUID | None) -> Call:
         exhausted_at = self.now if plan.exhausted else None
         after = lifecycle.notify(one.alert, plan.step, plan.rounds, plan.climb_at, exhausted_at)
-        return _Call(one, plan, after, taker if plan.rounds == BEFORE else None)
+        return Call(one, plan, after, taker if plan.rounds == BEFORE else None)
 
-    def _reaches(self, one: _Going, plan: Plan) -> bool:
+    def _reaches(self, one: Going, plan: Plan) -> bool:
         return not plan.persons or any(self._ways[one.row.priority, person] for person in plan.persons)
 
-    async def _know(self, plans: Iterable[Plan], waiting: Iterable[_Going]) -> None:
+    async def _know(self, plans: Iterable[Plan], waiting: Iterable[Going]) -> None:
         """Learn by which ways those who are about to be called can be reached."""
         wanted = {
             (one.row.priority, person) for one, plan in zip(waiting, plans, strict=True) for person in plan.persons
@@ -337,7 +302,7 @@ class Caller:
 
     async def _write(
         self,
-        calls: Sequence[_Call],
+        calls: Sequence[Call],
         protocols: deployment.Protocols,
         known: Mapping[int, Resident],
         codes: Mapping[int, int],
@@ -348,142 +313,17 @@ class Caller:
         await self._whom.know({person for persons in in_vain.values() for person in persons})
         for call in calls:
             row = call.going.row
-            events += self._told_of(call)
+            events += self._letters.told_of(call)
             for person_id in call.plan.persons:
                 person = self._whom.person(person_id)
                 hers = self._ways[row.priority, person_id]
                 resident, code = known[row.resident_id], codes[row.resident_id]
-                made += self._messages(call, person, hers, protocols, resident, code, in_vain.get(row.id, ()))
-                events.append(self._called(call, person_id, hers))
+                made += self._letters.messages(call, person, hers, protocols, resident, code, in_vain.get(row.id, ()))
+                events.append(self._letters.called(call, person_id, hers))
         await messages.add(self.c, made)
         await alerts.add_events(self.c, events)
         for message in made:
             CALLS.labels(message.priority, message.channel).inc()
-
-    def _messages(
-        self,
-        call: _Call,
-        person: Person,
-        ways: Iterable[Way],
-        protocols: deployment.Protocols,
-        resident: Resident,
-        code: int,
-        in_vain: Sequence[UUID],
-    ) -> list[NewMessage]:
-        row, waits_until = call.going.row, call.plan.climb_at
-        kind, audience, named = self._kind(call, person, resident)
-        sentence = protocols.sentence(row, audience, person.language) or wording.without_rule(row.rule, person.language)
-        named_in_vain = [self._whom.person(p).name(person.language) for p in in_vain]
-        made = []
-        for way in ways:
-            due_at = min(self.now + way.after, self.now + (waits_until - self.now) / 2)
-            said = wording.say(
-                kind,
-                way.channel,
-                person.language,
-                named,
-                sentence=sentence,
-                code=code,
-                person=self._broken_by(call, person),
-                minutes=call.going.promised_min,
-                priority=row.priority,
-                calls=named_in_vain,
-            )
-            made.append(
-                NewMessage(
-                    purpose="also" if kind == "also" else "alert",
-                    priority=row.priority,
-                    person_id=person.id,
-                    channel=way.channel,
-                    address=way.address,
-                    language=person.language,
-                    subject=said.subject,
-                    body=said.body,
-                    due_at=due_at,
-                    expires_at=self.now + _GOOD_FOR[row.priority],
-                    made_at=self.now,
-                    alert_id=row.id,
-                    resident_id=row.resident_id,
-                    step=call.after.call,
-                    code=code,
-                )
-            )
-        return made
-
-    def _kind(self, call: _Call, person: Person, resident: Resident) -> tuple[str, Audience, wording.About]:
-        """In which words a person is called, for whom they are meant, and how the resident is named to her."""
-        named = self._named(resident, person)
-        if self._is_relative(resident, person.id):
-            return "family", "family", named
-        if call.taker == person.id:
-            return "also", "staff", named
-        if call.going.broken is not None:
-            return "lapsed", "staff", named
-        return ("exhausted" if call.plan.exhausted else "alert"), "staff", named
-
-    def _named(self, resident: Resident, person: Person) -> wording.About:
-        """The resident as this person calls her; where she lives and her telephone are for staff."""
-        relative = self._whom.relative(resident.id, person.id)
-        if relative is None or not self._is_relative(resident, person.id):
-            return about(resident, person.language)
-        called = relative.called_zh if person.language == wording.ZH else relative.called_en
-        return wording.About(called or resident.name(person.language), "")
-
-    def _is_relative(self, resident: Resident, person_id: UUID) -> bool:
-        is_staff = self._whom.is_staff(resident, person_id)
-        return self._whom.relative(resident.id, person_id) is not None and not is_staff
-
-    def _broken_by(self, call: _Call, reader: Person) -> str:
-        """Who promised to come and has not, as ``reader`` reads it; empty when that is she herself."""
-        if call.going.broken in (None, reader.id):
-            return ""
-        return self._whom.person(call.going.broken).name(reader.language)
-
-    def _told_of(self, call: _Call) -> list[NewEvent]:
-        """What the trail says of a call beside whom it reaches: who was passed over, and that nobody is left."""
-        row, plan = call.going.row, call.plan
-        events = [self._event(row, "skipped", skipped.person, {"why": skipped.why}) for skipped in plan.skipped]
-        detail = {"called_instead": len(plan.persons)}
-        if plan.unmanned:
-            UNMANNED.inc()
-            log.error("nobody_on_duty", alert=row.id, **detail)
-            events.append(self._event(row, "unmanned", None, detail))
-        if plan.exhausted and call.going.alert.exhausted_at is None:
-            EXHAUSTED.inc()
-            log.error("everybody_called_in_vain", alert=row.id, **detail)
-            events.append(self._event(row, "exhausted", None, detail))
-        return events
-
-    def _called(self, call: _Call, person_id: UUID, ways: Sequence[Way]) -> NewEvent:
-        kind = "called" if call.going.row.call == 0 else "climbed"
-        detail = {"step": call.plan.step, "round": call.plan.rounds, "ways": [way.channel for way in ways]}
-        event = self._event(call.going.row, kind, person_id, detail)
-        return replace(event, channel=ways[0].channel if ways else None)
-
-    def _event(
-        self, row: AlertRow, kind: str, person_id: UUID | None = None, detail: Mapping[str, Any] | None = None
-    ) -> NewEvent:
-        return NewEvent(row.id, row.resident_id, kind, self.now, person_id, detail=detail or {})
-
-    def _news(self, kind: str, row: AlertRow, named: wording.About, to: MessageRow, taker: Person | None) -> NewMessage:
-        by = taker.name(to.language) if taker else ""
-        said = wording.say(kind, to.channel, to.language, named, person=by, code=to.code)
-        return NewMessage(
-            purpose=kind,
-            priority="low",
-            person_id=to.person_id,
-            channel=to.channel,
-            address=to.address,
-            language=to.language,
-            subject=said.subject,
-            body=said.body,
-            due_at=self.now,
-            expires_at=self.now + _NEWS_GOOD_FOR,
-            made_at=self.now,
-            alert_id=row.id,
-            resident_id=row.resident_id,
-            step=row.call,
-        )
 
     async def _protocols(self, rows: Sequence[AlertRow]) -> deployment.Protocols:
         if self.present is None:
