@@ -15,7 +15,6 @@ from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import structlog
 from prometheus_client import Counter
 
 from alerts import deployment, lifecycle, reach
@@ -33,8 +32,6 @@ from store.messages import MessageRow, NewMessage
 from store.people import Person
 from store.postgres import Connection
 from store.residents import Resident
-
-log = structlog.get_logger(__name__)
 
 CALLS: Final = Counter("hearthwatch_calls_total", "Messages that call a person to an alert.", ["priority", "channel"])
 _OUT_FOR: Final = MappingProxyType(
