@@ -14,6 +14,7 @@ from clinicians import (
     care_worker,
     contact,
     doctor,
+    doctor_alerts,
     duty,
     family,
     front,
@@ -33,6 +34,7 @@ router = APIRouter(dependencies=[Depends(loud.look)])
 for face in (
     front,
     doctor,
+    doctor_alerts,
     late,
     maintenance_forms,
     quality,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Final, Literal
@@ -13,16 +13,17 @@ from fastapi import APIRouter, Form, Request, Response
 from alerts import actions, judging, quality
 from alerts.deployment import in_force, made_by
 from alerts.judging import Target
-from alerts.lifecycle import WAITS, TransitionError
+from alerts.lifecycle import WAITS
 from alerts.rule import JOINED
 from clinicians import cases, falls, maintenance, vitals
+from clinicians.acting import act, in_words, written
 from clinicians.advice import next_steps
 from clinicians.doctor import conditions, words_of, write_down_the_look
 from clinicians.equipment import health
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
 from clinicians.visitor import CareWorker, Refused
-from clinicians.words import N_, Words
+from clinicians.words import Words
 from store import alerts, gateways, notes, portal, readings, residents
 from store import falls as fall_verdicts
 from store.alerts import AlertRow
@@ -31,26 +32,7 @@ from store.residents import Related, Resident
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
-Outcome = Literal["well", "helped", "doctor", "hospital", "false_alarm", "device"]
 ShelfTime = Literal["1", "4", "morning"]
-
-_TOLD: Final = {
-    "taken": N_("A colleague has taken it already."),
-    "resolved": N_("It is closed already."),
-    "not_waiting": N_("Nobody needs to be called for it any more."),
-    "acknowledged": N_("It is yours. Thank you. The others have been told."),
-    "attended": N_("Good that you are there. Close it when all is done, and say what came of it."),
-    "not_yours": N_("It is not yours any more: others are being called."),
-    "declined": N_("All right. The next colleague is being called."),
-    "closed": N_("Closed. Thank you."),
-    "judged": N_("It is written down. Thank you."),
-    "shelved": N_("Put aside. It calls again by itself."),
-    "shelf_time": N_("It can be put aside for up to 24 hours."),
-    "no_outcome": N_("Please say what came of it before you close it."),
-    "noted": N_("The note is kept."),
-    "refused": N_("That cannot be done with this alert just now."),
-}
-"""What happened to the form just sent, by its code in the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +162,8 @@ async def show_board(request: Request, visitor: CareWorker, told: str = "") -> R
         words=words,
         board=board(found),
         everybody=list(everybody.values()),
-        told=_told(told, words),
-        outcomes=_outcomes(words),
+        told=in_words(told, words),
+        outcomes=cases.outcomes(words),
         findings=falls.choices(words),
     )
 
@@ -203,31 +185,10 @@ def _conversation(
     )
 
 
-def _told(code: str, words: Words) -> str:
-    return words.gettext(_TOLD[code]) if code in _TOLD else ""
-
-
-def _outcomes(words: Words) -> dict[str, str]:
-    return {code: words.gettext(text) for code, text in cases.OUTCOMES.items()}
-
-
-async def _act(request: Request, told: str, act: Callable[[Connection], Awaitable[object]]) -> Response:
-    """Do something to an alert as the service, and go back to the board with what came of it."""
-    database: Database = request.app.state.database
-    try:
-        async with database.service() as c:
-            await act(c)
-    except TransitionError as error:
-        return back_to("/care", error.code if error.code in _TOLD else "refused")
-    except actions.NotAllowed:
-        raise Refused(404) from None
-    return back_to("/care", told)
-
-
 @router.post("/care/alerts/{alert_id}/acknowledge")
 async def acknowledge(request: Request, visitor: CareWorker, alert_id: int) -> Response:
     """Take it."""
-    return await _act(
+    return await act(
         request, "acknowledged", lambda c: actions.acknowledge(c, alert_id, visitor.person_id, visitor.now, "page")
     )
 
@@ -235,15 +196,13 @@ async def acknowledge(request: Request, visitor: CareWorker, alert_id: int) -> R
 @router.post("/care/alerts/{alert_id}/attend")
 async def attend(request: Request, visitor: CareWorker, alert_id: int) -> Response:
     """She is with the resident, or speaks to her."""
-    return await _act(
-        request, "attended", lambda c: actions.attend(c, alert_id, visitor.person_id, visitor.now, "page")
-    )
+    return await act(request, "attended", lambda c: actions.attend(c, alert_id, visitor.person_id, visitor.now, "page"))
 
 
 @router.post("/care/alerts/{alert_id}/decline")
 async def decline(request: Request, visitor: CareWorker, alert_id: int) -> Response:
     """Cannot come: the next is called at once."""
-    return await _act(
+    return await act(
         request, "declined", lambda c: actions.decline(c, alert_id, visitor.person_id, visitor.now, "page")
     )
 
@@ -253,19 +212,19 @@ async def resolve(
     request: Request,
     visitor: CareWorker,
     alert_id: int,
-    outcome: Annotated[Outcome | None, Form()] = None,
+    outcome: Annotated[cases.Outcome | None, Form()] = None,
     remark: Annotated[str, Form(max_length=400)] = "",
     others: Annotated[bool, Form()] = False,
 ) -> Response:
     """Close it, saying what came of it; with ``others`` also what else is open of the same resident, but for falls."""
-    text = _outcome(outcome, remark) if outcome else ""
+    text = written(outcome, remark) if outcome else ""
 
     async def close(c: Connection) -> None:
         rest = await _others(c, alert_id, visitor.person_id) if others else []
         for number in (alert_id, *(row.id for row in rest if not cases.is_fall(row.rule))):
             await actions.resolve(c, number, visitor.person_id, visitor.now, text)
 
-    return await _act(request, "closed", close)
+    return await act(request, "closed", close)
 
 
 async def _others(c: Connection, alert_id: int, person_id: UUID) -> list[AlertRow]:
@@ -290,7 +249,7 @@ async def resolve_fall(
     others: Annotated[bool, Form()] = False,
 ) -> Response:
     """Close an alert of a fall, saying whether it was one: one tap says both. With ``others`` also the rest of hers."""
-    text = _outcome(falls.outcome_of(finding), remark)
+    text = written(falls.outcome_of(finding), remark)
 
     async def close(c: Connection) -> None:
         rest = await _others(c, alert_id, visitor.person_id) if others else []
@@ -301,7 +260,7 @@ async def resolve_fall(
             if cases.is_fall(row.rule):
                 await _judge(c, row.id, visitor.person_id, visitor.now, finding)
 
-    return await _act(request, "closed", close)
+    return await act(request, "closed", close)
 
 
 @router.post("/care/alerts/{alert_id}/finding")
@@ -317,7 +276,7 @@ async def correct_finding(
         if row.state != "resolved" or not cases.is_fall(row.rule):
             raise Refused(400)
         remark = (row.outcome or "").partition(": ")[2]
-        await alerts.update(c, alert_id, {"outcome": _outcome(falls.outcome_of(finding), remark)})
+        await alerts.update(c, alert_id, {"outcome": written(falls.outcome_of(finding), remark)})
         await alerts.add_event(c, alert_id, row.resident_id, "judged", at=visitor.now, person_id=visitor.person_id)
         await _judge(c, alert_id, visitor.person_id, visitor.now, finding)
     return back_to(f"/care/residents/{row.resident_id}", "judged")
@@ -331,10 +290,6 @@ async def _judge(c: Connection, alert_id: int, person_id: UUID, now: datetime, f
     await fall_verdicts.judge(c, alert_id, row.resident_id, person_id, now, verdict, what)
 
 
-def _outcome(code: str, remark: str) -> str:
-    return ": ".join(part for part in (code, remark.strip()) if part)
-
-
 @router.post("/care/alerts/{alert_id}/shelve")
 async def shelve(request: Request, visitor: CareWorker, alert_id: int, until: Annotated[ShelfTime, Form()]) -> Response:
     """Put it aside for a while."""
@@ -342,7 +297,7 @@ async def shelve(request: Request, visitor: CareWorker, alert_id: int, until: An
     async with database.reader(visitor.person_id) as c:
         words = await words_of(c, visitor)
     end = _shelf_end(until, words, visitor.now)
-    return await _act(request, "shelved", lambda c: actions.shelve(c, alert_id, visitor.person_id, visitor.now, end))
+    return await act(request, "shelved", lambda c: actions.shelve(c, alert_id, visitor.person_id, visitor.now, end))
 
 
 def _shelf_end(until: ShelfTime, words: Words, now: datetime) -> datetime:
@@ -404,7 +359,7 @@ async def show_resident(request: Request, visitor: CareWorker, resident_id: int,
         findings=falls.choices(words),
         maintained=maintained,
         hours=maintenance.HOURS,
-        told=_told(told, words),
+        told=in_words(told, words),
     )
 
 

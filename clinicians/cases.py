@@ -18,6 +18,7 @@ from store.portal import Call, Lapse, Named
 from store.quality import Episodes
 
 Audience = Literal["staff", "family", "resident"]
+Outcome = Literal["well", "helped", "doctor", "hospital", "false_alarm", "device"]
 
 PRIORITIES: Final = MappingProxyType({"high": N_("Urgent"), "medium": N_("Soon"), "low": N_("Task")})
 
@@ -196,6 +197,11 @@ def sentence(protocols: Protocols, alert: AlertRow, audience: Audience, words: W
 def is_fall(rule: str) -> bool:
     """Whether an alert of this rule is about a fall."""
     return rule == "fall" or rule.startswith("fall.")
+
+
+def outcomes(words: Words) -> dict[str, str]:
+    """What can have come of an alert, by its code."""
+    return {code: words.gettext(text) for code, text in OUTCOMES.items()}
 
 
 def outcome(text: str | None, words: Words, *, for_staff: bool) -> str:

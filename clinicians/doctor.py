@@ -15,6 +15,7 @@ from alerts.judging import Target
 from alerts.lifecycle import WAITS
 from alerts.protocol import Protocol
 from clinicians import cases, charts, falls, late, maintenance, vitals, worklist
+from clinicians.acting import in_words
 from clinicians.equipment import health
 from clinicians.notes import keep_note
 from clinicians.pages import PageRoute, back_to, render
@@ -111,7 +112,7 @@ def _spark(daily: portal.Daily, target: Target) -> Markup:
 
 
 @router.get("/doctor/residents/{resident_id}")
-async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> Response:
+async def show_resident(request: Request, visitor: Doctor, resident_id: int, told: str = "") -> Response:
     """One resident in full."""
     database: Database = request.app.state.database
     began = perf_counter()
@@ -176,6 +177,8 @@ async def show_resident(request: Request, visitor: Doctor, resident_id: int) -> 
         fallen=fallen,
         maintained=maintained,
         hours=maintenance.HOURS,
+        outcomes=cases.outcomes(words),
+        told=in_words(told, words),
     )
     page.headers["Server-Timing"] = _timing(query=asked - began, render=perf_counter() - asked)
     return page

@@ -10,7 +10,7 @@ import pytest
 from fastapi import FastAPI
 
 from clinicians.equipment import health
-from store import late_notes, residents
+from store import alerts, late_notes, residents
 from store.gateways import Device
 from store.postgres import value
 from tests.clinicians.lived import PROTOCOL, Lived, live_in, open_service, visit
@@ -174,4 +174,35 @@ async def test_nobody_says_of_another_s_resident_that_it_was_seen(app: FastAPI, 
         await residents.end_relation(c, lived.home.doctor.id, lived.home.wang, "doctor")
     browser = await visit(app, lived.home.doctor.id)
     answer = await browser.post(f"/doctor/residents/{lived.home.wang}/late/1/seen", data={"csrf": "csrf"})
+    assert answer.status_code == 404
+
+
+@pytest.mark.anyio
+async def test_a_doctor_on_call_takes_it_is_there_and_closes_it_from_her_page(app: FastAPI, lived: Lived) -> None:
+    browser = await visit(app, lived.home.doctor.id, "en")
+    page, path = f"/doctor/residents/{lived.home.wang}", f"/doctor/alerts/{lived.severe}"
+    assert f'action="{path}/acknowledge"' in (await browser.get(page)).text
+    answer = await browser.post(f"{path}/acknowledge", data={"csrf": "csrf"})
+    assert answer.headers["location"] == f"{page}?told=acknowledged"
+    html = (await browser.get(answer.headers["location"])).text
+    assert "It is yours. Thank you." in html
+    assert "Taken by Liu Jianguo, just now · to be there by" in html
+    await browser.post(f"{path}/attend", data={"csrf": "csrf"})
+    assert "Liu Jianguo is there since today" in (await browser.get(page)).text
+    await browser.post(f"{path}/resolve", data={"csrf": "csrf", "outcome": "helped", "remark": "pill doubled"})
+    async with app.state.database.service() as c:
+        row = await alerts.alert(c, lived.severe)
+    assert row is not None
+    assert (row.state, row.outcome, row.resolved_by) == ("resolved", "helped: pill doubled", lived.home.doctor.id)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("verb", ["acknowledge", "attend", "decline", "resolve"])
+async def test_a_doctor_cannot_touch_an_alert_of_somebody_she_does_not_care_for(
+    app: FastAPI, lived: Lived, verb: str
+) -> None:
+    async with app.state.database.service() as c:
+        await c.execute("DELETE FROM relation WHERE person_id = %s", [lived.home.doctor.id])
+    browser = await visit(app, lived.home.doctor.id)
+    answer = await browser.post(f"/doctor/alerts/{lived.severe}/{verb}", data={"csrf": "csrf", "outcome": "well"})
     assert answer.status_code == 404
