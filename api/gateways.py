@@ -294,7 +294,7 @@ async def heartbeat(request: Request) -> Response:
     gatekeeper: Gatekeeper = request.app.state.gatekeeper
     known = await gatekeeper.admit(request, fresh=True)
     beat = _decode(_heartbeat, await request.body())
-    now = datetime.now(UTC)
+    now = request.app.state.clock()
     database: Database = request.app.state.database
     looking = known.gateway.look_until is not None and now < known.gateway.look_until
     health = sorted((d for d in beat.devices if d.address in known.here), key=lambda d: d.address)

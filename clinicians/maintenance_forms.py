@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Request, Response
@@ -63,7 +63,7 @@ async def set_of_gateway(
     request: Request, visitor: Administrator, gateway_id: int, hours: Hours = None, why: Why = ""
 ) -> Response:
     """Of a gateway and everything behind it."""
-    now = datetime.now(UTC)
+    now = visitor.now
     async with changing(request, visitor) as (c, by):
         if hours is None:
             await maintenance.end_of_gateway(c, by, gateway_id, now)
@@ -73,7 +73,7 @@ async def set_of_gateway(
 
 
 async def _set_of_resident(c: Connection, visitor: Visitor, resident_id: int, hours: str | None, why: str) -> None:
-    now, by = datetime.now(UTC), visitor.person_id
+    now, by = visitor.now, visitor.person_id
     if hours is None:
         await maintenance.end_of_resident(c, by, resident_id, now)
     else:

@@ -193,10 +193,27 @@ class Night:
         """Her wearable hands these over."""
         await self._tell(_WEARABLE[who], values)
 
+    async def gateway_beats(self) -> None:
+        """The gateway says that it is well."""
+        beat = {"version": "1", "clock": self._iso()}
+        answer = await self.street.client.post(
+            f"{self.street.door_url}/v1/heartbeat", json=beat, headers={"Authorization": f"Bearer {KEY}"}
+        )
+        assert answer.status_code == 200, answer.text
+        await self.is_told()
+
     async def reply(self, who: Who, body: str) -> list[str]:
         said = await self.line.reply(who.phone, body)
         await self.settle()
         return said
+
+    async def deals_with(self, who: Who, resident: Who) -> None:
+        """She takes what waits at a resident's, is there, and closes it on her page as well ended."""
+        await self.reply(who, "1")
+        await self.reply(who, "3")
+        row = await self.alert(resident)
+        await (await self.page(who)).sends(f"/care/alerts/{row.id}/resolve", outcome="well")
+        self.read_all(LI, CHEN, ZHOU, LIU, XIAOYAN, LINE)
 
     async def replies(self, *said: tuple[Who, str]) -> list[list[str]]:
         """Several write at the same moment."""
@@ -235,7 +252,7 @@ class Night:
                     Watch(database, rules, clock=clock, lease_s=30),
                     Dispatcher(database, self.channels, clock=clock),
                     Maintenance(database, clock=clock),
-                    Silence(database, clock=clock),
+                    Silence(database, clock=clock, deaf_after=timedelta(hours=1)),
                 )
             )
         async with database.service() as c:
@@ -488,6 +505,8 @@ class Night:
         raise AssertionError("the night does not come to rest")
 
     async def _go_to(self, moment: datetime) -> None:
+        watch = (await self._agenda()).watch
+        self._is_fed = self._is_fed or (watch is not None and watch <= moment)
         self.clock.now = max(moment, self.clock.now)
         await self.settle()
 
@@ -555,7 +574,7 @@ class Night:
                 await asyncio.sleep(0.001)
 
     async def _tell(self, device: str, values: Mapping[str, float], **more: Any) -> None:
-        moment = self.clock.now.isoformat().replace("+00:00", "Z")
+        moment = self._iso()
         about = {"device": device, "measured_at": moment, "collected_at": moment, **more}
         body = {"readings": [{**about, "metric": name, "value": value} for name, value in values.items()], "refused": []}
         answer = await self.street.client.post(
@@ -565,6 +584,9 @@ class Night:
         assert answer.json()["accepted"] == len(values), answer.text
         self._is_fed = True
         await self.settle()
+
+    def _iso(self) -> str:
+        return self.clock.now.isoformat().replace("+00:00", "Z")
 
     async def _comes(self, look: Callable[[], Any], what: str, within: timedelta) -> Any:
         until = self.clock.now + within

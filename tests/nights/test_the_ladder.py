@@ -62,13 +62,14 @@ async def test_when_everybody_sleeps_all_are_called_again_then_the_centres_line_
             await n.expect_sms(CHEN, "Reply 1 yes", at=f"03:{minute + 2}")
             await n.expect_sms(ZHOU, "能去回1", at=f"03:{minute + 4}")
         await n.expect_sms(LINE, "王秀英", "还没有人去", at="03:22")
-        await n.expect_sms(CHEN, "Nobody is going, called: Na Li, Zhou Min", at="03:22")
+        await n.expect_sms(CHEN, "Nobody is going, called: Na Li, Chen Jing, Zhou Min", at="03:22")
         for who in (LI, ZHOU, LIU):
             await n.expect_sms(who, "急：王秀英（9号楼502）按下了呼救按钮", "还没有人去", at="03:22")
         await n.expect_sms(LINE, "还没有人去", at="03:27")
         row = await n.alert()
         assert row.exhausted_at is not None
-        assert "Nobody is going" in await (await n.page(CHEN)).reads("/care")
+        assert "Nobody has come: Wang Xiuying, Bldg 9-502." in await (await n.page(CHEN)).reads("/care")
+        assert "Nobody has come" not in await (await n.page(XIAOYAN)).reads("/family")
         await n.reply(ZHOU, "1")
         row = await n.ends("acknowledged", by=ZHOU)
         assert row.exhausted_at is None
