@@ -218,12 +218,14 @@ class Caller:
         for one in going:
             rule = rules[one.row.id]
             if not one.alert.calls_staff and rule is not None and not rule.calls:
-                later.append(one)
+                later.append(replace(one, alert=lifecycle.rest(one.alert)))
                 continue
             zone = ZoneInfo(known[one.row.resident_id].time_zone)
             morning = None if rule is None or rule.calls_at_night else morning_after(self.now, zone)
             if morning is None:
                 waiting.append(one)
+            elif one.alert.cleared_at is not None and not one.alert.calls_staff:
+                later.append(replace(one, alert=lifecycle.rest(one.alert)))
             else:
                 later.append(replace(one, alert=lifecycle.call_later(one.alert, morning)))
         return waiting, later

@@ -3,7 +3,8 @@
 Each verb takes an :class:`Alert` and returns it as it stands afterwards, or raises :class:`TransitionError` in
 words that can be shown to the person who tried. One promise holds in every state that can be reached: an alert
 to which staff are called has a ``climb_at`` until somebody is with the resident, so it can never lie unheard. Taking
-it is a promise with a deadline; whoever does not keep it is called again, with the others.
+it is a promise with a deadline; whoever does not keep it is called again, with the others. Whatever begins to wait again
+has one too: whether anybody is called to it is decided when it goes on (:func:`rest`), and not by its being forgotten.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ LONGEST_SHELF: Final = timedelta(hours=24)
 CHATTER_RAISES: Final = 3
 CHATTER_WITHIN: Final = timedelta(minutes=30)
 """The same alert three times in half an hour chatters (ISA-18.2's three in a minute, at a home's pace)."""
+
+VISIT_LASTS: Final = timedelta(hours=1)
+"""How long whoever has attended is taken to be there still (house default): an alert that nobody closes must not keep the
+next trouble of the same kind from being heard."""
 
 TASK_KEPT: Final = timedelta(days=7)
 """A task whose reason has been over for so long has expired (house default): nobody can do anything about it."""
@@ -106,6 +111,13 @@ def notify(alert: Alert, step: int, rounds: int, climb_at: datetime, exhausted_a
     )
 
 
+def rest(alert: Alert) -> Alert:
+    """Nobody is called to it: it is a task on the board, or over before the morning in which somebody would have been."""
+    if not alert.waits or alert.calls_staff:
+        raise TransitionError("called", "somebody has been called already")
+    return replace(alert, climb_at=None)
+
+
 def call_later(alert: Alert, at: datetime) -> Alert:
     """Nobody is called before ``at``, unless it is over or somebody takes it before."""
     if not alert.waits:
@@ -128,7 +140,7 @@ def acknowledge(alert: Alert, person: UUID, now: datetime, attend_by: datetime) 
         state="acknowledged",
         acknowledged_at=now,
         acknowledged_by=person,
-        climb_at=attend_by if alert.calls_staff else None,
+        climb_at=attend_by if alert.calls_staff or (alert.waits and alert.climb_at is not None) else None,
         exhausted_at=None,
         shelved_until=None,
         cancelled_at=None,
@@ -187,16 +199,16 @@ def raise_again(alert: Alert, now: datetime, *, raises_lately: int, is_event: bo
     """Its rule fires anew while it is open.
 
     What somebody had taken calls again: she may believe it was over. Not so when a value chatters (``raises_lately``
-    counts this one), nor while somebody is with the resident; and one that is waiting is being called already. On the
-    shelf a value that is still too high stays silent. A new event is never silent: nobody has taken, attended or put
+    counts this one), nor while somebody is with the resident; and one that is waiting is being called already, unless it
+    was over before the morning in which it would have been. On the shelf a value that is still too high stays silent. A new event is never silent: nobody has taken, attended or put
     aside a fall or a call for help that had not happened yet, and a person who presses a third time does not chatter.
     What a resident had taken back calls again whatever it is.
     """
     _require_open(alert)
     alert = replace(alert, cleared_at=None)
     if alert.waits:
-        return alert
-    if is_event or alert.state == "cancelled":
+        return alert if alert.climb_at is not None else replace(alert, climb_at=now)
+    if is_event or alert.state == "cancelled" or _was_left(alert, now):
         return _wait_again(alert, now)
     if alert.state != "acknowledged" or raises_lately >= CHATTER_RAISES:
         return alert
@@ -218,12 +230,13 @@ def urge(alert: Alert, now: datetime) -> Alert:
 def clear(alert: Alert, now: datetime) -> Alert:
     """The condition ended by itself. Latched: it is still for a person to say that all is well.
 
-    Whom nobody has called yet, because it was night, nobody needs to call any more.
+    Whom nobody has called yet, because it was night, nobody needs to call any more. One whose call is due already is
+    called about all the same.
     """
     if not alert.is_open or alert.cleared_at is not None:
         return alert
-    not_called_yet = alert.state == "raised" and not alert.calls_staff
-    return replace(alert, cleared_at=now, climb_at=None if not_called_yet else alert.climb_at)
+    put_off = alert.state == "raised" and not alert.calls_staff and alert.climb_at is not None and alert.climb_at > now
+    return replace(alert, cleared_at=now, climb_at=None if put_off else alert.climb_at)
 
 
 def cancel(alert: Alert, now: datetime) -> Alert:
@@ -267,6 +280,11 @@ def _require_open(alert: Alert) -> None:
         raise TransitionError("resolved", "the alert is closed already")
 
 
+def _was_left(alert: Alert, now: datetime) -> bool:
+    """Whether it was attended so long ago that nobody is known to be there still."""
+    return alert.state == "attended" and (alert.attended_at is None or now >= alert.attended_at + VISIT_LASTS)
+
+
 def _ended(alert: Alert) -> Alert:
     return replace(alert, climb_at=None, shelved_until=None, exhausted_at=None)
 
@@ -277,7 +295,7 @@ def _wait_again(alert: Alert, now: datetime) -> Alert:
         alert,
         state="raised",
         rounds=0,
-        climb_at=now if alert.calls_staff else None,
+        climb_at=now,
         exhausted_at=None,
         acknowledged_at=None,
         acknowledged_by=None,

@@ -341,6 +341,9 @@ class Verdicts:
         )
         before = standing(row)
         after = lifecycle.raise_again(before, self.now, raises_lately=lately, is_event=rule.on_event)
+        begins = after.waits and after.climb_at != before.climb_at
+        if begins and not after.calls_staff and not await self._to_be_called_about([row]):
+            after = lifecycle.rest(after)
         moved = await self._move(row, after)
         if after.climb_at == self.now and before.climb_at != self.now:
             await self._call([moved])

@@ -279,3 +279,52 @@ async def test_a_relative_reads_in_the_news_what_she_calls_her(service: Service)
     [news] = [m.body for m in await service.messages(row.id) if m.purpose == "taken"]
     assert "Mum" in news
     assert "Wang" not in news
+
+
+async def nobody_called_yet(service: Service, row: AlertRow, **columns: object) -> None:
+    """As it stands at night: somebody will be called to it in the morning."""
+    async with service.database.service() as c:
+        await c.execute("DELETE FROM message WHERE alert_id = %s", [row.id])
+        await alerts.update(c, row.id, {"state": "raised", "call": 0, "step": 0, **columns})
+
+
+async def test_a_fall_after_one_that_the_resident_took_back_calls(service: Service) -> None:
+    row = await service.raised("fall")
+    await nobody_called_yet(service, row, state="cancelled", climb_at=None, cancelled_at=service.clock.now)
+    service.clock.go_on(hours=1)
+    again = await service.raised("fall")
+    assert again.id == row.id
+    assert again.state == "notifying"
+    assert await names(service, row) == ["Na Li"]
+
+
+async def test_what_would_be_called_about_in_the_morning_calls_when_it_is_taken_from_the_shelf(
+    service: Service,
+) -> None:
+    row = await service.raised("fall")
+    await nobody_called_yet(service, row, climb_at=service.clock.now + timedelta(hours=5))
+    async with service.database.service() as c:
+        chen, now = service.home.chen.id, service.clock.now
+        await actions.shelve(c, row.id, chen, now, now + timedelta(hours=1))
+        await actions.unshelve(c, row.id, chen, now)
+    await service.work()
+    assert await names(service, row) == ["Na Li"]
+
+
+async def test_a_task_taken_from_the_shelf_calls_nobody_and_is_not_asked_about_again(service: Service) -> None:
+    row = await service.raised("fall.answered")
+    async with service.database.service() as c:
+        chen, now = service.home.chen.id, service.clock.now
+        await actions.shelve(c, row.id, chen, now, now + timedelta(hours=1))
+        await actions.unshelve(c, row.id, chen, now)
+    await service.work()
+    rested = await service.alert(row.id)
+    assert (rested.state, rested.climb_at, await names(service, row)) == ("raised", None, [])
+
+
+async def test_a_crisis_hours_after_a_visit_that_nobody_closed_calls(service: Service) -> None:
+    row = await service.raised("bp.severe", pulse=50.0)
+    await act(service, "attend", row, service.home.li_na)
+    service.clock.go_on(hours=6)
+    again = await service.raised("bp.severe", pulse=52.0)
+    assert (again.id, again.state) == (row.id, "notifying")

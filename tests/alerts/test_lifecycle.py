@@ -82,6 +82,44 @@ def test_while_somebody_is_there_a_value_calls_nobody_but_a_new_event_does() -> 
     assert lifecycle.raise_again(there, SOON, raises_lately=9, is_event=True).climb_at == SOON
 
 
+def test_a_visit_that_nobody_ended_does_not_silence_what_comes_hours_later() -> None:
+    there = lifecycle.attend(called(), LI, NOW)
+    long_after = NOW + lifecycle.VISIT_LASTS
+    again = lifecycle.raise_again(there, long_after, raises_lately=1)
+    assert (again.state, again.climb_at, again.attended_by) == ("raised", long_after, None)
+
+
+def at_night() -> Alert:
+    """Somebody will be called to it in the morning."""
+    return lifecycle.call_later(Alert("raised", NOW), LATER)
+
+
+def test_taking_what_will_be_called_about_in_the_morning_is_a_promise_too() -> None:
+    taken = lifecycle.acknowledge(at_night(), LI, NOW, BY)
+    assert taken.climb_at == BY
+    assert lifecycle.lapse(taken, BY).climb_at == BY
+
+
+def test_whatever_begins_to_wait_again_goes_on_though_nobody_had_been_called_to_it() -> None:
+    given_back = lifecycle.release(lifecycle.acknowledge(at_night(), LI, NOW, BY), LI, SOON)
+    off_the_shelf = lifecycle.unshelve(lifecycle.shelve(at_night(), NOW, LATER), SOON)
+    happens_again = lifecycle.raise_again(lifecycle.cancel(at_night(), NOW), SOON, raises_lately=1)
+    over_and_back = lifecycle.raise_again(lifecycle.clear(at_night(), NOW), SOON, raises_lately=1)
+    for again in (given_back, off_the_shelf, happens_again, over_and_back):
+        assert (again.state, again.climb_at) == ("raised", SOON)
+
+
+def test_one_whose_call_is_due_is_called_about_though_it_is_over_by_then() -> None:
+    due = lifecycle.call_later(Alert("raised", NOW), NOW)
+    assert lifecycle.clear(due, NOW).climb_at == NOW
+
+
+def test_a_task_rests_and_what_somebody_was_called_to_never_does() -> None:
+    assert lifecycle.rest(lifecycle.call_later(Alert("raised", NOW), NOW)).climb_at is None
+    with refused("called"):
+        lifecycle.rest(called())
+
+
 def test_when_everybody_was_called_in_vain_it_says_so_until_somebody_takes_it() -> None:
     in_vain = lifecycle.notify(later_step(), 3, 2, LATER, exhausted_at=SOON)
     assert in_vain.exhausted_at == SOON
@@ -165,7 +203,7 @@ def test_a_task_leaves_the_shelf_by_itself_and_calls_nobody() -> None:
     task = Alert("raised", NOW)
     shelved = lifecycle.shelve(task, NOW, NOW + timedelta(hours=1))
     assert shelved.climb_at == shelved.shelved_until
-    assert lifecycle.unshelve(shelved, SOON).climb_at is None
+    assert lifecycle.rest(lifecycle.unshelve(shelved, SOON)) == task
 
 
 def test_who_is_to_be_called_in_the_morning_is_not_called_when_it_is_over_by_then() -> None:
@@ -309,10 +347,20 @@ class AnyLife(RuleBasedStateMachine):
     def begin_anew(self) -> None:
         self.alert, self.calls = Alert("raised", self.now), False
 
+    @rule(hours=st.integers(0, 12))
+    def put_off_till_the_morning(self, hours: int) -> None:
+        self.attempt(lifecycle.call_later, self.now + timedelta(hours=hours))
+
+    @rule()
+    def turns_out_to_be_a_task(self) -> None:
+        self.attempt(lifecycle.rest)
+
     @invariant()
     def nobody_forgets_it(self) -> None:
         goes_on = self.alert.waits or self.alert.state == "acknowledged"
-        assert (self.alert.climb_at is not None) == (self.alert.state == "shelved" or (self.calls and goes_on))
+        if self.alert.state == "shelved" or (self.calls and goes_on):
+            assert self.alert.climb_at is not None
+        assert self.alert.climb_at is None or self.alert.state == "shelved" or goes_on
 
     @invariant()
     def it_is_red_only_while_nobody_has_it(self) -> None:
