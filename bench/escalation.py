@@ -1,6 +1,6 @@
 """From a firing to the request at the telephone network, and how late the ladder goes on, on a busy night and in a storm.
 
-    python -m bench.escalation [--rate 100] [--seconds 30] [--storm 5000]
+    python -m bench.escalation [--rate 100] [--seconds 30] [--storm 5000] [--per-s 1]
 
 The service and the telephone network are processes of their own on an embedded PostgreSQL. First ``rate`` people a second
 press a help button, each a resident of her own, and nobody answers: from the alert to the request for the first person,
@@ -172,7 +172,7 @@ async def calls(database: Database) -> list[Call]:
         return [Call(*row) for row in await cursor.fetchall()]
 
 
-async def main(rate: int, seconds: float, storm_n: int) -> None:
+async def main(rate: int, seconds: float, storm_n: int, per_s: float = 1.0) -> None:
     pressing_n, warm_n = 60, 40
     steady_n = round(rate * (seconds + 1))
     everybody = steady_n + storm_n + pressing_n
@@ -187,7 +187,7 @@ async def main(rate: int, seconds: float, storm_n: int) -> None:
         migrate(server.dsn)
         database = await stack.enter_async_context(Database(server.dsn))
         await furnish(database, everybody + warm_n)
-        await start(stack, place, server.dsn, port, phones_port)
+        await start(stack, place, server.dsn, port, phones_port, per_s)
         client = await stack.enter_async_context(
             httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{port}", headers={"Authorization": f"Bearer {KEY}"}, timeout=60
@@ -214,7 +214,7 @@ async def main(rate: int, seconds: float, storm_n: int) -> None:
         report_storm(answered, await requests(phones), await calls(database), storm_n)
 
 
-async def start(stack: AsyncExitStack, place: Path, dsn: str, port: int, phones_port: int) -> None:
+async def start(stack: AsyncExitStack, place: Path, dsn: str, port: int, phones_port: int, per_s: float) -> None:
     environment = {
         "DATABASE_URL": dsn,
         "PORT": str(port),
@@ -223,7 +223,7 @@ async def start(stack: AsyncExitStack, place: Path, dsn: str, port: int, phones_
         "TWILIO_AUTH_TOKEN": ACCOUNT["token"],
         "TWILIO_FROM": ACCOUNT["number"],
         "TWILIO_BASE_URL": f"http://127.0.0.1:{phones_port}",
-        "SMS_PER_S": "1000",
+        "SMS_PER_S": str(per_s),
     }
     telephone = ("--port", str(phones_port), "--service-url", f"http://127.0.0.1:{port}")
     telephone += tuple(word for name, value in ACCOUNT.items() for word in (f"--{name}", value))
@@ -288,5 +288,6 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--storm", type=int, default=5000)
+    parser.add_argument("--per-s", type=float, default=1.0, help="the pace of the number for what can wait")
     arguments = parser.parse_args()
-    asyncio.run(main(arguments.rate, arguments.seconds, arguments.storm))
+    asyncio.run(main(arguments.rate, arguments.seconds, arguments.storm, arguments.per_s))
