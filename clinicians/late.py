@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -95,6 +95,6 @@ async def see(request: Request, visitor: Doctor, resident_id: int, note_id: int)
     async with database.service() as c:
         if not await alerts.may_act(c, visitor.person_id, resident_id, None):
             raise Refused(404)
-        if await late_notes.see(c, resident_id, note_id, visitor.person_id, datetime.now(UTC)):
+        if await late_notes.see(c, resident_id, note_id, visitor.person_id, visitor.now):
             await audit.record(c, "saw_late_note", visitor.person_id, resident_id, note=note_id)
     return back_to(f"/doctor/residents/{resident_id}")

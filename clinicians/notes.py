@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from fastapi import Request
 
 from alerts import actions
@@ -21,6 +19,6 @@ async def keep_note(
     database: Database = request.app.state.database
     try:
         async with database.service() as c:
-            await actions.add_note(c, resident_id, visitor.person_id, words, datetime.now(UTC), alert_id=alert_id)
+            await actions.add_note(c, resident_id, visitor.person_id, words, visitor.now, alert_id=alert_id)
     except actions.NotAllowed:
         raise Refused(404) from None

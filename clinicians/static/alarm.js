@@ -33,7 +33,7 @@
   }
 
   function wanted() {
-    const asked = [...document.querySelectorAll("[data-alarm]")].filter((part) => part.checkVisibility());
+    const asked = [...document.querySelectorAll("[data-alarm]")].filter((part) => part.getClientRects().length);
     return RANK.find((name) => asked.some((part) => part.dataset.alarm === name)) ?? "";
   }
 

@@ -24,7 +24,7 @@
     if (busy) { again = true; return; }
     busy = true;
     try {
-      const answer = await fetch(location.pathname + location.search, { headers: { "X-Live": "1" }, signal: AbortSignal.timeout(20000) });
+      const answer = await fetch(location.pathname + location.search, { headers: { "X-Live": "1" }, signal: AbortSignal.timeout?.(20000) });
       if (answer.redirected || answer.status === 401) {
         if (document.dispatchEvent(new Event("signedout", { cancelable: true }))) return location.reload();
         loaded = 0; // nothing here is renewed any more
