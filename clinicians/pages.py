@@ -92,11 +92,18 @@ def render(request: Request, template: str, /, status: int = 200, **context: Any
         visitor=visitor,
         words=words,
         here=request.url.path,
+        back=_back(request),
         home=HOMES.get(visitor.face, "/") if visitor else "/",
         loud=getattr(request.state, "loud", ()),
         **context,
     )
     return HTMLResponse(html, status, headers={"Cache-Control": "no-store", "Content-Language": words.html_language})
+
+
+def _back(request: Request) -> str:
+    """Where to come back to in another language: this page, with what it was asked."""
+    asked = request.url.query if request.method == "GET" else ""
+    return f"{request.url.path}?{asked}" if asked else request.url.path
 
 
 def language_of(request: Request) -> str:
