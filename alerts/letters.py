@@ -91,6 +91,8 @@ class Letters:
         row, waits_until = call.going.row, call.plan.climb_at
         kind, audience, named = self._kind(call, person, resident)
         sentence = protocols.sentence(row, audience, person.language) or wording.without_rule(row.rule, person.language)
+        if resident.is_probe:
+            kind, sentence = "heartbeat", ""
         named_in_vain = [self.whom.person(p).name(person.language) for p in in_vain]
         made = []
         for way in ways:

@@ -12,7 +12,7 @@ from store.postgres import Connection, one, rows, value
 
 _RESIDENT: Final[LiteralString] = """
     SELECT r.id, r.person_id, r.centre_id, p.name_zh, p.name_en, p.phone, p.language, r.born, r.sex, r.address_zh, r.address_en,
-           r.conditions, c.time_zone, r.area_id
+           r.conditions, c.time_zone, r.area_id, r.id IS NOT DISTINCT FROM (SELECT probe_resident_id()) AS is_probe
     FROM resident r JOIN person p ON p.id = r.person_id JOIN centre c ON c.id = r.centre_id
 """
 
@@ -35,6 +35,7 @@ class Resident:
     conditions: list[str]
     time_zone: str
     area_id: int | None = None
+    is_probe: bool = False
 
     def name(self, language: str) -> str:
         """The name as it is written in ``language``."""
