@@ -59,7 +59,8 @@ async def show(database: Database) -> int:
         facts.add_row(what, words)
     console.print(facts)
     late = lag_s > _SLOW_S or late_s > _SLOW_S
-    return int(late or unreachable > 0 or protocols.needs_somebody or any(_is_silent(g, now) for g in known))
+    unheard = unreachable > 0 or chain.is_broken(now)
+    return int(late or unheard or protocols.needs_somebody or any(_is_silent(g, now) for g in known))
 
 
 def _reach(channels: list[str], unreachable: int) -> str:

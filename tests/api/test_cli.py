@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import anyio
@@ -16,7 +16,7 @@ from alerts.channels.push import PushKeys
 from api import users
 from api.cli import app
 from api.sessions import token_hash
-from store import contacts, gateways, people
+from store import contacts, gateways, people, self_watch
 from store.pairing import code_hash
 from store.postgres import Database
 from tests.api.callers import PASSWORD
@@ -197,6 +197,21 @@ def test_the_status_shows_gateways_and_says_when_one_is_silent(database_url: str
     assert done.exit_code == 0, done.output
     for words in ("stairway 9", "well", "0.0 s behind", "none", "0.0 a day"):
         assert words in done.output
+
+
+def test_the_status_needs_somebody_when_no_call_has_arrived_for_long(database_url: str, home: Household) -> None:
+    async def an_hour_of_silence() -> None:
+        async with Database(database_url) as database, database.service() as c:
+            now = datetime.now(UTC)
+            await gateways.note_heartbeat(
+                c, home.gateway, now, gateways.Beat("1", clock_error_s=0.0, outbox_waiting=0, quarantined=0)
+            )
+            await self_watch.switch_on(c, "+8613900000999", timedelta(minutes=5), now - timedelta(hours=1))
+
+    anyio.run(an_hour_of_silence)
+    done = run("status", database=database_url)
+    assert "never proved" in done.output
+    assert done.exit_code == 1
 
 
 def test_a_number_of_another_country_keeps_its_code() -> None:
