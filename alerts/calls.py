@@ -169,10 +169,14 @@ class Caller:
         await self._tell("closed", row, thinking)
 
     async def _called_in_writing(self, row: AlertRow, but: UUID) -> list[MessageRow]:
-        """The last call that each of the others was sent, by every way but a telephone that rang."""
+        """The last call that each of the others was sent, by every way but a telephone that rang.
+
+        Not to those who have left the staff since: a resident's name is nothing for them any more.
+        """
         sent = [m for m in await messages.of_alert(self.c, row.id) if m.purpose in ("alert", "also") and _went_out(m)]
         last = {(m.person_id, m.channel): m for m in sent if m.person_id != but and m.channel != "voice"}
-        return list(last.values())
+        left = await people.left(self.c, {person for person, _ in last})
+        return [m for m in last.values() if m.person_id not in left]
 
     async def _tell(self, kind: str, row: AlertRow, to: Sequence[MessageRow], taker: Person | None = None) -> None:
         if not to:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
@@ -141,6 +143,22 @@ async def people(c: Connection, ids: list[UUID]) -> dict[UUID, Person]:
     """Those of ``ids`` whom the connection may see."""
     found = await rows(c, Person, "SELECT " + _PERSON + " FROM person p WHERE p.id = ANY(%s)", [ids])
     return {p.id: p for p in found}
+
+
+async def left(c: Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Those of these people whose account is closed."""
+    cursor = await c.execute(
+        "SELECT person_id FROM account WHERE person_id = ANY(%s) AND disabled_at IS NOT NULL", [list(ids)]
+    )
+    return {row[0] for row in await cursor.fetchall()}
+
+
+async def closed(c: Connection, ids: Collection[UUID]) -> set[UUID]:
+    """Those of ``ids`` whose account is closed: they have left, and are told nothing more about anybody."""
+    cursor = await c.execute(
+        "SELECT person_id FROM account WHERE person_id = ANY(%s) AND disabled_at IS NOT NULL", [list(ids)]
+    )
+    return {row[0] for row in await cursor.fetchall()}
 
 
 async def staff(c: Connection, centre_id: int) -> list[Person]:

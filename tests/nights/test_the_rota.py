@@ -250,7 +250,6 @@ async def test_the_buildings_own_care_worker_comes_before_the_centres_and_when_s
         await n.ends("acknowledged", by=ZHOU)
 
 
-@pytest.mark.xfail(strict=True, reason="she is still told who has taken it, by name")
 async def test_whose_account_is_closed_is_called_no_more_and_cannot_take_what_she_was_called_to(street: Street) -> None:
     async with night(street) as n:
         await n.at("03:10").help(WANG)
