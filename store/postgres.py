@@ -175,7 +175,8 @@ class Lifeline:
 
 async def _require_open(c: Connection) -> None:
     """A server that ended has closed its side of the connection: that is seen here, without asking it anything."""
-    c.pgconn.consume_input()
+    for _ in range(2):  # the first reads why the server has ended, the second that it has
+        c.pgconn.consume_input()
     if c.pgconn.status != ConnStatus.OK:
         raise psycopg.OperationalError("the server closed the connection")
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mappi
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -43,11 +43,14 @@ from tests.alerts.twilio_document import TwilioDocument
 from tests.household import Household
 from tests.nights.street import KEY, Street
 
+T = TypeVar("T")
+
 _LONGEST = timedelta(minutes=45)
 """How long somebody waits for a message before it counts as not sent."""
 _STUCK = timedelta(seconds=21)
 """After so long a message that is being sent has lost its sender, says the dispatcher."""
 _MOST_TURNS = 400
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _LONGEST_PAUSE_S = 0.1
 """For how long the watch lets a reading be that is not safe to read yet."""
 
@@ -229,10 +232,10 @@ class Night:
 
     async def goes_wrong(self, kind: str, count: int = 1, to: Who | None = None) -> None:
         """On the network, the next ``count`` times: see :mod:`alerts.virtual.faults`."""
-        await self.line.fault(kind, count, to and to.phone)
+        await self.line.fault(kind, count, to.phone if to else None)
 
     async def keeps_going_wrong(self, kind: str, to: Who | None = None) -> None:
-        await self.line.always(kind, to and to.phone)
+        await self.line.always(kind, to.phone if to else None)
 
     async def is_mended(self) -> None:
         await self.line.heal()
@@ -318,12 +321,20 @@ class Night:
             await c.execute("UPDATE shift SET removed_at = %s", [self._started - timedelta(days=30)])
 
     async def shift(
-        self, duty: str, who: Who, hours: str = "00:00-00:00", *, days: Sequence[int] = range(1, 8), holidays: str = "also"
+        self,
+        duty: str,
+        who: Who,
+        hours: str = "00:00-00:00",
+        *,
+        days: Sequence[int] = range(1, 8),
+        holidays: str = "also",
     ) -> None:
         """She is on duty on these days; ``duty`` is what the household calls the roster."""
         starts, ends = (time.fromisoformat(text) for text in hours.split("-"))
         first = (self._started - timedelta(days=9)).date()
-        new = NewShift(self.home.rosters[duty], days, starts, ends, first, holidays=holidays, person_id=await self.id(who))
+        new = NewShift(
+            self.home.rosters[duty], days, starts, ends, first, holidays=holidays, person_id=await self.id(who)
+        )
         async with self.record() as c:
             await rosters.add_shift(c, self.home.centre, new)
 
@@ -343,8 +354,8 @@ class Night:
             self.home.rosters[duty],
             starts,
             ends if ends > starts else ends + timedelta(days=1),
-            who and await self.id(who),
-            instead_of and await self.id(instead_of),
+            await self.id(who) if who else None,
+            await self.id(instead_of) if instead_of else None,
         )
         async with self.record() as c:
             return await duty_changes.add_change(c, self.home.centre, change, self.clock.now)
@@ -465,7 +476,13 @@ class Night:
         return lines
 
     async def ends(
-        self, state: str, *, by: Who | None = None, trail: Sequence[str] | None = None, who: Who = WANG, rule: str | None = None
+        self,
+        state: str,
+        *,
+        by: Who | None = None,
+        trail: Sequence[str] | None = None,
+        who: Who = WANG,
+        rule: str | None = None,
     ) -> AlertRow:
         """How her alert stands at the end of the story, who has it, and the whole of its trail."""
         row = await self.alert(who, rule)
@@ -515,7 +532,7 @@ class Night:
         if not self.workers:
             return None
         first = (await self._agenda()).first
-        if first.year == datetime.max.year:
+        if first == _NEVER:
             return None
         # What is due and does not move now, as a provider has asked for a pause, is tried every second.
         return first if first > self.clock.now else self.clock.now + timedelta(seconds=1)
@@ -570,13 +587,18 @@ class Night:
         """Wait until nothing is under way but what lies at telephones that are off."""
         telephone = self.line.telephone
         async with asyncio.timeout(20):
-            while len(telephone.errands) > sum(sms.held for sms in telephone.network.messages):
-                await asyncio.sleep(0.001)
+            while under_way := telephone.errands.copy():
+                if len(under_way) == sum(sms.held for sms in telephone.network.messages):
+                    break
+                await asyncio.wait(under_way, timeout=0.002, return_when=asyncio.FIRST_COMPLETED)
 
     async def _tell(self, device: str, values: Mapping[str, float], **more: Any) -> None:
         moment = self._iso()
         about = {"device": device, "measured_at": moment, "collected_at": moment, **more}
-        body = {"readings": [{**about, "metric": name, "value": value} for name, value in values.items()], "refused": []}
+        body = {
+            "readings": [{**about, "metric": name, "value": value} for name, value in values.items()],
+            "refused": [],
+        }
         answer = await self.street.client.post(
             f"{self.street.door_url}/v1/readings", json=body, headers={"Authorization": f"Bearer {KEY}"}
         )
@@ -588,7 +610,7 @@ class Night:
     def _iso(self) -> str:
         return self.clock.now.isoformat().replace("+00:00", "Z")
 
-    async def _comes(self, look: Callable[[], Any], what: str, within: timedelta) -> Any:
+    async def _comes(self, look: Callable[[], T | None], what: str, within: timedelta) -> T:
         until = self.clock.now + within
         await self.settle()
         for _ in range(_MOST_TURNS):
@@ -658,7 +680,7 @@ class Agenda:
     def first(self) -> datetime:
         """The soonest of all; at the end of time when there is none."""
         known = (self.climbs, self.sends, self.doubts, self.unheard, self.watch)
-        return min((moment for moment in known if moment), default=datetime.max.replace(tzinfo=UTC))
+        return min((moment for moment in known if moment), default=_NEVER)
 
 
 _AGENDA = """

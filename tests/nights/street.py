@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from alerts import protocol
 from alerts.backtest.desk import Desk
+from alerts.channels.push import PushKeys
 from alerts.channels.sms import SmsChannel
 from alerts.channels.voice import VoiceChannel
 from alerts.protocol import Protocol
@@ -39,6 +40,8 @@ from tests.alerts.network import ACCOUNT, NUMBER, TOKEN, Line, Recorder, free_po
 from tests.household import Household, furnish
 
 KEY = "hw_the-street's-gateway"
+PUSH_KEYS = PushKeys.generate()
+OFFICE = "mailto:office@hearthwatch.example"
 _SECOND_S = 0.001
 """How long a second of a telephone call lasts: one that nobody answers rings for 25."""
 _KEPT = ("migration", "protocol", "protocol_decision", "watch_partition", "judging")
@@ -134,6 +137,8 @@ async def open_street(database_url: str) -> AsyncIterator[Street]:
         twilio_account_sid=ACCOUNT,
         twilio_auth_token=SecretStr(TOKEN),
         twilio_from=NUMBER,
+        push_private_key=SecretStr(PUSH_KEYS.private),
+        push_contact=OFFICE,
         watch=False,
         dispatch=False,
     )

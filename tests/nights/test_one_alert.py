@@ -300,7 +300,9 @@ async def test_a_very_high_pressure_that_is_normal_the_second_time_calls_nobody(
         assert await n.all_alerts() == []
 
 
-async def test_a_gateway_that_falls_silent_at_night_wakes_nobody_and_in_the_morning_somebody_rings(street: Street) -> None:
+async def test_a_gateway_that_falls_silent_at_night_wakes_nobody_and_in_the_morning_somebody_rings(
+    street: Street,
+) -> None:
     async with night(street, "23:00") as n:
         n.listens_for_silence = True
         await n.gateway_beats()
@@ -336,7 +338,9 @@ async def test_while_somebody_works_on_her_devices_a_call_for_help_is_still_hear
         await n.ends("acknowledged", by=LI)
 
 
-async def test_a_fall_that_a_gateway_tells_of_two_days_later_calls_nobody_and_is_noted_for_the_doctor(street: Street) -> None:
+async def test_a_fall_that_a_gateway_tells_of_two_days_later_calls_nobody_and_is_noted_for_the_doctor(
+    street: Street,
+) -> None:
     async with night(street) as n:
         then = n.clock.now - timedelta(days=2)
         await n.fall(WANG, measured_at=then.isoformat().replace("+00:00", "Z"))

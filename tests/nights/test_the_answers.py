@@ -197,13 +197,13 @@ async def test_who_has_said_stop_is_passed_over_is_a_task_for_the_administrator_
         await n.at("03:10").help(WANG)
         await n.expect_sms(CHEN, "Wang Xiuying", at="03:10")
         await n.deals_with(CHEN, WANG)
-        assert "有1位收不到全部消息" in await (await n.page(SUN)).reads("/admin/reach")
+        assert "1人有消息收不到" in await (await n.page(SUN)).reads("/admin/reach")
         await n.at("04:00").reply(LI, "START")
         await n.help(ZHAO)
         await n.expect_sms(LI, "赵德明", at="04:00")
         await n.reply(LI, "1")
         await n.ends("acknowledged", by=LI, who=ZHAO)
-        assert "收不到全部消息" not in await (await n.page(SUN)).reads("/admin/reach")
+        assert "人有消息收不到" not in await (await n.page(SUN)).reads("/admin/reach")
 
 
 async def test_a_telephone_that_answers_by_itself_is_not_answered_for_ever(street: Street) -> None:

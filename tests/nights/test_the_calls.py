@@ -26,9 +26,7 @@ async def test_whom_an_sms_does_not_wake_is_rung_up_and_takes_it_by_a_key(street
             LI, exactly="好的，王秀英，9号楼502，电话+8613900000006。请15分钟内到，到了回3", at="03:10:45"
         )
         await n.quiet_until("03:20")
-        await n.ends(
-            "acknowledged", by=LI, trail=["03:10 raised", "03:10 called Na Li", "03:10:45 acknowledged Na Li"]
-        )
+        await n.ends("acknowledged", by=LI, trail=["03:10 raised", "03:10 called Na Li", "03:10:45 acknowledged Na Li"])
 
 
 async def test_who_answers_the_sms_is_not_rung_up(street: Street) -> None:

@@ -29,10 +29,14 @@ async def test_a_fall_at_night_is_taken_by_whoever_is_called_first(street: Stree
         )
 
 
-async def test_who_sleeps_is_followed_by_the_second_in_her_own_language_and_hears_that_it_is_taken(street: Street) -> None:
+async def test_who_sleeps_is_followed_by_the_second_in_her_own_language_and_hears_that_it_is_taken(
+    street: Street,
+) -> None:
     async with night(street) as n:
         await n.at("03:10").help(WANG)
-        await n.expect_sms(LI, exactly="【炉望】急：王秀英（9号楼502）按下了呼救按钮。能去回1，去不了回2（11）", at="03:10")
+        await n.expect_sms(
+            LI, exactly="【炉望】急：王秀英（9号楼502）按下了呼救按钮。能去回1，去不了回2（11）", at="03:10"
+        )
         await n.expect_sms(
             CHEN,
             exactly="Hearthwatch: Urgent: Wang Xiuying, Bldg 9-502: Pressed the help button. Reply 1 yes, 2 no (11)",
@@ -40,8 +44,10 @@ async def test_who_sleeps_is_followed_by_the_second_in_her_own_language_and_hear
         )
         said = await n.reply(CHEN, "on my way")
         assert said == [
-            "Thank you. Wang Xiuying, Bldg 9-502, phone +8613900000006. Please be there within 15 min. "
-            "Reply 3 when you are there"
+            (
+                "Thank you. Wang Xiuying, Bldg 9-502, phone +8613900000006. Please be there within 15 min. "
+                "Reply 3 when you are there"
+            )
         ]
         await n.expect_sms(LI, exactly="【炉望】陈静去看王秀英了，您不用去。", at="03:12")
         n.nothing_for(CHEN, ZHOU, LINE)
@@ -123,7 +129,9 @@ async def test_when_nobody_can_come_everybody_is_called_at_once(street: Street) 
 
 async def test_a_step_in_turn_calls_one_after_the_other(street: Street) -> None:
     async with night(street) as n:
-        await n.policy("high", step(1, on_duty("care_worker"), on_duty("care_worker", 2), in_turn=True), step(2, EVERYBODY))
+        await n.policy(
+            "high", step(1, on_duty("care_worker"), on_duty("care_worker", 2), in_turn=True), step(2, EVERYBODY)
+        )
         await n.at("03:10").help(WANG)
         await n.expect_sms(LI, "王秀英", at="03:10")
         await n.expect_sms(CHEN, "Wang Xiuying", at="03:11")
@@ -265,7 +273,9 @@ async def test_nobody_is_called_any_more_about_a_resident_who_has_left(street: S
         await n.at("03:10").help(WANG)
         await n.expect_sms(LI, at="03:10")
         async with n.record() as c:
-            await c.execute("UPDATE resident SET left_at = %s WHERE id = %s", [n.clock.now + timedelta(seconds=30), n.home.wang])
+            await c.execute(
+                "UPDATE resident SET left_at = %s WHERE id = %s", [n.clock.now + timedelta(seconds=30), n.home.wang]
+            )
         await n.quiet_until("03:30", LI, CHEN, ZHOU, LINE)
         row = await n.ends("resolved", trail=["03:10 raised", "03:10 called Na Li", "03:10:30 resolved left"])
         assert row.outcome == "left"

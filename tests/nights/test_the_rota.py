@@ -35,7 +35,9 @@ async def test_at_night_the_night_shift_is_called_and_by_day_the_day_shift(stree
         await n.ends("acknowledged", by=LI, who=ZHAO)
 
 
-async def test_handover_in_the_middle_of_an_alert_the_next_round_goes_to_whoever_is_on_duty_then(street: Street) -> None:
+async def test_handover_in_the_middle_of_an_alert_the_next_round_goes_to_whoever_is_on_duty_then(
+    street: Street,
+) -> None:
     async with night(street, "07:50") as n:
         await day_and_night(n)
         await n.at("07:57").help(WANG)
@@ -75,7 +77,9 @@ async def test_a_gap_in_the_first_line_calls_the_second_at_once(street: Street) 
         await n.ends("acknowledged", by=CHEN)
 
 
-async def test_when_nobody_at_all_is_on_duty_everybody_is_called_and_the_trail_says_that_nobody_was(street: Street) -> None:
+async def test_when_nobody_at_all_is_on_duty_everybody_is_called_and_the_trail_says_that_nobody_was(
+    street: Street,
+) -> None:
     async with night(street) as n:
         await n.nobody_on_duty()
         await n.at("03:10").help(WANG)
