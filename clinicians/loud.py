@@ -19,7 +19,7 @@ _SHOWN_TO: Final = frozenset({"doctor", "care_worker", "administrator"})
 async def look(request: Request) -> None:
     """Put the alerts of this visitor's centre that nobody answers on the request; a dependency of every page."""
     visitor = request.state.visitor
-    if request.method == "GET" and visitor.face in _SHOWN_TO:
+    if visitor.face in _SHOWN_TO:
         database: Database = request.app.state.database
         async with database.reader(visitor.person_id) as c:
             request.state.loud = await portal.exhausted(c)

@@ -164,7 +164,7 @@ async def _set_line(c: Connection, centre_id: int, phone: str) -> None:
         return
     await c.execute(
         "WITH line AS (INSERT INTO person (centre_id, name_zh, name_en, phone) SELECT id, name_zh || '值班电话', "
-        "name_en || ', duty line', %s FROM centre WHERE id = %s RETURNING id) UPDATE centre SET fallback_id = line.id FROM line "
+        "'Duty line of ' || name_en, %s FROM centre WHERE id = %s RETURNING id) UPDATE centre SET fallback_id = line.id FROM line "
         "WHERE centre.id = %s",
         [phone, centre_id, centre_id],
     )

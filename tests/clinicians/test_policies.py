@@ -104,7 +104,7 @@ async def test_a_policy_is_shown_on_the_real_rota_before_it_is_kept(centre: Cent
     assert "This is what would happen. If it is right, save it." in page
     assert "Sun 29 Nov Step 1 03:10 SMS to Chen Jing Step 2 03:11:30 SMS to Zhou Min" in page
     assert "If everybody is silent, the last line and all others are called after 4 minutes." in page
-    assert "all are called again every 5 minutes until somebody takes it: 03:13:30 SMS to Huaishu" in page
+    assert "all are called again every 5 minutes until somebody takes it: 03:13:30 SMS to Duty line of Huaishu" in page
     async with centre.app.state.database.service() as c:
         assert await value(c, "SELECT count(*) FROM policy") == 0
     page = await write(office, fields)
