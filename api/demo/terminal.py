@@ -132,7 +132,10 @@ class Terminal:
         )
         if key not in _WORDS[self._language]:
             return
-        sentence = self.word(key).format(**self._fields(event))
+        sentence, fields = self.word(key), self._fields(event)
+        if "{name}" in sentence and "name" not in fields:
+            return  # somebody of no home of the street: enrolled since, or the test of the calls itself
+        sentence = sentence.format(**fields)
         self._console.print(f"{event.t:7.1f} s  {sentence}", style=_COLOURS.get(key, ""), markup=False)
 
     def restarted(self, program: str, code: int) -> None:
