@@ -17,8 +17,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-import httpx
-
 from alerts.channels import Channel, ChannelName
 from alerts.dispatch import Dispatcher
 from alerts.maintenance import Maintenance
@@ -289,8 +287,7 @@ class Night:
         async with self.street.database.service() as c:
             await people.close_session(c, token_hash(token))
             await people.open_session(c, token_hash(token), person, "csrf", datetime(2100, 1, 1, tzinfo=UTC))
-        headers = {"Cookie": f"{COOKIE}={token}", "Accept": "text/html"}
-        return Page(self, httpx.AsyncClient(base_url=self.street.door_url, headers=headers))
+        return Page(self, {"Cookie": f"{COOKIE}={token}", "Accept": "text/html"})
 
     @asynccontextmanager
     async def record(self) -> AsyncIterator[Connection]:
@@ -701,17 +698,18 @@ class Page:
     """Somebody's browser."""
 
     night: Night
-    client: httpx.AsyncClient
+    headers: dict[str, str]
 
     async def reads(self, path: str) -> str:
         """The page, as it is."""
-        answer = await self.client.get(path)
+        answer = await self.night.street.client.get(self.night.street.door_url + path, headers=self.headers)
         assert answer.status_code == 200, f"{path}: {answer.status_code}"
         return answer.text
 
     async def sends(self, path: str, **fields: str) -> str:
         """A form; where it leads to."""
-        answer = await self.client.post(path, data={"csrf": "csrf", **fields})
+        address = self.night.street.door_url + path
+        answer = await self.night.street.client.post(address, data={"csrf": "csrf", **fields}, headers=self.headers)
         assert answer.status_code == 303, f"{path}: {answer.status_code} {answer.text[:300]}"
         await self.night.is_told()
         return answer.headers["location"]

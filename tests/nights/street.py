@@ -117,10 +117,9 @@ async def _forget(c: Any) -> None:
         "AND NOT c.relispartition AND c.relname <> ALL(%s)",
         [list(_KEPT)],
     )
-    names = [row[0] for row in await cursor.fetchall()]
+    names = [sql.Identifier(row[0]) for row in await cursor.fetchall()]
     await c.execute("SET LOCAL session_replication_role = replica")
-    for name in names:
-        await c.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(name)))
+    await c.execute(sql.SQL("; ").join(sql.SQL("DELETE FROM {}").format(name) for name in names))
     await c.execute("UPDATE watch_partition SET owner = NULL, protocol = '', clock = NULL")
 
 
