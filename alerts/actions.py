@@ -36,7 +36,7 @@ async def acknowledge(c: Connection, alert_id: int, person_id: UUID, now: dateti
     Nobody else is called, and those who were are told. Whoever takes it promises to be there within the time that its
     policy gives. Taking it twice changes nothing.
     """
-    row, others = await _allowed(c, alert_id, person_id)
+    row, others = await _allowed(c, alert_id, person_id, now)
     caller = Caller(c, now)
     waiting = [other for other in others if standing(other).waits]
     for one in (row, *waiting):
@@ -54,7 +54,7 @@ async def attend(c: Connection, alert_id: int, person_id: UUID, now: datetime, c
     Nobody is called any more; the alerts stay until somebody says what came of them. Until then she is on a visit, and
     not called to anybody else.
     """
-    row, others = await _allowed(c, alert_id, person_id)
+    row, others = await _allowed(c, alert_id, person_id, now)
     caller = Caller(c, now)
     if row.state != "attended":
         await _on_visit(c, caller, row, person_id)
@@ -88,7 +88,7 @@ async def decline(c: Connection, alert_id: int, person_id: UUID, now: datetime, 
 
     She who had taken it gives it back, and with it all she had taken of this resident, or was called to.
     """
-    row, others = await _allowed(c, alert_id, person_id)
+    row, others = await _allowed(c, alert_id, person_id, now)
     if not standing(row).is_open:
         raise TransitionError("resolved", "the alert is closed already")
     hers = [
@@ -103,6 +103,7 @@ async def decline(c: Connection, alert_id: int, person_id: UUID, now: datetime, 
         await messages.cancel_unsent(c, one.id, person_id)
         if one.acknowledged_by == person_id and one.state in ("acknowledged", "attended"):
             await move(c, one, lifecycle.release(standing(one), person_id, now))
+            await duty_changes.end_visits(c, one.id, now)
         following += await Caller(c, now).after_failure(await _locked(c, one.id), one.call)
     known = await people.people(c, following)
     return [known[person] for person in dict.fromkeys(following) if person in known]
@@ -135,7 +136,7 @@ async def resolve(
     c: Connection, alert_id: int, person_id: UUID, now: datetime, outcome: str, channel: str = "page"
 ) -> None:
     """Close an alert and say what came of it."""
-    row, _ = await _allowed(c, alert_id, person_id)
+    row, _ = await _allowed(c, alert_id, person_id, now)
     after = lifecycle.resolve(standing(row), person_id, now, outcome)
     await _write(c, row, after, "resolved", person_id, now, channel, outcome=after.outcome or "")
     await messages.cancel_unsent(c, row.id)
@@ -147,15 +148,16 @@ async def shelve(
     c: Connection, alert_id: int, person_id: UUID, now: datetime, until: datetime, channel: str = "page"
 ) -> None:
     """Put an alert aside until ``until``, at most a day; then it calls again by itself."""
-    row, _ = await _allowed(c, alert_id, person_id)
+    row, _ = await _allowed(c, alert_id, person_id, now)
     after = lifecycle.shelve(standing(row), now, until)
     await _write(c, row, after, "shelved", person_id, now, channel, until=until.isoformat())
     await messages.cancel_unsent(c, row.id)
+    await duty_changes.end_visits(c, row.id, now)
 
 
 async def unshelve(c: Connection, alert_id: int, person_id: UUID, now: datetime, channel: str = "page") -> None:
     """Take an alert from the shelf: it calls at once, if it calls at all."""
-    row, _ = await _allowed(c, alert_id, person_id)
+    row, _ = await _allowed(c, alert_id, person_id, now)
     await _write(c, row, lifecycle.unshelve(standing(row), now), "unshelved", person_id, now, channel)
 
 
@@ -165,24 +167,25 @@ async def end_of_who_left(c: Connection, now: datetime, limit: int) -> None:
         await move(c, row, lifecycle.end(standing(row), now, LEFT))
         await alerts.add_event(c, row.id, row.resident_id, "resolved", at=now, detail={"outcome": LEFT})
         await messages.cancel_unsent(c, row.id)
+        await duty_changes.end_visits(c, row.id, now)
 
 
 async def add_note(
     c: Connection, resident_id: int, person_id: UUID, text: str, now: datetime, alert_id: int | None = None
 ) -> None:
     """Write a note about a resident, or about one of her alerts."""
-    if not await alerts.may_act(c, person_id, resident_id, alert_id):
+    if not await alerts.may_act(c, person_id, resident_id, alert_id, now):
         raise NotAllowed
     if alert_id is not None and (row := await alerts.alert(c, alert_id)) and row.resident_id != resident_id:
         raise NotAllowed
     await notes.add(c, resident_id, person_id, text, now, alert_id)
 
 
-async def _allowed(c: Connection, alert_id: int, person_id: UUID) -> tuple[AlertRow, list[AlertRow]]:
+async def _allowed(c: Connection, alert_id: int, person_id: UUID, now: datetime) -> tuple[AlertRow, list[AlertRow]]:
     """The alert, and the other open ones of its resident to which staff are called, all held for this transaction."""
     rows = {row.id: row for row in await alerts.conversation(c, alert_id)}
     row = rows.pop(alert_id, None)
-    if row is None or not await alerts.may_act(c, person_id, row.resident_id, row.id):
+    if row is None or not await alerts.may_act(c, person_id, row.resident_id, row.id, now):
         raise NotAllowed
     return row, [other for other in rows.values() if standing(other).calls_staff]
 

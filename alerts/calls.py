@@ -21,13 +21,13 @@ from alerts import deployment, lifecycle, reach
 from alerts.escalation import BEFORE, Plan, Position, Skipped, ask_taker, morning_after, next_call
 from alerts.letters import Call, Going, Letters
 from alerts.lifecycle import Alert
-from alerts.policy import Policy
+from alerts.policy import PRIORITIES, Policy
 from alerts.protocol import Protocol
 from alerts.reach import Way
 from alerts.rule import Rule
 from alerts.whom import Whom
 from store import alerts, messages, people, residents
-from store.alerts import AlertRow, NewEvent
+from store.alerts import AlertRow, NewEvent, Taker
 from store.messages import MessageRow, NewMessage
 from store.people import Person
 from store.postgres import Connection
@@ -237,7 +237,10 @@ class Caller:
     async def _plan(self, waiting: Sequence[Going], known: Mapping[int, Resident]) -> list[Call]:
         await self._whom.look_up(known[one.row.resident_id] for one in waiting)
         out = await self._out([one.row for one in waiting])
-        takers = await alerts.takers(self.c, [one.row.resident_id for one in waiting])
+        about = [one.row.resident_id for one in waiting]
+        takers = await alerts.takers(self.c, about, self.now, self.now - lifecycle.VISIT_LASTS)
+        promised = {one.broken for one in waiting if one.broken is not None}
+        await self._whom.know({taker.person_id for taker in takers} | promised)
         plans = {one.row.id: await self._next(one, known, out[one.row.id], takers) for one in waiting}
         await self._know(plans.values(), waiting)
         # Somebody who has no way at all is passed over at once, like one who cannot be reached.
@@ -252,30 +255,37 @@ class Caller:
                 await self._know(plans.values(), waiting)
                 continue
             break
-        return [self._call(one, plans[one.row.id], takers.get(one.row.resident_id)) for one in waiting]
+        return [self._call(one, plans[one.row.id]) for one in waiting]
 
     async def _next(
         self,
         one: Going,
         known: Mapping[int, Resident],
         out: Collection[Skipped],
-        takers: Mapping[int, UUID],
+        takers: Sequence[Taker],
     ) -> Plan:
         resident = known[one.row.resident_id]
         policy = self._whom.policy(resident, one.row.priority)
-        taker = takers.get(one.row.resident_id) if not one.alert.call else None
-        if taker is not None and taker not in {skipped.person for skipped in out}:
+        gone = {skipped.person for skipped in out}
+        asked = (t.person_id for t in takers if self._comes(t, one, resident) and t.person_id not in gone)
+        if not one.alert.call and (taker := next(asked, None)):
             return ask_taker(policy, taker, self.now)
         position = await self._position(one.row, one.alert, policy)
         plan = next_call(policy, position, self._whom.around(resident, out), self.now)
-        if one.broken is None:
+        if one.broken is None or self._whom.has_left(one.broken):
             return plan
         return replace(plan, persons=tuple(dict.fromkeys((one.broken, *plan.persons))))
 
-    def _call(self, one: Going, plan: Plan, taker: UUID | None) -> Call:
+    def _comes(self, taker: Taker, one: Going, resident: Resident) -> bool:
+        """Whether she who has taken another alert of this resident works for the centre, and will be there as soon as this one needs."""
+        is_slower = PRIORITIES.index(taker.priority) > PRIORITIES.index(one.row.priority)
+        is_other = taker.resident_id != resident.id or self._letters.is_relative(resident, taker.person_id)
+        return not (is_slower or is_other or self._whom.is_off(resident, taker.person_id))
+
+    def _call(self, one: Going, plan: Plan) -> Call:
         exhausted_at = self.now if plan.exhausted else None
         after = lifecycle.notify(one.alert, plan.step, plan.rounds, plan.climb_at, exhausted_at)
-        return Call(one, plan, after, taker if plan.rounds == BEFORE else None)
+        return Call(one, plan, after, plan.persons[0] if plan.rounds == BEFORE else None)
 
     def _reaches(self, one: Going, plan: Plan) -> bool:
         return not plan.persons or any(self._ways[one.row.priority, person] for person in plan.persons)
@@ -295,7 +305,7 @@ class Caller:
         if alert.state == "raised":
             return Position()
         in_turn = 0 < alert.step <= len(policy.steps) and policy.steps[alert.step - 1].in_turn
-        called = await alerts.called_in_step(self.c, row.id, row.acknowledged_at or row.raised_at) if in_turn else ()
+        called = await alerts.called_in_step(self.c, row.id) if in_turn else ()
         return Position(alert.step, alert.rounds, called)
 
     async def _out(self, rows: Sequence[AlertRow]) -> dict[int, tuple[Skipped, ...]]:

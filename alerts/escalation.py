@@ -1,8 +1,9 @@
 """Who is called next, and when the ones after. Pure: people on duty and the moment are arguments.
 
 An empty step is passed over at once, and so is whoever is away, cannot be reached or cannot come. When no step names
-anybody who can be called, everybody of the centre is: that is itself a fault to be told loudly. It goes on until a person
-takes the alert: it never ends in silence (:mod:`alerts.policy`).
+anybody who can be called, everybody of the centre is: that is itself a fault to be told loudly. When nobody of the centre
+can be reached either, it is exhausted at once. It goes on until a person takes the alert: it never ends in silence
+(:mod:`alerts.policy`).
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def next_call(policy: Policy, at: Position, around: Around, now: datetime) -> Pl
         if persons:
             climb_at = now + policy.steps[number - 1].wait
             return Plan(persons, number, rounds, climb_at, skipped=tuple(dict.fromkeys(skipped)))
-    if at.step == 0 or (at.rounds < policy.repeats and not _anybody(policy, around)):
+    if (at.step == 0 or (at.rounds < policy.repeats and not _anybody(policy, around))) and _others(around):
         return _unmanned(policy, at, around, now, tuple(dict.fromkeys(skipped)))
     return _exhausted(policy, policy.repeats + 1, around, now, tuple(dict.fromkeys(skipped)))
 
@@ -146,7 +147,7 @@ def in_quiet_hours(now: datetime, zone: tzinfo, quiet_from: time, quiet_until: t
 
 def _steps_after(policy: Policy, at: Position) -> Iterator[tuple[int, int]]:
     """The steps that may follow, as (number, round): the rest of this round (a step in turn goes on), then one more round."""
-    for number in range(max(at.step, 1), len(policy.steps) + 1):
+    for number in range(max(at.step, 1), len(policy.steps) + 1) if at.rounds != BEFORE else ():
         yield number, at.rounds
     if at.step and at.rounds < policy.repeats:
         for number in range(1, len(policy.steps) + 1):
@@ -165,6 +166,11 @@ def _anybody(policy: Policy, around: Around) -> bool:
     return any(_people(policy, number, around)[0] for number in range(1, len(policy.steps) + 1))
 
 
+def _others(around: Around) -> bool:
+    """Whether anybody of the centre is left who has not proved unreachable and could come."""
+    return not {skipped.person for skipped in around.out}.issuperset(around.everybody)
+
+
 def _all_of(around: Around) -> tuple[UUID, ...]:
     """Everybody who can be called; those who cannot be reached or come too, if there is nobody else: better than no one."""
     out = {skipped.person for skipped in around.out}
@@ -174,9 +180,7 @@ def _all_of(around: Around) -> tuple[UUID, ...]:
 def _unmanned(policy: Policy, at: Position, around: Around, now: datetime, skipped: tuple[Skipped, ...]) -> Plan:
     wait = policy.steps[-1].wait if policy.steps else policy.again
     rounds = at.rounds if at.step == 0 else at.rounds + 1
-    fallback = (around.fallback,) if around.fallback else ()
-    persons = _all_of(around) or fallback
-    return Plan(persons, max(len(policy.steps), 1), rounds, now + wait, unmanned=True, skipped=skipped)
+    return Plan(_all_of(around), max(len(policy.steps), 1), rounds, now + wait, unmanned=True, skipped=skipped)
 
 
 def _exhausted(policy: Policy, rounds: int, around: Around, now: datetime, skipped: tuple[Skipped, ...]) -> Plan:

@@ -133,7 +133,7 @@ class Letters:
     def _kind(self, call: Call, person: Person, resident: Resident) -> tuple[str, Audience, wording.About]:
         """In which words a person is called, for whom they are meant, and how the resident is named to her."""
         named = self.named(resident, person)
-        if self._is_relative(resident, person.id):
+        if self.is_relative(resident, person.id):
             return "family", "family", named
         if call.taker == person.id:
             return "also", "staff", named
@@ -144,12 +144,12 @@ class Letters:
     def named(self, resident: Resident, person: Person) -> wording.About:
         """The resident as this person calls her; where she lives and her telephone are for staff."""
         relative = self.whom.relative(resident.id, person.id)
-        if relative is None or not self._is_relative(resident, person.id):
+        if relative is None or not self.is_relative(resident, person.id):
             return about(resident, person.language)
         called = relative.called_zh if person.language == wording.ZH else relative.called_en
         return wording.About(called or resident.name(person.language), "")
 
-    def _is_relative(self, resident: Resident, person_id: UUID) -> bool:
+    def is_relative(self, resident: Resident, person_id: UUID) -> bool:
         is_staff = self.whom.is_staff(resident, person_id)
         return self.whom.relative(resident.id, person_id) is not None and not is_staff
 

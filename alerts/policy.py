@@ -161,7 +161,7 @@ def parse(written: Mapping[str, Any]) -> Policy:
         steps = tuple(_step(step) for step in written["steps"])
         repeats = int(written["repeats"])
         again, attend = _seconds(written["again_s"]), _seconds(written["attend_s"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         if isinstance(error, PolicyError):
             raise
         raise PolicyError("unreadable", f"this is no policy: {error}") from error

@@ -5,29 +5,45 @@ Looked up once for as many residents as are asked about together, then answered 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import structlog
+from prometheus_client import Counter
+
 from alerts import on_duty
 from alerts.escalation import Around, Found, Skipped, in_quiet_hours
-from alerts.policy import SHIPPED, Policy, Target, parse
+from alerts.policy import SHIPPED, Policy, PolicyError, Target, parse
 from alerts.rota import Rota
-from store import people, policies
+from store import people, policies, team
 from store.people import Person
 from store.policies import Relative, Use
 from store.postgres import Connection
 from store.residents import Resident
+
+log = structlog.get_logger(__name__)
+
+UNREADABLE: Final = Counter(
+    "hearthwatch_policies_unreadable_total", "Times the shipped policy stood in for one that cannot be read."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Centre:
     rota: Rota
     staff: tuple[UUID, ...]
-    uses: tuple[Use, ...]
+    uses: tuple[tuple[Use, Policy], ...]
     fallback: UUID | None
+    languages: Mapping[UUID, frozenset[str]]
+
+    def first_who_speak(self, language: str, persons: Sequence[UUID]) -> tuple[UUID, ...]:
+        """The same people, those first who speak ``language``, or of whom it is not known that they do not."""
+        wanted = language.partition("_")[0]
+        return tuple(sorted(persons, key=lambda person: wanted not in self.languages.get(person, (wanted,))))
 
 
 @dataclass(slots=True)
@@ -40,6 +56,7 @@ class Whom:
     _centres: dict[int, _Centre] = field(default_factory=dict)
     _relatives: dict[int, list[Relative]] = field(default_factory=dict)
     _people: dict[UUID, Person] = field(default_factory=dict)
+    _left: set[UUID] = field(default_factory=set)
 
     async def look_up(self, residents: Iterable[Resident]) -> None:
         """Get to know everybody who could be called about these residents."""
@@ -56,13 +73,13 @@ class Whom:
         centre = self._centres[resident.centre_id]
         areas = centre.rota.areas_of(resident.area_id)
         ranked = {
-            (len(areas) + 1 if use.resident_id else len(areas) - areas.index(use.area_id) if use.area_id else 0): use
-            for use in centre.uses
+            (len(areas) + 1 if use.resident_id else len(areas) - areas.index(use.area_id) if use.area_id else 0): policy
+            for use, policy in centre.uses
             if use.priority == priority
             and (use.resident_id in (None, resident.id))
             and (use.area_id is None or use.area_id in areas)
         }
-        return parse(ranked[max(ranked)].content) if ranked else SHIPPED[priority]
+        return ranked[max(ranked)] if ranked else SHIPPED[priority]
 
     def around(self, resident: Resident, out: Collection[Skipped]) -> Around:
         """Everybody about this resident; ``out``: who cannot be reached about this alert, or cannot come."""
@@ -87,6 +104,14 @@ class Whom:
         centre = self._centres[resident.centre_id]
         return person_id in centre.staff or any(turn.person == person_id for turn in centre.rota.everybody(self.now))
 
+    def has_left(self, person_id: UUID) -> bool:
+        """Whether the account of somebody who was found is closed."""
+        return person_id in self._left
+
+    def is_off(self, resident: Resident, person_id: UUID) -> bool:
+        """Whether somebody who was found cannot be counted on: she has left, is sick or on leave."""
+        return self._away(resident, person_id) in ("left", "sick", "leave")
+
     async def know(self, person_ids: Collection[UUID]) -> None:
         """Get to know these people too."""
         await self._know(set(person_ids))
@@ -95,13 +120,27 @@ class Whom:
         if target.kind == "everybody":
             return Found(self._centres[resident.centre_id].staff)
         if target.kind == "person":
-            return Found(self._with_phone([target.person] if target.person else []))
+            return self._by_name(resident, target.person) if target.person else Found()
         if target.kind == "family":
             return self._family(resident)
         assert target.role is not None, "a target on duty has a role"
         answer = self._centres[resident.centre_id].rota.of(target.role, target.line, resident.area_id, self.now, gone)
         away = tuple(Skipped(turn.person, turn.absence or "leave") for turn in answer.absent)
-        return Found(self._with_phone([turn.person for turn in answer.turns]), away)
+        centre = self._centres[resident.centre_id]
+        persons = centre.first_who_speak(resident.language, [turn.person for turn in answer.turns])
+        return Found(self._with_phone(persons), away)
+
+    def _by_name(self, resident: Resident, person_id: UUID) -> Found:
+        if why := self._away(resident, person_id):
+            return Found(skipped=(Skipped(person_id, why),))
+        return Found(self._with_phone([person_id]))
+
+    def _away(self, resident: Resident, person_id: UUID) -> str | None:
+        if person_id in self._left:
+            return "left"
+        absences = self._centres[resident.centre_id].rota.absences
+        held = [absence for absence in absences if absence.person == person_id and absence.holds(self.now)]
+        return max(held, key=lambda absence: absence.starts_at).kind if held else None
 
     def _family(self, resident: Resident) -> Found:
         zone = ZoneInfo(resident.time_zone)
@@ -113,21 +152,34 @@ class Whom:
         return Found(awake, tuple(Skipped(person, "quiet") for person, is_quiet in quiet.items() if is_quiet))
 
     def _with_phone(self, person_ids: Sequence[UUID]) -> tuple[UUID, ...]:
-        return tuple(p for p in person_ids if p in self._people and self._people[p].phone is not None)
+        callable_by_phone = (p for p in person_ids if p in self._people and self._people[p].phone is not None)
+        return tuple(p for p in callable_by_phone if p not in self._left)
 
     async def _centre(self, centre_id: int) -> _Centre:
         rota = await on_duty.rota(self.c, centre_id, self.now, self.until or self.now)
         staff = await people.staff(self.c, centre_id)
-        uses = await policies.uses(self.c, centre_id)
+        uses = tuple((use, _readable(use)) for use in await policies.uses(self.c, centre_id))
         fallback = await policies.fallback(self.c, centre_id)
         self._people |= {person.id: person for person in staff}
-        named = {t.person for use in uses for step in parse(use.content).steps for t in step.targets if t.person}
+        named = {t.person for _, policy in uses for step in policy.steps for t in step.targets if t.person}
         await self._know(
             named | {turn.person for turn in rota.everybody(self.now)} | ({fallback} if fallback else set())
         )
         line = self._people.get(fallback) if fallback else None
-        return _Centre(rota, tuple(p.id for p in staff), tuple(uses), line.id if line and line.phone else None)
+        spoken = await team.languages(self.c, centre_id)
+        return _Centre(rota, tuple(p.id for p in staff), uses, line.id if line and line.phone else None, spoken)
 
     async def _know(self, person_ids: set[UUID]) -> None:
         if new := person_ids - set(self._people):
             self._people |= await people.people(self.c, list(new))
+            self._left |= await people.left(self.c, new)
+
+
+def _readable(use: Use) -> Policy:
+    """What is written, or the shipped policy where that cannot be read: people are called all the same, and it is told loudly."""
+    try:
+        return parse(use.content)
+    except PolicyError as error:
+        UNREADABLE.inc()
+        log.exception("policy_unreadable", policy=use.policy_id, priority=use.priority, why=error.code)
+        return SHIPPED[use.priority]

@@ -170,7 +170,7 @@ async def note_hospital_visit(
     database: Database = request.app.state.database
     async with database.service() as c:
         resident = await residents.resident(c, resident_id)
-        if resident is None or not await alerts.may_act(c, visitor.person_id, resident_id, None):
+        if resident is None or not await alerts.may_act(c, visitor.person_id, resident_id, None, visitor.now):
             raise Refused(404)
         words = Words.of(visitor.language, resident.time_zone)
         went_at = datetime.combine(day, time(hour), words.zone).astimezone(UTC)

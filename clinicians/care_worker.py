@@ -271,7 +271,7 @@ async def correct_finding(
     database: Database = request.app.state.database
     async with database.service() as c:
         row = await alerts.for_update(c, alert_id)
-        if row is None or not await alerts.may_act(c, visitor.person_id, row.resident_id, alert_id):
+        if row is None or not await alerts.may_act(c, visitor.person_id, row.resident_id, alert_id, visitor.now):
             raise Refused(404)
         if row.state != "resolved" or not cases.is_fall(row.rule):
             raise Refused(400)

@@ -93,7 +93,7 @@ async def see(request: Request, visitor: Doctor, resident_id: int, note_id: int)
     """She has seen it; whoever is first counts."""
     database: Database = request.app.state.database
     async with database.service() as c:
-        if not await alerts.may_act(c, visitor.person_id, resident_id, None):
+        if not await alerts.may_act(c, visitor.person_id, resident_id, None, visitor.now):
             raise Refused(404)
         if await late_notes.see(c, resident_id, note_id, visitor.person_id, visitor.now):
             await audit.record(c, "saw_late_note", visitor.person_id, resident_id, note=note_id)

@@ -41,7 +41,7 @@ async def _set_by_staff(
 ) -> Response:
     database: Database = request.app.state.database
     async with database.service() as c:
-        if not await alerts.may_act(c, visitor.person_id, resident_id, None):
+        if not await alerts.may_act(c, visitor.person_id, resident_id, None, visitor.now):
             raise Refused(404)
         await _set_of_resident(c, visitor, resident_id, hours, why)
     return _back(f"{face}/residents/{resident_id}")

@@ -295,13 +295,15 @@ async def out_of_reach(c: Connection, since: Mapping[int, datetime]) -> dict[int
     return found
 
 
-async def called_in_step(c: Connection, alert_id: int, since: datetime) -> set[UUID]:
+async def called_in_step(c: Connection, alert_id: int) -> set[UUID]:
     """Whom an alert's present step has called since it began to wait: of those called one after the other, who had her turn."""
     cursor = await c.execute(
         "SELECT DISTINCT e.person_id FROM alert_event e JOIN alert a ON a.id = e.alert_id WHERE e.alert_id = %s "
-        "AND e.kind IN ('called', 'climbed') AND e.at >= %s AND e.person_id IS NOT NULL "
-        "AND (e.detail ->> 'step')::int = a.step AND (e.detail ->> 'round')::int = a.rounds",
-        [alert_id, since],
+        "AND e.kind IN ('called', 'climbed') AND e.person_id IS NOT NULL "
+        "AND (e.detail ->> 'step')::int = a.step AND (e.detail ->> 'round')::int = a.rounds "
+        "AND e.id > (SELECT coalesce(max(b.id), 0) FROM alert_event b WHERE b.alert_id = a.id "
+        "AND b.kind IN ('acknowledged', 'attended', 'shelved', 'cancelled'))",
+        [alert_id],
     )
     return {row[0] for row in await cursor.fetchall()}
 
@@ -319,15 +321,29 @@ async def called(c: Connection, alert_ids: Sequence[int]) -> dict[int, list[UUID
     return found
 
 
-async def takers(c: Connection, resident_ids: Sequence[int]) -> dict[int, UUID]:
-    """Who has taken, or is with, each of these residents for an alert to which staff are called: the newest of them."""
-    cursor = await c.execute(
-        "SELECT DISTINCT ON (resident_id) resident_id, acknowledged_by FROM alert WHERE resident_id = ANY(%s) "
-        "AND state IN ('acknowledged', 'attended') AND step > 0 AND acknowledged_by IS NOT NULL "
-        "ORDER BY resident_id, acknowledged_at DESC",
-        [list(resident_ids)],
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Somebody who is on her way to a resident, or with her, for an alert of ``priority``."""
+
+    resident_id: int
+    priority: str
+    person_id: UUID
+
+
+async def takers(c: Connection, resident_ids: Sequence[int], now: datetime, there_since: datetime) -> list[Taker]:
+    """Who has promised to come to these residents and still may, or has come after ``there_since`` and not left again.
+
+    For alerts to which staff are called; the newest first.
+    """
+    return await rows(
+        c,
+        Taker,
+        "SELECT a.resident_id, a.priority, a.acknowledged_by AS person_id FROM alert a WHERE a.resident_id = ANY(%(residents)s) "
+        "AND a.step > 0 AND a.acknowledged_by IS NOT NULL AND ((a.state = 'acknowledged' AND a.climb_at > %(now)s) "
+        "OR (a.state = 'attended' AND a.attended_at > %(there)s)) AND NOT EXISTS (SELECT FROM absence v WHERE v.alert_id = a.id "
+        "AND v.person_id = a.acknowledged_by AND v.ends_at <= %(now)s) ORDER BY a.acknowledged_at DESC, a.id DESC",
+        {"residents": list(resident_ids), "now": now, "there": there_since},
     )
-    return dict(await cursor.fetchall())
 
 
 async def conversation(c: Connection, alert_id: int) -> list[AlertRow]:
@@ -381,16 +397,18 @@ async def count_events(c: Connection, alert_id: int, kinds: Sequence[str], since
     )
 
 
-async def may_act(c: Connection, person_id: UUID, resident_id: int, alert_id: int | None) -> bool:
-    """Whether this person cares for the resident, or has been called to this alert."""
+async def may_act(c: Connection, person_id: UUID, resident_id: int, alert_id: int | None, now: datetime) -> bool:
+    """Whether this person cares for the resident, has been called to this alert or has taken it; nobody may whose account is closed."""
     return bool(
         await value(
             c,
-            "SELECT EXISTS (SELECT 1 FROM relation WHERE person_id = %(person)s AND resident_id = %(resident)s "
-            "AND kind IN ('doctor', 'care_worker', 'supervisor') AND valid_from <= now() "
-            "AND (valid_until IS NULL OR valid_until > now())) OR EXISTS (SELECT 1 FROM message "
-            "WHERE alert_id = %(alert)s AND person_id = %(person)s AND purpose IN ('alert', 'also'))",
-            {"person": person_id, "resident": resident_id, "alert": alert_id},
+            "SELECT (EXISTS (SELECT 1 FROM relation WHERE person_id = %(person)s AND resident_id = %(resident)s "
+            "AND kind IN ('doctor', 'care_worker', 'supervisor') "
+            "AND (valid_until IS NULL OR valid_until > %(now)s)) OR EXISTS (SELECT 1 FROM message "
+            "WHERE alert_id = %(alert)s AND person_id = %(person)s AND purpose IN ('alert', 'also') AND state <> 'cancelled') "
+            "OR EXISTS (SELECT 1 FROM alert WHERE id = %(alert)s AND acknowledged_by = %(person)s)) "
+            "AND NOT EXISTS (SELECT 1 FROM account WHERE person_id = %(person)s AND disabled_at IS NOT NULL)",
+            {"person": person_id, "resident": resident_id, "alert": alert_id, "now": now},
         )
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, LiteralString
@@ -63,7 +62,7 @@ async def add_centre(c: Connection, name_zh: str, name_en: str, phone: str | Non
     )
     await c.execute(
         "WITH line AS (INSERT INTO person (centre_id, name_zh, name_en, phone) SELECT id, name_zh || '值班电话', "
-        "name_en || ', duty line', phone FROM centre WHERE id = %s AND phone ~ '^\\+[1-9][0-9]{6,14}$' "
+        "'Duty line of ' || name_en, phone FROM centre WHERE id = %s AND phone ~ '^\\+[1-9][0-9]{6,14}$' "
         "ON CONFLICT DO NOTHING RETURNING id) UPDATE centre SET fallback_id = line.id FROM line WHERE centre.id = %s",
         [centre_id, centre_id],
     )
@@ -147,14 +146,6 @@ async def people(c: Connection, ids: list[UUID]) -> dict[UUID, Person]:
 
 async def left(c: Connection, ids: Collection[UUID]) -> set[UUID]:
     """Those of these people whose account is closed."""
-    cursor = await c.execute(
-        "SELECT person_id FROM account WHERE person_id = ANY(%s) AND disabled_at IS NOT NULL", [list(ids)]
-    )
-    return {row[0] for row in await cursor.fetchall()}
-
-
-async def closed(c: Connection, ids: Collection[UUID]) -> set[UUID]:
-    """Those of ``ids`` whose account is closed: they have left, and are told nothing more about anybody."""
     cursor = await c.execute(
         "SELECT person_id FROM account WHERE person_id = ANY(%s) AND disabled_at IS NOT NULL", [list(ids)]
     )

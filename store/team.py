@@ -112,3 +112,13 @@ async def settle(c: Connection, centre_id: int, resident_ids: Sequence[int], are
         "OR EXISTS (SELECT FROM area WHERE id = %(area)s AND centre_id = %(centre)s AND removed_at IS NULL))",
         {"area": area_id, "centre": centre_id, "residents": list(resident_ids)},
     )
+
+
+async def languages(c: Connection, centre_id: int) -> dict[UUID, frozenset[str]]:
+    """What each of the centre's people speaks, as the first part of a BCP 47 tag; those of whom it is not known are missing."""
+    cursor = await c.execute(
+        "SELECT s.person_id, s.languages FROM staff s JOIN person p ON p.id = s.person_id "
+        "WHERE p.centre_id = %s AND s.languages <> '{}'",
+        [centre_id],
+    )
+    return {person: frozenset(tag.partition("-")[0] for tag in spoken) for person, spoken in await cursor.fetchall()}

@@ -11,11 +11,12 @@ import pytest
 
 from alerts import actions
 from alerts.policy import SHIPPED, Policy, Step, Target, content
-from store import alerts, duty_changes, policies, rosters
+from store import alerts, duty_changes, policies, rosters, team
 from store.alerts import AlertRow
 from store.people import Person
 from store.postgres import Database
 from tests.alerts.service import Service, at_work
+from tests.household import put_on_duty
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +98,16 @@ async def test_in_turn_each_has_her_time(service: Service) -> None:
         await later(service, minutes=1)
         called.append(await names(service, row))
     assert called == [["Na Li"], ["Na Li", "Chen Jing"], ["Na Li", "Chen Jing", "Zhou Min"]]
+
+
+async def test_of_several_on_duty_she_is_first_who_speaks_the_residents_language(service: Service) -> None:
+    home = service.home
+    both = (Target("duty", "care_worker", 1), Target("duty", "care_worker", 2))
+    async with service.database.service() as c:
+        await put_on_duty(c, home.centre, "care_worker", 1, home.doctor, service.clock.now)
+        await team.describe(c, home.centre, home.li_na.id, [], ["en"])
+    await holds(service, policy(Step(both, MINUTE, in_turn=True)))
+    assert await names(service, await service.raised()) == ["Liu Jianguo"]
 
 
 @pytest.mark.parametrize("kind", ["sick", "leave", "on_visit"])
@@ -328,3 +339,125 @@ async def test_a_crisis_hours_after_a_visit_that_nobody_closed_calls(service: Se
     service.clock.go_on(hours=6)
     again = await service.raised("bp.severe", pulse=52.0)
     assert (again.id, again.state) == (row.id, "notifying")
+
+
+async def unreadable(service: Service, content: str = "{}") -> None:
+    """A policy of the centre that no release can read: a hand has been at the record."""
+    await holds(service, policy(Step((SUPERVISOR,), MINUTE)))
+    async with service.database.service() as c:
+        await c.execute("UPDATE policy SET content = %s::jsonb", [content])
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"steps": [{"wait_s": 1e300}]}', '{"steps": [7]}', "null"])
+async def test_for_a_policy_that_cannot_be_read_the_shipped_one_holds(service: Service, content: str) -> None:
+    await unreadable(service, content)
+    assert await names(service, await service.raised()) == ["Na Li"]
+
+
+async def close_account(service: Service, person: Person) -> None:
+    async with service.database.service() as c:
+        await c.execute("UPDATE account SET disabled_at = %s WHERE person_id = %s", [service.clock.now, person.id])
+
+
+async def test_whom_a_policy_names_is_passed_over_when_she_has_left_or_is_away(service: Service) -> None:
+    home = service.home
+    await holds(
+        service, policy(*(Step((Target("person", person=p.id),), MINUTE) for p in (home.doctor, home.chen, home.li_na)))
+    )
+    async with service.database.service() as c:
+        now = service.clock.now
+        await duty_changes.begin_absence(c, home.centre, home.chen.id, "sick", now, None, now)
+    await close_account(service, home.doctor)
+    row = await service.raised()
+    assert await names(service, row) == ["Na Li"]
+    assert await why_skipped(service, row) == [(home.doctor.id, "left"), (home.chen.id, "sick")]
+
+
+async def test_a_promise_of_who_has_left_calls_the_others_and_not_her(service: Service) -> None:
+    row = await service.raised()
+    await act(service, "acknowledge", row, service.home.chen)
+    await close_account(service, service.home.chen)
+    await later(service, minutes=15)
+    assert await names(service, row) == ["Na Li", "Na Li"]
+
+
+async def test_whose_account_is_closed_can_do_nothing_though_she_was_called(service: Service) -> None:
+    row = await service.raised()
+    await close_account(service, service.home.li_na)
+    with pytest.raises(actions.NotAllowed):
+        await act(service, "acknowledge", row, service.home.li_na)
+
+
+async def test_a_relation_ends_by_the_clock_of_the_service(service: Service) -> None:
+    row = await service.raised()
+    async with service.database.service() as c:
+        await c.execute("UPDATE relation SET valid_until = %s", [service.clock.now + timedelta(days=30)])
+    await act(service, "acknowledge", row, service.home.doctor)
+    service.clock.go_on(days=31)
+    with pytest.raises(actions.NotAllowed):
+        await act(service, "attend", row, service.home.doctor)
+
+
+async def beside(service: Service, *, attended: bool, hours: float = 0) -> tuple[AlertRow, AlertRow]:
+    """One alert that Chen Jing has taken or attended, and ``hours`` later another of the same resident."""
+    one = await service.raised()
+    await act(service, "attend" if attended else "acknowledge", one, service.home.chen)
+    service.clock.go_on(hours=hours)
+    return one, await service.raised("fall")
+
+
+async def test_who_came_hours_ago_is_not_asked_alone(service: Service) -> None:
+    _, soon = await beside(service, attended=True)
+    assert await names(service, soon) == ["Chen Jing"]
+    service.clock.go_on(hours=3)
+    assert await names(service, await service.raised("bp.severe", pulse=50.0)) == ["Na Li"]
+
+
+async def test_who_has_left_or_said_that_she_is_back_is_not_asked_alone(service: Service) -> None:
+    await beside(service, attended=True)
+    async with service.database.service() as c:
+        service.clock.go_on(minutes=1)
+        await duty_changes.end_absence(c, service.home.centre, service.home.chen.id, service.clock.now)
+    service.clock.go_on(minutes=1)
+    assert await names(service, await service.raised("bp.severe", pulse=50.0)) == ["Na Li"]
+
+
+async def test_who_has_promised_to_come_tomorrow_is_not_asked_alone_about_a_fall(service: Service) -> None:
+    one = await service.raised()
+    async with service.database.service() as c:
+        await alerts.update(c, one.id, {"priority": "low"})
+    await act(service, "acknowledge", one, service.home.chen)
+    assert await names(service, await service.raised("fall")) == ["Na Li"]
+
+
+async def test_in_turn_each_has_her_time_again_after_a_promise_that_was_not_kept(service: Service) -> None:
+    both = (Target("duty", "care_worker", 1), Target("duty", "care_worker", 2))
+    await holds(service, policy(Step(both, MINUTE, in_turn=True), Step((SUPERVISOR,), MINUTE)))
+    row = await service.raised()
+    await later(service, minutes=1)
+    await act(service, "acknowledge", row, service.home.li_na)
+    await later(service, minutes=15)
+    await later(service, minutes=1)
+    assert await names(service, row) == ["Na Li", "Chen Jing", "Na Li", "Chen Jing"]
+
+
+async def test_who_gives_back_what_she_attended_is_on_a_visit_no_more(service: Service) -> None:
+    row = await service.raised()
+    await act(service, "attend", row, service.home.li_na)
+    service.clock.go_on(minutes=5)
+    await act(service, "decline", row, service.home.li_na)
+    service.clock.go_on(minutes=1)
+    assert await names(service, await service.raised(resident=service.home.zhao)) == ["Na Li"]
+
+
+async def test_when_every_telephone_is_dead_the_last_line_rings_at_once(service: Service) -> None:
+    for person in service.staff:
+        assert person.phone is not None
+        await service.line.habit(person.phone, "dead")
+    row = await service.raised()
+    for _ in range(8):
+        await service.work()
+        await service.hear()
+        service.clock.go_on(seconds=1)
+    assert (await service.alert(row.id)).exhausted_at is not None
+    assert FALLBACK in {m.address for m in await service.messages(row.id)}

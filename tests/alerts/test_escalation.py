@@ -108,9 +108,14 @@ def test_when_the_whole_rota_cannot_be_reached_the_rest_of_the_centre_is_called(
     assert plan.unmanned
 
 
-def test_when_nobody_at_all_can_be_reached_everybody_is_tried_again() -> None:
+def test_when_nobody_at_all_can_be_reached_the_last_line_rings_at_once_and_everybody_is_tried_again() -> None:
     plan = next_call(SHIPPED["high"], Position(1, 0), around(out=[LI, CHEN, ZHOU, LIU]), NOW)
-    assert set(plan.persons) == {LI, CHEN, ZHOU, LIU}
+    assert plan.persons == (LINE, LI, CHEN, ZHOU, LIU)
+    assert plan.exhausted
+
+
+def test_with_nobody_to_call_at_all_it_is_in_vain_at_once() -> None:
+    assert next_call(SHIPPED["high"], Position(), Around(lambda _: Found(), []), NOW).exhausted
 
 
 def test_in_turn_each_has_her_time_before_the_next_and_then_the_step_is_over() -> None:
@@ -139,6 +144,13 @@ def test_who_is_at_it_already_is_asked_first_and_then_the_policy_begins_whole() 
     before = ask_taker(SHIPPED["high"], ZHOU, NOW)
     assert (before.persons, before.rounds, before.climb_at) == ((ZHOU,), BEFORE, NOW + 2 * MINUTE)
     after = next_call(SHIPPED["high"], Position(before.step, before.rounds), around(), before.climb_at)
+    assert (after.persons, after.step, after.rounds) == ((LI,), 1, 0)
+
+
+def test_who_is_at_it_already_keeps_nobody_of_a_last_step_in_turn_before_the_first() -> None:
+    policy = Policy((Step((FIRST,), MINUTE), Step((SECOND, THIRD), MINUTE, in_turn=True)), 0, 5 * MINUTE, 15 * MINUTE)
+    before = ask_taker(policy, LIU, NOW)
+    after = next_call(policy, Position(before.step, before.rounds, [LIU]), around(), before.climb_at)
     assert (after.persons, after.step, after.rounds) == ((LI,), 1, 0)
 
 
