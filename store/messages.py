@@ -18,6 +18,7 @@ _MESSAGE: Final[LiteralString] = (
     "expires_at, attempts, provider, provider_sid, error, sending_at, sent_at, delivered_at, created_at"
 )
 
+_CALLS: Final = ("alert", "also")
 _TYPES: Final[Mapping[str, LiteralString]] = MappingProxyType(
     {
         "person_id": "uuid",
@@ -101,10 +102,12 @@ class NewMessage:
 async def add(c: Connection, made: Sequence[NewMessage]) -> set[tuple[int | None, UUID, str]]:
     """Put messages into the outbox, except those of which the same (alert, step, person, channel, purpose) is there.
 
-    Returns the (alert, person, channel) of those that were not.
+    A call takes the place of an earlier one to the same person by the same channel that has not gone out yet: whoever cannot
+    be sent to for an hour does not find twelve calls when she can. Returns the (alert, person, channel) of the new ones.
     """
     if not made:
         return set()
+    await _supersede(c, [message for message in made if message.purpose in _CALLS and message.alert_id is not None])
     names = [field.name for field in fields(NewMessage)]
     columns = sql.SQL(", ").join(sql.Identifier("created_at" if name == "made_at" else name) for name in names)
     arrays = sql.SQL(", ").join(sql.SQL("%s::" + _TYPES[name] + "[]") for name in names)
@@ -115,6 +118,21 @@ async def add(c: Connection, made: Sequence[NewMessage]) -> set[tuple[int | None
         [[getattr(message, name) for message in made] for name in names],
     )
     return set(await cursor.fetchall())
+
+
+async def _supersede(c: Connection, calls: Sequence[NewMessage]) -> None:
+    await c.execute(
+        "UPDATE message m SET state = 'cancelled', error = 'superseded' FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::int[]) "
+        "new (alert_id, person_id, channel, step) WHERE m.alert_id = new.alert_id AND m.person_id = new.person_id "
+        "AND m.channel = new.channel AND m.step < new.step AND m.state = 'due' AND m.purpose = ANY(%s)",
+        [
+            [message.alert_id for message in calls],
+            [message.person_id for message in calls],
+            [message.channel for message in calls],
+            [message.step for message in calls],
+            list(_CALLS),
+        ],
+    )
 
 
 async def claim_due(c: Connection, now: datetime, lanes: Iterable[Lane]) -> list[MessageRow]:

@@ -13,13 +13,13 @@ import contextlib
 import multiprocessing
 import os
 import random
-import re
 import signal
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from multiprocessing.connection import Connection as Pipe
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -30,27 +30,25 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from alerts.policy import SHIPPED, Step, Target, content
-from alerts.virtual.phones import Owner
-from alerts.virtual.telephone import Settings as Network
-from alerts.virtual.telephone import Telephone
 from devices.readings import METRICS
 from store import people, policies, readings
 from store.embedded import EmbeddedPostgres
 from store.migrate import migrate
 from store.postgres import Connection, Database, Unavailable, value
 from store.readings import UNKNOWN_USER, Incoming
-from tests.alerts.network import ACCOUNT, NUMBER, TOKEN, free_port, serving
+from tests.alerts.network import ACCOUNT, NUMBER, TOKEN, free_port
 from tests.conftest import with_database
 from tests.faults import house
+from tests.faults import network as telephones
 from tests.faults.fire import insist, socket_of
 from tests.faults.house import Wrong
+from tests.faults.network import Said
 from tests.faults.way import Way
 from tests.household import Household, furnish, put_on_duty
 
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["tests.faults.house"])
+_PROCESSES.set_forkserver_preload(["tests.faults.house", "tests.faults.network"])
 _STEP = timedelta(seconds=30)
-_CODE = re.compile(r"[(（][^()（）]*?(\d{2,4})[)）]|编号(\d{2,4})")
 _TAKEN = ("acknowledged", "attended", "resolved")
 _MORE = 3
 """People on duty beside the household's three."""
@@ -240,47 +238,6 @@ class Trouble:
         (await self._telephone.delete("/faults")).raise_for_status()
 
 
-class Staff:
-    """Those on duty, each with a telephone, and how they answer."""
-
-    def __init__(self, telephone: Telephone, client: httpx.AsyncClient, phones: list[str], seed: int) -> None:
-        self.answers: Counter[str] = Counter()
-        self._network, self._client, self._phones = telephone.network, client, set(phones)
-        self._chance = random.Random(seed)
-        self._seen = 0
-        self._under_way: set[asyncio.Task[None]] = set()
-
-    async def go_on(self) -> None:
-        """Read every message that arrives, and answer some."""
-        try:
-            while True:
-                await asyncio.sleep(0.2)
-                said = self._network.messages
-                for sms in said[self._seen :]:
-                    found = _CODE.search(sms.body)
-                    if sms.direction == "outbound-api" and sms.to in self._phones and found:
-                        self._answer(sms.to, found[1] or found[2])
-                self._seen = len(said)
-        finally:
-            for task in self._under_way:
-                task.cancel()
-            await asyncio.gather(*self._under_way, return_exceptions=True)
-
-    def _answer(self, phone: str, code: str) -> None:
-        answers = {f"1 {code}": 35, f"收到{code}": 5, f"2 {code}": 15, "稍等": 5, "": 40}
-        [answer] = self._chance.choices(list(answers), list(answers.values()))
-        self.answers[answer.replace(code, "N") or "silence"] += 1
-        if answer:
-            task = asyncio.create_task(self._say(phone, answer, self._chance.uniform(0.5, 20)))
-            self._under_way.add(task)
-            task.add_done_callback(self._under_way.discard)
-
-    async def _say(self, phone: str, answer: str, after_s: float) -> None:
-        await asyncio.sleep(after_s)
-        with contextlib.suppress(httpx.HTTPError):  # the service may be away for longer than the network tries
-            await self._client.post(f"/phones/{phone}/reply", data={"body": answer})
-
-
 async def bad_night(server: EmbeddedPostgres, place: Path, scale: Scale) -> Morning:
     """Live through it, and look in the morning what became of everything."""
     name = f"night_{scale.alerts}"
@@ -292,27 +249,25 @@ async def bad_night(server: EmbeddedPostgres, place: Path, scale: Scale) -> Morn
     async with Database(dsn, max_size=6) as database:
         home, first, phones = await _furnish(database, wrong, scale)
         door, network = free_port(), free_port()
-        owners = {phone: Owner("护理员", "Care worker", "care_worker") for phone in phones}
-        telephone = Telephone(Network(ACCOUNT, TOKEN, NUMBER, f"http://127.0.0.1:{door}", owners, 0.05, 0.0, 0.05))
-        async with (
-            serving(telephone.app(), network),
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{network}", timeout=60) as client,
-        ):
-            houses = [House(n, dsn, socket_of(server), network, door, place) for n in range(2)]
-            at_the_door = Way(lambda: _any_of(houses), door)
+        ours, theirs = _PROCESSES.Pipe()
+        phones_of_all = _PROCESSES.Process(
+            target=telephones.main, args=(network, f"http://127.0.0.1:{door}", phones, scale.seed, theirs)
+        )
+        phones_of_all.start()
+        houses = [House(n, dsn, socket_of(server), network, door, place) for n in range(2)]
+        at_the_door = Way(lambda: _any_of(houses), door)
+        for one in houses:
+            await one.open()
+        await at_the_door.start()
+        try:
+            return await _live_through(database, home, first, server, houses, network, ours, wrong, scale)
+        finally:
+            at_the_door.stop()
             for one in houses:
-                await one.open()
-            await at_the_door.start()
-            try:
-                return await _live_through(
-                    database, home, first, server, houses, telephone, client, wrong, phones, scale
-                )
-            finally:
-                telephone.end()
-                at_the_door.stop()
-                for one in houses:
-                    await one.end()
-                    one.close()
+                await one.end()
+                one.close()
+            phones_of_all.kill()
+            phones_of_all.join()
 
 
 async def _live_through(
@@ -321,29 +276,35 @@ async def _live_through(
     first: int,
     server: EmbeddedPostgres,
     houses: list[House],
-    telephone: Telephone,
-    client: httpx.AsyncClient,
+    network: int,
+    phones: Pipe[Any, Any],
     wrong: Wrong,
-    phones: list[str],
     scale: Scale,
 ) -> Morning:
     await _until(lambda: _is_watching(database), 60)
-    staff = Staff(telephone, client, phones, scale.seed)
-    trouble = Trouble(server, houses, client, wrong, scale)
-    answering, breaking = asyncio.create_task(staff.go_on()), asyncio.create_task(trouble.go_on())
-    try:
-        for n in range(scale.alerts):
-            await insist(lambda n=n: _press(database, home, first + n, wrong))  # type: ignore[misc]
-            await asyncio.sleep(scale.every_s)
-    finally:
-        breaking.cancel()
-        await asyncio.gather(breaking, return_exceptions=True)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{network}", timeout=60) as client:
+        trouble = Trouble(server, houses, client, wrong, scale)
+        breaking = asyncio.create_task(trouble.go_on())
+        try:
+            for n in range(scale.alerts):
+                await insist(lambda n=n: _press(database, home, first + n, wrong))  # type: ignore[misc]
+                await asyncio.sleep(scale.every_s)
+        finally:
+            breaking.cancel()
+            await asyncio.gather(breaking, return_exceptions=True)
     await _until(lambda: _all_heard(database, scale.alerts), 3 * _STEP.total_seconds() + 60)
-    answering.cancel()
-    await asyncio.gather(answering, return_exceptions=True)
-    morning = await _look(database, telephone)
-    morning.done, morning.answers = trouble.done, staff.answers
-    return morning
+    phones.send("what has been said?")
+    said: Said = await asyncio.to_thread(phones.recv)
+    async with database.service() as c:
+        return Morning(
+            fates=await _fates(c),
+            readings=int(await value(c, "SELECT count(*) FROM reading")),
+            sent=said.sent,
+            doubled=said.doubled,
+            called_after_taken=int(await value(c, _CALLED_AFTER_TAKEN)),
+            done=trouble.done,
+            answers=said.answers,
+        )
 
 
 async def _furnish(database: Database, wrong: Wrong, scale: Scale) -> tuple[Household, int, list[str]]:
@@ -366,7 +327,7 @@ async def _furnish(database: Database, wrong: Wrong, scale: Scale) -> tuple[Hous
             SHIPPED["high"],
             steps=(Step(care_workers, _STEP), Step((Target("duty", "supervisor", 1),), _STEP)),
             repeats=0,
-            again=timedelta(minutes=1),
+            again=timedelta(minutes=3),
         )
         number = await policies.save(c, home.centre, "规则", "Rule", content(policy), home.administrator.id, now)
         await policies.use(c, home.centre, "high", number)
@@ -433,19 +394,6 @@ async def _or_away(condition: Callable[[], Awaitable[bool]]) -> bool:
         return await condition()
     except Unavailable:
         return False
-
-
-async def _look(database: Database, telephone: Telephone) -> Morning:
-    async with database.service() as c:
-        morning = Morning(fates=await _fates(c))
-        morning.readings = int(await value(c, "SELECT count(*) FROM reading"))
-        morning.called_after_taken = int(await value(c, _CALLED_AFTER_TAKEN))
-    ours = [m for m in telephone.network.messages if m.direction == "outbound-api"]
-    sent: Counter[Any] = Counter(m.status_callback for m in ours)
-    sent += Counter(call.status_callback for call in telephone.network.calls)
-    morning.sent = sent.total()
-    morning.doubled = morning.sent - len(sent)
-    return morning
 
 
 async def _fates(c: Connection) -> list[Fate]:

@@ -76,6 +76,20 @@ async def test_the_same_call_to_the_same_person_is_one_message(database: Databas
         assert len(await messages.of_alert(c, number)) == 3
 
 
+async def test_a_later_call_takes_the_place_of_one_that_has_not_gone_out(database: Database, home: Household) -> None:
+    async with database.service() as c:
+        number = await alert_of(c, home)
+        await messages.add(c, [call(home, number), call(home, number, channel="voice")])
+        await messages.add(c, [call(home, number, step=2), call(home, number, step=2, person_id=home.chen.id)])
+        states = [(m.step, m.channel, m.state, m.error) for m in await messages.of_alert(c, number)]
+    assert states == [
+        (1, "sms", "cancelled", "superseded"),
+        (1, "voice", "due", None),
+        (2, "sms", "due", None),
+        (2, "sms", "due", None),
+    ]
+
+
 async def test_a_message_about_no_alert_is_sent_like_any_other(database: Database, home: Household) -> None:
     async with database.service() as c:
         for _ in range(2):
