@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import httpx
+
 from alerts.channels import Channel, ChannelName
 from alerts.dispatch import Dispatcher
 from alerts.maintenance import Maintenance
@@ -186,6 +188,12 @@ class Night:
 
     async def help(self, who: Who) -> None:
         await self._tell(_BUTTON[who], {"help_call": 1.0})
+
+    async def hands_over_again(self, who: Who) -> str:
+        """Her gateway hands her last press over once more, not knowing whether it arrived; what the service says of it."""
+        answer = await self._hand_over(_BUTTON[who], {"help_call": 1.0})
+        await self.is_told()
+        return "duplicate" if answer.json()["duplicate"] == 1 else answer.text
 
     async def measure(self, who: Who, **values: float) -> None:
         await self._tell(_CUFF[who], values)
@@ -590,19 +598,19 @@ class Night:
                 await asyncio.wait(under_way, timeout=0.002, return_when=asyncio.FIRST_COMPLETED)
 
     async def _tell(self, device: str, values: Mapping[str, float], **more: Any) -> None:
-        moment = self._iso()
-        about = {"device": device, "measured_at": moment, "collected_at": moment, **more}
-        body = {
-            "readings": [{**about, "metric": name, "value": value} for name, value in values.items()],
-            "refused": [],
-        }
-        answer = await self.street.client.post(
-            f"{self.street.door_url}/v1/readings", json=body, headers={"Authorization": f"Bearer {KEY}"}
-        )
+        answer = await self._hand_over(device, values, **more)
         assert answer.status_code == 200, answer.text
         assert answer.json()["accepted"] == len(values), answer.text
-        self._is_fed = True
-        await self.settle()
+        await self.is_told()
+
+    async def _hand_over(self, device: str, values: Mapping[str, float], **more: Any) -> httpx.Response:
+        about = {"device": device, "measured_at": self._iso(), "collected_at": self._iso(), **more}
+        readings = [{**about, "metric": name, "value": value} for name, value in values.items()]
+        return await self.street.client.post(
+            f"{self.street.door_url}/v1/readings",
+            json={"readings": readings, "refused": []},
+            headers={"Authorization": f"Bearer {KEY}"},
+        )
 
     def _iso(self) -> str:
         return self.clock.now.isoformat().replace("+00:00", "Z")

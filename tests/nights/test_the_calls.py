@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from store import contacts
 from tests.nights.night import CHEN, LI, LINE, WANG, ZHOU, night, on_duty, step
 from tests.nights.street import Street
 
@@ -149,3 +150,25 @@ async def test_a_call_that_the_provider_refuses_for_now_is_made_a_moment_later(s
         await n.expect_call(LI, "王秀英", within=timedelta(minutes=1))
         await n.ends("acknowledged", by=LI)
         assert len(n.line.calls_to(LI.phone)) == 1
+
+
+async def test_who_wants_to_be_rung_up_first_is_and_the_sms_follows(street: Street) -> None:
+    async with night(street, voice=True) as n:
+        ways = [{"channel": "voice", "after_s": 0}, {"channel": "sms", "after_s": 30}]
+        async with n.record() as c:
+            await contacts.set_preference(c, await n.id(LI), "high", ways, n.clock.now)
+        await n.phone(LI).takes_calls("no-answer")
+        await n.at("03:10").help(WANG)
+        await n.expect_call(LI, at="03:10")
+        await n.expect_sms(LI, "王秀英", within=timedelta(seconds=30))
+        await n.reply(LI, "1")
+        await n.ends("acknowledged", by=LI)
+
+
+async def test_the_network_loses_every_word_about_a_call_and_the_key_still_counts(street: Street) -> None:
+    async with night(street, voice=True) as n:
+        await n.keeps_going_wrong("lost")
+        await n.phone(LI).takes_calls("answer", "1")
+        await n.at("03:10").help(WANG)
+        await n.expect_call(LI, "王秀英", at="03:10:45")
+        await n.ends("acknowledged", by=LI)

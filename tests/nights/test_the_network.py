@@ -13,7 +13,7 @@ from alerts.channels.fallback import WithFallback
 from alerts.channels.gateway_sms import GatewaySms
 from tests.alerts.clock import Clock
 from tests.alerts.test_gateway_sms import FILE, gateway
-from tests.nights.night import CHEN, LI, SUN, WANG, ZHOU, night
+from tests.nights.night import CHEN, LI, SUN, WANG, ZHAO, ZHOU, night
 from tests.nights.street import Street
 
 pytestmark = pytest.mark.anyio
@@ -218,3 +218,21 @@ async def test_when_the_provider_fails_the_second_provider_sends_what_is_urgent_
             await n.ends("acknowledged", by=LI)
             assert json.dumps(north.asked, ensure_ascii=False).count("王秀英") == 1
             await n.channels["sms"].close()
+
+
+async def test_two_messages_in_doubt_to_one_phone_are_told_apart(street: Street, impatient: None) -> None:
+    async with night(street) as n:
+        await n.goes_wrong("timeout_after_send", 2, to=LI)
+        await n.keeps_going_wrong("lost", to=LI)
+        await n.at("03:10").help(WANG)
+        await n.help(ZHAO)
+        await n.at("03:10:40")
+        assert sorted(text[:9] for text in n.line.said_to(LI.phone)) == [
+            "【炉望】急：王秀英"[:9],
+            "【炉望】急：赵德明"[:9],
+        ]
+        states = [m.state for who in (WANG, ZHAO) for m in await n.messages(await n.alert(who))]
+        assert states == ["delivered", "delivered"]
+        await n.reply(LI, "都去")
+        for who in (WANG, ZHAO):
+            await n.ends("acknowledged", by=LI, who=who)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
 import pytest
 
@@ -199,12 +199,17 @@ async def test_when_clocks_are_put_forward_a_shift_in_the_hour_that_is_not_begin
 
 async def test_who_reports_sick_on_her_page_is_passed_over_and_the_trail_says_so(street: Street) -> None:
     async with night(street) as n:
-        await n.is_away(LI, "sick")
+        page = await n.page(LI)
+        await page.sends("/care/duty/away", kind="sick")
         await n.at("03:10").help(WANG)
         await n.expect_sms(CHEN, "Wang Xiuying", at="03:10")
         await n.reply(CHEN, "1")
         n.nothing_for(LI)
         assert "03:10 skipped Na Li sick" in await n.trail(await n.ends("acknowledged", by=CHEN))
+        await page.sends("/care/duty/back")
+        await n.at("03:12").help(ZHAO)
+        await n.expect_sms(LI, "赵德明", at="03:12")
+        await n.reply(LI, "1")
 
 
 async def test_she_who_is_with_one_resident_is_not_called_to_another_until_she_is_back(street: Street) -> None:
@@ -303,3 +308,35 @@ async def test_a_change_of_telephone_in_the_middle_reaches_the_new_one(street: S
         assert any("王秀英" in text for text in n.line.said_to("+8613900000022"))
         n.nothing_for(LINE)
         await n.ends("notifying")
+
+
+async def test_a_rotation_hands_over_at_its_hour_from_one_to_the_next(street: Street) -> None:
+    async with night(street, "07:00") as n:
+        await n.nobody_on_duty()
+        roster = n.home.rosters["care_worker_1"]
+        began = datetime(2026, 11, 28, 8)  # noqa: DTZ001 - by the centre's clocks: Li Na has this day, Chen Jing the next
+        async with n.record() as c:
+            turns = [await n.id(LI), await n.id(CHEN)]
+            new = rosters.NewRotation(roster, "轮班", "Turns", "days", 1, began, turns)
+            rotation = await rosters.add_rotation(c, n.home.centre, new)
+            shift = rosters.NewShift(roster, range(1, 8), time(0), time(0), date(2026, 11, 1), rotation_id=rotation)
+            await rosters.add_shift(c, n.home.centre, shift)
+        await n.at("07:59").help(WANG)
+        await n.expect_sms(LI, "王秀英", at="07:59")
+        await n.reply(LI, "1")
+        await n.at("08:01").help(ZHAO)
+        await n.expect_sms(CHEN, "Zhao Deming", at="08:01")
+        await n.reply(CHEN, "1")
+        await n.ends("acknowledged", by=CHEN, who=ZHAO)
+
+
+async def test_who_goes_on_a_visit_by_her_page_for_half_an_hour_is_called_again_afterwards(street: Street) -> None:
+    async with night(street) as n:
+        await (await n.page(LI)).sends("/care/duty/away", **{"kind": "on_visit", "for": "30"})
+        await n.at("03:10").help(WANG)
+        await n.expect_sms(CHEN, "Wang Xiuying", at="03:10")
+        await n.deals_with(CHEN, WANG)
+        await n.at("03:31").help(ZHAO)
+        await n.expect_sms(LI, "赵德明", at="03:31")
+        await n.reply(LI, "1")
+        await n.ends("acknowledged", by=LI, who=ZHAO)

@@ -228,3 +228,49 @@ async def test_when_the_network_takes_nothing_the_heartbeat_is_not_proved_and_sa
         assert chain.is_broken(n.clock.now)
         assert chain.stuck == "not_sent"
         n.nothing_for(LI, CHEN, ZHOU)
+
+
+async def test_a_promise_outlives_a_restart_of_the_service(street: Street) -> None:
+    async with night(street) as n:
+        await n.at("03:10").help(WANG)
+        await n.expect_sms(LI)
+        await n.reply(LI, "1")
+        await n.stops()
+        await n.at("03:20")
+        await n.starts()
+        await n.expect_sms(LI, "您15分钟前说去看王秀英", at="03:25")
+        await n.reply(LI, "3")
+        await n.ends("attended", by=LI)
+
+
+async def test_a_question_outlives_a_restart_and_whoever_does_not_answer_it_is_helped(street: Street) -> None:
+    async with night(street) as n:
+        await n.at("03:10").fall(WANG)
+        await n.stops()
+        await n.at("03:10:20")
+        await n.starts()
+        await n.expect_sms(LI, "疑似跌倒", at="03:10:30")
+        await n.reply(LI, "1")
+        await n.ends("acknowledged", by=LI)
+
+
+async def test_the_same_reading_handed_over_twice_is_one_alert(street: Street) -> None:
+    async with night(street) as n:
+        await n.at("03:10").help(WANG)
+        await n.expect_sms(LI)
+        assert await n.hands_over_again(WANG) == "duplicate"
+        n.nothing_for(LI, CHEN)
+        await n.reply(LI, "1")
+        row = await n.ends("acknowledged", by=LI)
+        assert await n.all_alerts() == [("help_call", "acknowledged")]
+        assert "03:10 raised_again" not in await n.trail(row)
+
+
+async def test_a_clock_that_is_put_back_while_a_call_is_on_its_way_does_not_hold_it_up(street: Street) -> None:
+    async with night(street) as n:
+        await n.at("03:10").help(WANG)
+        await n.expect_sms(LI, at="03:10")
+        n.clock.go_on(minutes=-10)
+        await n.expect_sms(CHEN, "Wang Xiuying", within=timedelta(minutes=13))
+        await n.reply(CHEN, "1")
+        await n.ends("acknowledged", by=CHEN)
