@@ -70,7 +70,7 @@ _TRAIL: Final = {
     "answered": N_("answered"),
 }
 _CALL_STATES: Final = {
-    "due": N_("being sent"),
+    "due": N_("still to come"),
     "sending": N_("being sent"),
     "uncertain": N_("not known whether it arrived"),
     "sent": N_("sent"),

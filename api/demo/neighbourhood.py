@@ -133,6 +133,8 @@ BUILDING_LEADERS: Final = {
 """By building."""
 DUTY_LINE: Final = Human("", "中心值班电话", "The centre's duty line", "+862155500119", "duty_line")
 """Called when nobody else answers."""
+SELF_TEST: Final = Human("", "呼叫自检", "Self-test of the calls", "+862155500118", "self_test", "en")
+"""The telephone to which the service proves every few minutes that a call arrives: nobody of the record has it."""
 COURTYARDS: Final = {
     ("银杏院", "Ginkgo Court"): (1, 3, 5, 7),
     ("桂花院", "Osmanthus Court"): (9, 11, 13, 15),

@@ -30,6 +30,7 @@ from api.demo.neighbourhood import (
     DUTY_LINE,
     GATEWAY,
     HOMES,
+    SELF_TEST,
     STAFF,
     TIME_ZONE,
     VOLUNTEERS,
@@ -197,7 +198,7 @@ async def _start(program: Program, place: Place, terminal: Terminal, stack: Asyn
 
 def _telephone(place: Place) -> Program:
     book = place.data / "people.json"
-    helpers = (*VOLUNTEERS, *BUILDING_LEADERS.values(), DUTY_LINE)
+    helpers = (*VOLUNTEERS, *BUILDING_LEADERS.values(), DUTY_LINE, SELF_TEST)
     humans = [*STAFF, *helpers, *(r.human for home in HOMES for r in home.relatives)]
     book.write_text(
         json.dumps(
@@ -231,6 +232,7 @@ def _service(place: Place, dsn: str) -> Program:
         HEARTHWATCH_TWILIO_BASE_URL=place.phones_url,
         HEARTHWATCH_PUSH_PRIVATE_KEY=place.secrets["push_private_key"],
         HEARTHWATCH_PUSH_CONTACT="mailto:office@hearthwatch.example",
+        HEARTHWATCH_HEARTBEAT_PHONE=SELF_TEST.phone,
     )
 
 

@@ -145,7 +145,7 @@ async def test_who_is_called_to_somebody_she_is_not_related_to_finds_her_until_i
     html = (await browser.get("/care")).text
     assert "Wang Xiuying" in html
     assert "192/118" in html
-    assert "Called: A Stranger (SMS: being sent)" in html
+    assert "Called: A Stranger (SMS: still to come)" in html
     assert "Zhao Deming" not in html
     assert (await browser.get(f"/care/residents/{lived.home.wang}")).status_code == 200
     async with app.state.database.service() as c:
