@@ -21,7 +21,7 @@ from alerts import actions, reach, replies, unreachable, wording
 from alerts.conversations import Conversation, by_code, conversations, possible, waiting
 from alerts.lifecycle import TransitionError
 from alerts.replies import FIGURES, Reply, Verb
-from store import messages, people
+from store import alerts, messages, people
 from store import replies as record
 from store.messages import MessageRow, NewMessage
 from store.people import Person
@@ -144,6 +144,9 @@ class Answering:
         if len(meant) == 1 and meant[0].verb == "unknown" and (verb := await self._asked(sid)):
             meant = (Reply(verb, meant[0].code),) if meant[0].code else meant
         done = []
+        if len(meant) > 1 or any(reply.every for reply in meant):
+            # All that she may mean, in the order in which everybody locks them: not in that in which she names them.
+            await alerts.open_of_residents(self.c, [one.resident_id for one in known])
         for reply in meant:
             done += await self._each(reply, phone, known)
             known = await self._conversations()

@@ -30,6 +30,7 @@ from alerts.channels import (
     Unreachable,
 )
 from alerts.lanes import LONGEST_PAUSE, ROOM, Pace, Traffic
+from alerts.last_resort import cry_out
 from alerts.policy import PRIORITIES
 from alerts.worker import utc_now
 from store import alerts, feed, messages
@@ -61,8 +62,6 @@ URGENT: Final = PRIORITIES[:1]
 CAN_WAIT: Final = PRIORITIES[1:]
 """Each goes on by itself, so that what is urgent waits for nothing that is under way for the rest."""
 
-_AFTER_FAILURE: Final = timedelta(seconds=30)
-"""When an alert at which the dispatcher failed is tried again."""
 _CLIMB_AT_ONCE: Final = 32
 """Alerts that go on in one transaction: the next high one waits no longer than that lasts."""
 _LOOK_AT_ONCE: Final = 8
@@ -166,7 +165,7 @@ class Dispatcher:
             return
         for row in due:
             if not await self._can(c, [row], now):
-                await alerts.update(c, row.id, {"climb_at": now + _AFTER_FAILURE})
+                await cry_out(c, row, now)
 
     async def _can(self, c: Connection, due: Sequence[AlertRow], now: datetime) -> bool:
         try:
@@ -187,6 +186,9 @@ class Dispatcher:
             if moved := await messages.bring_back(c, now, _SET_BACK):
                 log.warning("clock_was_set_back", messages=moved)
                 self._post.ring()
+            if brought := await alerts.bring_back(c, now, _SET_BACK):
+                log.warning("clock_was_set_back", alerts=brought)
+                self._urgent.ring()
             stranded = await messages.stranded(c, now, self._channels.keys(), _LOOK_AT_ONCE)
             doubtful = await messages.claim_uncertain(
                 c, now, priorities, now - _STUCK, _LOOK_AT_ONCE, now + _LOOK_UP_AGAIN

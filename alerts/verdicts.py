@@ -22,7 +22,7 @@ from alerts.rule import JOINED, Rule
 from store import alerts, equipment, late_notes, maintenance, residents
 from store.alerts import AlertRow, NewAlert, NewEvent
 from store.maintenance import Held
-from store.postgres import Connection
+from store.postgres import Connection, Unavailable, part
 from store.readings import utc
 
 log = structlog.get_logger(__name__)
@@ -144,8 +144,19 @@ class Verdicts:
         """Write what is new, and call about what cannot wait."""
         await self._write_fresh()
         if self._due:
-            await self._caller.go_on(await alerts.for_update_all(self.c, list(self._due)))
+            await self._call_now(await alerts.for_update_all(self.c, list(self._due)))
             self._due.clear()
+
+    async def _call_now(self, rows: Sequence[AlertRow]) -> None:
+        """Call, or leave it to the dispatcher when that fails: what keeps a call from being made must not undo the alert."""
+        try:
+            async with part(self.c):
+                await self._caller.go_on(rows)
+        except Unavailable:
+            raise
+        except Exception:
+            log.exception("calls_left_to_dispatcher", alerts=[row.id for row in rows])
+            await alerts.update_many(self.c, {row.id: {"climb_at": self.now} for row in rows})
 
     async def _open_of(self, resident: int, rule: str) -> AlertRow | None:
         """The open alert of one rule, held for this transaction."""

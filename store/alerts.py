@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -267,6 +267,22 @@ async def due_to_climb(
     )
 
 
+async def bring_back(c: Connection, now: datetime, slack: timedelta) -> int:
+    """Let urgent alerts go on that a clock called about, or took a promise for, which has been set back since; returns how many.
+
+    Otherwise the next call would wait until the old clock's time is reached. Those that others hold just now are passed over.
+    """
+    done = await c.execute(
+        "UPDATE alert SET climb_at = CASE state WHEN 'acknowledged' THEN %(now)s + (climb_at - acknowledged_at) ELSE %(now)s END, "
+        "acknowledged_at = CASE state WHEN 'acknowledged' THEN %(now)s ELSE acknowledged_at END WHERE id IN ("
+        "SELECT a.id FROM alert a WHERE a.priority = 'high' AND a.climb_at > %(now)s AND (a.state = 'acknowledged' "
+        "AND a.acknowledged_at > %(now)s + %(slack)s OR a.state IN ('raised', 'notifying') AND a.step > 0 AND %(now)s + %(slack)s < "
+        "(SELECT e.at FROM alert_event e WHERE e.alert_id = a.id ORDER BY e.id DESC LIMIT 1)) ORDER BY a.id FOR UPDATE OF a SKIP LOCKED)",
+        {"now": now, "slack": slack},
+    )
+    return done.rowcount
+
+
 async def next_climb(c: Connection, priorities: Sequence[str] = ("high", "medium", "low")) -> datetime | None:
     """When the next step of any ladder is due; ``None`` when nothing waits."""
     found: datetime | None = await value(
@@ -398,15 +414,17 @@ async def count_events(c: Connection, alert_id: int, kinds: Sequence[str], since
 
 
 async def may_act(c: Connection, person_id: UUID, resident_id: int, alert_id: int | None, now: datetime) -> bool:
-    """Whether this person cares for the resident, has been called to this alert or has taken it; nobody may whose account is closed."""
+    """Whether this person cares for the resident, or has been called to this alert; nobody may whose account is closed.
+
+    A call that was withdrawn before it went out is none, unless she has taken the alert.
+    """
     return bool(
         await value(
             c,
             "SELECT (EXISTS (SELECT 1 FROM relation WHERE person_id = %(person)s AND resident_id = %(resident)s "
-            "AND kind IN ('doctor', 'care_worker', 'supervisor') "
-            "AND (valid_until IS NULL OR valid_until > %(now)s)) OR EXISTS (SELECT 1 FROM message "
-            "WHERE alert_id = %(alert)s AND person_id = %(person)s AND purpose IN ('alert', 'also') AND state <> 'cancelled') "
-            "OR EXISTS (SELECT 1 FROM alert WHERE id = %(alert)s AND acknowledged_by = %(person)s)) "
+            "AND kind IN ('doctor', 'care_worker', 'supervisor') AND (valid_until IS NULL OR valid_until > %(now)s)) "
+            "OR EXISTS (SELECT 1 FROM message m JOIN alert a ON a.id = m.alert_id WHERE a.id = %(alert)s AND m.person_id = %(person)s "
+            "AND m.purpose IN ('alert', 'also') AND (m.state <> 'cancelled' OR a.acknowledged_by = m.person_id))) "
             "AND NOT EXISTS (SELECT 1 FROM account WHERE person_id = %(person)s AND disabled_at IS NOT NULL)",
             {"person": person_id, "resident": resident_id, "alert": alert_id, "now": now},
         )

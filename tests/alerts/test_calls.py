@@ -461,3 +461,56 @@ async def test_when_every_telephone_is_dead_the_last_line_rings_at_once(service:
         service.clock.go_on(seconds=1)
     assert (await service.alert(row.id)).exhausted_at is not None
     assert FALLBACK in {m.address for m in await service.messages(row.id)}
+
+
+async def mangled(service: Service) -> None:
+    """What Na Li has chosen cannot be read: every call that is hers fails."""
+    async with service.database.service() as c:
+        await c.execute(
+            "INSERT INTO contact_preference (person_id, priority, ways, saved_at) VALUES (%s, 'high', '[{}]', %s)",
+            [service.home.li_na.id, service.clock.now],
+        )
+
+
+async def test_a_call_that_cannot_be_made_keeps_no_alert_from_being_raised_and_everybody_is_told(
+    service: Service,
+) -> None:
+    await mangled(service)
+    row = await service.raised()
+    await service.work()
+    loud = await service.alert(row.id)
+    assert (loud.state, loud.exhausted_at) == ("notifying", service.clock.now)
+    called = {m.address for m in await service.messages(row.id)}
+    assert called == {person.phone for person in service.staff} | {FALLBACK}
+    assert "exhausted" in await service.trail(row.id)
+
+
+async def test_after_a_call_that_could_not_be_made_the_ladder_goes_on_once_it_can(service: Service) -> None:
+    await mangled(service)
+    row = await service.raised()
+    await service.work()
+    async with service.database.service() as c:
+        await c.execute("DELETE FROM contact_preference")
+    before = len(await service.messages(row.id))
+    await later(service, minutes=2)
+    assert len(await service.messages(row.id)) > before
+
+
+async def test_a_promise_that_cannot_be_followed_up_is_loud_too(service: Service) -> None:
+    row = await service.raised()
+    await act(service, "acknowledge", row, service.home.chen)
+    await mangled(service)
+    await later(service, minutes=15)
+    assert (await service.alert(row.id)).exhausted_at == service.clock.now
+
+
+async def test_a_clock_that_is_set_back_keeps_nobody_waiting_for_its_old_time(service: Service) -> None:
+    waiting, taken = await service.raised(), await service.raised(resident=service.home.zhao)
+    await act(service, "acknowledge", taken, service.home.chen)
+    service.clock.go_on(hours=-3)
+    await service.dispatcher.look_up()
+    await service.dispatcher.look_up()
+    assert (await service.alert(waiting.id)).climb_at == service.clock.now
+    assert (await service.alert(taken.id)).climb_at == service.clock.now + SHIPPED["high"].attend
+    await later(service, minutes=1)
+    assert (await service.alert(waiting.id)).call == 2
