@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -46,6 +46,8 @@ log = structlog.get_logger(__name__)
 _FOLDER: Final = Path(__file__).parent
 _WEBHOOK_S: Final = 15.0
 """How long Twilio waits for a webhook's answer."""
+_NEWS_AT_ONCE: Final = 50
+"""Callbacks under way at the same time: to a service that is away thousands would wait, and replies behind them."""
 _BEAT_S: Final = 15.0
 _TRUSTED: Final = httpx.create_ssl_context(trust_env=False)
 """Read once: it takes as long as all that is told of a message."""
@@ -89,6 +91,7 @@ class Telephone:
         self._carrier = Carrier(self.network, self._post, clock, self._changes, settings.delivery_s, replies_to)
         self.errands: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
+        self._news = asyncio.Semaphore(_NEWS_AT_ONCE)
         self._api = AccountApi(
             self.network,
             settings.token,
@@ -234,8 +237,10 @@ class Telephone:
     async def _post(self, url: str, params: dict[str, str]) -> str | None:
         """Call a webhook as Twilio does; its answer's body, or ``None`` when it failed (11200)."""
         signature = self._signer.compute_signature(url, params)
+        is_news = "/status" in url
         try:
-            answer = await self._client.post(url, data=params, headers={"X-Twilio-Signature": signature})
+            async with self._news if is_news else nullcontext():
+                answer = await self._client.post(url, data=params, headers={"X-Twilio-Signature": signature})
             answer.raise_for_status()
         except httpx.HTTPError as error:
             log.warning("webhook_failed", url=url, error=str(error) or type(error).__name__)
