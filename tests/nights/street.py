@@ -126,30 +126,31 @@ async def _forget(c: Any) -> None:
 @asynccontextmanager
 async def open_street(database_url: str) -> AsyncIterator[Street]:
     """The service's door and the exchange as real servers, over one record."""
-    rules = protocol.load()
-    await asyncio.to_thread(warm_up, rules)
     door, exchange, door_port, exchange_port = Socket(), Socket(), free_port(), free_port()
     door_url, exchange_url = f"http://127.0.0.1:{door_port}", f"http://127.0.0.1:{exchange_port}"
-    settings = Settings(
-        database_url=database_url,
-        public_url=door_url,
-        twilio_account_sid=ACCOUNT,
-        twilio_auth_token=SecretStr(TOKEN),
-        twilio_from=NUMBER,
-        push_private_key=SecretStr(PUSH_KEYS.private),
-        push_contact=OFFICE,
-        watch=False,
-        dispatch=False,
-    )
-    app = create_app(settings)
     async with AsyncExitStack() as stack:
+        # At once: a port that is free now may be somebody else's in a second.
+        await stack.enter_async_context(serving(door, door_port))
+        await stack.enter_async_context(serving(exchange, exchange_port))
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=exchange_url, timeout=30))
+        rules = protocol.load()
+        await asyncio.to_thread(warm_up, rules)
+        settings = Settings(
+            database_url=database_url,
+            public_url=door_url,
+            twilio_account_sid=ACCOUNT,
+            twilio_auth_token=SecretStr(TOKEN),
+            twilio_from=NUMBER,
+            push_private_key=SecretStr(PUSH_KEYS.private),
+            push_contact=OFFICE,
+            watch=False,
+            dispatch=False,
+        )
+        app = create_app(settings)
         database = await stack.enter_async_context(Database(database_url, max_size=8))
         app.state.database = database
         app.state.gatekeeper = Gatekeeper(database)
         app.state.hub = live.Hub(database)
         app.state.backtests = Desk(database_url)
         stack.push_async_callback(app.state.backtests.close)
-        await stack.enter_async_context(serving(door, door_port))
-        await stack.enter_async_context(serving(exchange, exchange_port))
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=exchange_url, timeout=30))
         yield Street(database, app, door, exchange, door_url, exchange_url, client, rules)
