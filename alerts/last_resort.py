@@ -38,11 +38,11 @@ _GOOD_FOR: Final = timedelta(minutes=15)
 
 async def cry_out(c: Connection, row: AlertRow, now: datetime) -> None:
     """An alert, locked by this transaction, could not go on: it is tried again soon; if it is urgent everybody is told now."""
-    if row.priority != PRIORITIES[0]:
+    waiting = _waiting(standing(row), now)
+    if row.priority != PRIORITIES[0] or not waiting.waits:
         await alerts.update(c, row.id, {"climb_at": now + _AGAIN})
         return
     CRIES.inc()
-    waiting = _waiting(standing(row), now)
     after = lifecycle.notify(waiting, max(waiting.step, 1), waiting.rounds, now + _AGAIN_URGENT, exhausted_at=now)
     await move(c, row, after)
     try:
