@@ -38,6 +38,7 @@ from store.self_watch import Standing
 log = structlog.get_logger(__name__)
 
 _MOST_FORM_BYTES: Final = 64 * 1024
+_WATCH_CONNECTIONS: Final = 4
 _AGAIN_S: Final = 1.0
 
 _STUCK: Final = MappingProxyType(
@@ -112,13 +113,18 @@ async def _work(app: FastAPI, stack: AsyncExitStack) -> dict[str, Callable[[], A
     settings, database, clock = app.state.settings, app.state.database, app.state.clock
     work: dict[str, Callable[[], Awaitable[None]]] = {
         "live": app.state.hub.run,
-        "protocols": lambda: keep_registered(database),
+        "protocols": lambda: keep_registered(app.state.database),
     }
+    # Watch and dispatcher have connections of their own: a flood of callbacks and pages must not keep a fall waiting for one.
     if settings.watch:
-        work["watch"] = Watch(database, clock=clock, lease_s=settings.watch_lease_s).run
-        work["silence"] = Silence(database, clock=clock).run
-        work["maintenance"] = Maintenance(database, clock=clock).run
+        own = await stack.enter_async_context(Database(settings.database_url, max_size=_WATCH_CONNECTIONS))
+        work["watch"] = Watch(own, clock=clock, lease_s=settings.watch_lease_s).run
+        work["silence"] = Silence(own, clock=clock).run
+        work["maintenance"] = Maintenance(own, clock=clock).run
     if settings.dispatch:
+        database = await stack.enter_async_context(
+            Database(settings.database_url, max_size=settings.database_connections)
+        )
         channels = open_channels(settings, database, clock)
         for channel in channels.values():
             stack.push_async_callback(channel.close)
