@@ -357,8 +357,8 @@ class Dispatcher:
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._sending.discard(task)
         if not task.cancelled() and (error := task.exception()):
-            # It stays marked as being sent, and so is looked up.
-            log.error("send_not_recorded", error=str(error), kind=type(error).__name__)
+            # It stays marked as being sent, and so is looked up. The database's own words may hold a whole row.
+            log.error("send_not_recorded", kind=type(error).__name__)
 
     async def _let_finish(self) -> None:
         if not self._sending:
