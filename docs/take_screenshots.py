@@ -65,8 +65,8 @@ class Window:
         """What would happen by a new policy on the real rota, beside its form or below it, in both languages."""
         for _ in LANGUAGES:
             self.page.goto(f"{self._url}/admin/policies/new?like=high")
-            self.page.fill("input[name=name_zh]", "紧急：两步")
-            self.page.fill("input[name=name_en]", "Emergency: two steps")
+            self.page.fill("input[name=name_zh]", "紧急：逐级呼叫")
+            self.page.fill("input[name=name_en]", "Emergency: step by step")
             self.page.locator("button[name=do][value=try]").last.click()
             self.page.wait_for_load_state()
             self.page.evaluate("document.getElementById('story').scrollIntoView()")
