@@ -29,7 +29,7 @@ DECLARE place record; made uuid;
 BEGIN
     FOR place IN SELECT * FROM centre WHERE phone ~ '^\+[1-9][0-9]{6,14}$' LOOP
         INSERT INTO person (centre_id, name_zh, name_en, phone)
-        VALUES (place.id, place.name_zh || '值班电话', place.name_en || ', duty line', place.phone)
+        VALUES (place.id, place.name_zh || '值班电话', 'Duty line of ' || place.name_en, place.phone)
         ON CONFLICT DO NOTHING RETURNING id INTO made;
         UPDATE centre SET fallback_id = made WHERE id = place.id;
     END LOOP;

@@ -91,7 +91,9 @@ class Service:
     async def states(self, alert_id: int, purpose: str = "alert") -> list[tuple[str, str]]:
         """Each message's person and state, in order."""
         names = {p.id: p.name_en for p in self.staff}
-        return [(names.get(m.person_id, "the line"), m.state) for m in await self.messages(alert_id) if m.purpose == purpose]
+        return [
+            (names.get(m.person_id, "the line"), m.state) for m in await self.messages(alert_id) if m.purpose == purpose
+        ]
 
     async def trail(self, alert_id: int) -> list[str]:
         async with self.database.service() as c:

@@ -13,6 +13,7 @@ from alerts.channels.push import PushChannel, PushKeys
 from store import alerts, contacts, messages, policies
 from store.messages import MessageRow, NewMessage
 from tests.alerts.browsers import Browser
+from tests.browser.asking import until_true
 from tests.browser.conftest import Service, Visit, speak
 from tests.browser.test_faces import SIZES, assert_accessible, assert_large_enough, assert_nothing_hangs_over
 
@@ -168,8 +169,9 @@ def deliver(service: Service, page: Page, data: str) -> None:
     browser.send(
         "ServiceWorker.deliverPushMessage", {"origin": service.url, "registrationId": registrations[-1], "data": data}
     )
-    page.wait_for_function(
-        "async () => (await (await navigator.serviceWorker.getRegistration('/static/')).getNotifications()).length > 0"
+    until_true(
+        page,
+        "async () => (await (await navigator.serviceWorker.getRegistration('/static/')).getNotifications()).length > 0",
     )
 
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from alerts import actions
 from store import alerts
+from tests.browser.asking import until_true
 from tests.browser.conftest import Service, speak
 from tests.browser.test_faces import (
     LANGUAGES,
@@ -48,15 +49,6 @@ def take(service: Service) -> None:
             await actions.acknowledge(c, service.lived.severe, service.lived.home.chen.id, datetime.now(UTC), "sms")
 
     service.run(acknowledge())
-
-
-def until_true(page: Page, script: str) -> None:
-    """Ask again and again from here: the pages forbid ``eval``, with which the browser would ask itself a second time."""
-    for _ in range(100):
-        if page.evaluate(script):
-            return
-        page.wait_for_timeout(100)
-    raise AssertionError(f"never came true: {script}")
 
 
 def heard(page: Page) -> list[int]:
