@@ -31,7 +31,7 @@ demo: $(VENV)/.demo ## the whole service on this machine, with a street of virtu
 	$(BIN)/hearthwatch demo
 
 test: $(VENV)/.dev ## the whole suite (by three processes on two cores: a good part of it waits)
-	$(BIN)/python -m pytest -n 3 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/.dev ## lint, types, and who may import whom
 	$(BIN)/ruff check .

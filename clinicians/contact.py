@@ -284,7 +284,8 @@ async def unsubscribe(request: Request, visitor: Called, number: int) -> Respons
     """One browser shows no messages any more."""
 
     async def remove(c: Connection, person: Person) -> str:
-        await contacts.unsubscribe(c, person.id, number)
+        if not await contacts.unsubscribe(c, person.id, number):
+            raise Refused(404)
         return "removed"
 
     return await _change(request, visitor, remove, "push")

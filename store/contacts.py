@@ -331,9 +331,10 @@ async def browsers(c: Connection, person_id: UUID) -> list[Browser]:
     )
 
 
-async def unsubscribe(c: Connection, person_id: UUID, number: int) -> None:
-    """One browser of this person listens no longer."""
-    await c.execute("DELETE FROM push_subscription WHERE person_id = %s AND id = %s", [person_id, number])
+async def unsubscribe(c: Connection, person_id: UUID, number: int) -> bool:
+    """One browser of this person listens no longer. Was there one of that number?"""
+    done = await c.execute("DELETE FROM push_subscription WHERE person_id = %s AND id = %s", [person_id, number])
+    return done.rowcount == 1
 
 
 async def forget_subscriptions(c: Connection, numbers: Sequence[int]) -> None:
