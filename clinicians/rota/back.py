@@ -10,7 +10,7 @@ from typing import Final
 from fastapi import APIRouter, Request, Response
 
 from clinicians.pages import PageRoute, back_to
-from clinicians.visitor import AnyVisitor, Refused
+from clinicians.visitor import Administrator, AnyVisitor, Refused
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
 
@@ -25,13 +25,13 @@ _PLACES: Final = (
 
 
 @router.get("/admin/rota/rosters/{roster_id}/{form:path}")
-async def back_to_roster(request: Request, visitor: AnyVisitor, roster_id: int) -> Response:
+async def back_to_roster(request: Request, visitor: Administrator, roster_id: int) -> Response:
     """To the roster's page."""
     return _back(request, f"/admin/rota/rosters/{roster_id}")
 
 
 @router.get("/admin/residents/{resident_id}/family/end")
-async def back_to_family(request: Request, visitor: AnyVisitor, resident_id: int) -> Response:
+async def back_to_family(request: Request, visitor: Administrator, resident_id: int) -> Response:
     """To the page of the family."""
     return _back(request, f"/admin/residents/{resident_id}/family")
 
@@ -43,11 +43,20 @@ async def back_to_family(request: Request, visitor: AnyVisitor, resident_id: int
 @router.get("/admin/policies/use")
 @router.get("/admin/policies/line")
 @router.get("/admin/policies/{policy_id}/remove")
+async def back_to_page(request: Request, visitor: Administrator) -> Response:
+    """To the administrator's page of the form."""
+    return _back_to_its_page(request)
+
+
 @router.get("/care/duty/away")
 @router.get("/care/duty/swaps/{form:path}")
 @router.get("/care/duty/absences/{form:path}")
-async def back_to_page(request: Request, visitor: AnyVisitor) -> Response:
-    """To the page of the form."""
+async def back_to_duty(request: Request, visitor: AnyVisitor) -> Response:
+    """To the page of whoever is on duty, which says itself for whom it is."""
+    return _back_to_its_page(request)
+
+
+def _back_to_its_page(request: Request) -> Response:
     place = next(place for place in _PLACES if request.url.path.startswith(place))
     return _back(request, place.removesuffix("/rosters"))
 
