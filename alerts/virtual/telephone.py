@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
-import httpx
+import aiohttp
 import structlog
 import uvicorn
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -49,8 +49,6 @@ _WEBHOOK_S: Final = 15.0
 _NEWS_AT_ONCE: Final = 50
 """Callbacks under way at the same time: to a service that is away thousands would wait, and replies behind them."""
 _BEAT_S: Final = 15.0
-_TRUSTED: Final = httpx.create_ssl_context(trust_env=False)
-"""Read once: it takes as long as all that is told of a message."""
 _ACTS: Final = frozenset({"answer", "decline", "machine", "hang_up"})
 
 
@@ -133,7 +131,8 @@ class Telephone:
 
     @asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        async with httpx.AsyncClient(timeout=_WEBHOOK_S, verify=_TRUSTED, trust_env=False) as self._client:
+        patience, connections = aiohttp.ClientTimeout(total=_WEBHOOK_S), aiohttp.TCPConnector(limit=0)
+        async with aiohttp.ClientSession(timeout=patience, connector=connections) as self._client:
             yield
             for errand in self.errands:
                 errand.cancel()
@@ -239,13 +238,16 @@ class Telephone:
         signature = self._signer.compute_signature(url, params)
         is_news = "/status" in url
         try:
-            async with self._news if is_news else nullcontext():
-                answer = await self._client.post(url, data=params, headers={"X-Twilio-Signature": signature})
-            answer.raise_for_status()
-        except httpx.HTTPError as error:
+            async with (
+                self._news if is_news else nullcontext(),
+                self._client.post(url, data=params, headers={"X-Twilio-Signature": signature}) as answer,
+            ):
+                answer.raise_for_status()
+                said: str = await answer.text()
+        except (aiohttp.ClientError, TimeoutError) as error:
             log.warning("webhook_failed", url=url, error=str(error) or type(error).__name__)
             return None
-        return answer.text
+        return said
 
 
 async def _refused(_: Request, refused: Exception) -> Response:
