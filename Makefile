@@ -62,7 +62,7 @@ timescale: ## a real TimescaleDB in .timescale/, nothing installed (Debian and i
 	deploy/timescale-here.sh .timescale
 
 bench: $(VENV)/.bench ## the figures of bench/RESULTS.md, one after the other (about forty minutes)
-	for figure in ingest latency page engine backtest falls protocols; do $(BIN)/python -m bench.$$figure || exit 1; done
+	for figure in ingest latency page engine backtest escalation falls protocols; do $(BIN)/python -m bench.$$figure || exit 1; done
 
 screenshots: $(VENV)/.dev ## take the pictures of docs/screenshots anew (needs Chromium)
 	PYTHONPATH=. $(BIN)/python docs/take_screenshots.py

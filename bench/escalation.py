@@ -257,9 +257,8 @@ def report_steady(made: list[Call], arrived: dict[tuple[str, int], float], press
     second = [call for call in made if call.number == 2]
     late = [at - began[c.resident] - STEP_S for c in second if (at := arrived.get((c.phone, c.resident)))]
     line("deadline -> request", late)
-    print(
-        f"{len(first)} first calls, {len(second)} second, {len(first) + len(second) - len(arrived)} without a request"
-    )
+    unasked = sum((call.phone, call.resident) not in arrived for call in (*first, *second))
+    print(f"{len(first)} first calls, {len(second)} second, {unasked} without a request")
 
 
 def report_storm(
