@@ -292,7 +292,7 @@ async def _live_through(
         finally:
             breaking.cancel()
             await asyncio.gather(breaking, return_exceptions=True)
-    await _until(lambda: _all_heard(database, scale.alerts), 3 * _STEP.total_seconds() + 60)
+    await _until(lambda: _all_heard(database, scale.alerts), 6 * _STEP.total_seconds() + 120)
     phones.send("what has been said?")
     said: Said = await asyncio.to_thread(phones.recv)
     async with database.service() as c:
