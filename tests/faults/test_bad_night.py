@@ -1,4 +1,4 @@
-"""Thirty calls for help while everything breaks: nobody is left unheard. ``make nights`` does it with a thousand."""
+"""Forty calls for help while everything breaks: nobody is left unheard. ``make nights`` does it with a thousand."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ async def test_every_call_for_help_is_taken_or_loudly_red_whatever_breaks(scratc
     place.mkdir()
     place.chmod(0o755)
     with EmbeddedPostgres(place / "postgres", settings=SETTINGS) as server:
-        morning = await bad_night(server, place, Scale(alerts=30, every_s=0.8, breaks_s=2.0))
-    assert morning.readings == len(morning.fates) == 30
+        morning = await bad_night(server, place, Scale(alerts=40, every_s=0.5, breaks_s=1.5))
+    assert morning.readings == len(morning.fates) == 40
     assert morning.silent == []
     assert all(fate.trail[0] == "raised" and "called" in fate.trail for fate in morning.fates)
     assert all("acknowledged" in fate.trail for fate in morning.fates if fate.state == "acknowledged")
